@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every unit test program shares: a runner and throw-away folders. */
+#ifndef TEST_HARNESS_H
+#define TEST_HARNESS_H
+
+#include <check.h>
+
+/* Run one suite holding one case; returns main()'s exit status. */
+int harness_run(const char *name, void (*add)(TCase *c));
+
+/*
+ * A new empty folder for the running test, removed when the test program
+ * ends.  The name is valid until the next call.
+ */
+const char *harness_tmpdir(void);
+
+#endif
