@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An object store: a flat map from key to immutable bytes.
+ *
+ * Callers use the store_*() functions, never the table: they check the
+ * arguments, assert that no lock is held, count the call, and hold the back
+ * end to the errors it is allowed.  A back end embeds struct store as its
+ * first member.  A decorator (retry, fault) is a back end that owns another.
+ *
+ * Keys are bytes without NUL, 1 to 1024 of them, parts separated by '/', and
+ * relative to the bucket (the mounted prefix is the caller's affair).
+ *
+ * Threads: every method may be called from many threads at once.
+ *
+ * Errors: a method returns 0 or one of
+ *	-ENOENT		no such object, upload or bucket
+ *	-EEXIST		if_absent was asked and the object is there
+ *	-ESTALE		if_match was asked and the object differs or is gone
+ *	-EACCES		refused: the credential, a policy, a signature
+ *	-EINVAL		the store cannot take this (name, size, request); asking
+ *			again will not help
+ *	-EAGAIN		throttled or a server-side fault: worth trying again
+ *	-ETIMEDOUT, -ENETUNREACH	no answer: worth trying again
+ *	-EBADMSG	the bytes do not match their checksum
+ *	-EPROTO		the answer makes no sense
+ *	-EOPNOTSUPP	the store cannot do this at all
+ *	-ENOSPC		the store is full
+ *	-ECANCELED	store_shutdown() was called, or the source or sink said so
+ *	-EIO		the source or sink failed
+ *	-ENOMEM
+ * A change that fails with -ETIMEDOUT, -ENETUNREACH, -EAGAIN or -EPROTO may
+ * have happened.
+ */
+#ifndef CKPTFS_STORE_H
+#define CKPTFS_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ckptfs/compiler.h"
+
+#define STORE_KEY_MAX 1024
+#define STORE_ETAG_MAX 128
+#define STORE_UPLOAD_ID_MAX 1024
+#define STORE_WRITE_ID_MAX 64
+
+/* What this object store does; found by store_probe(), not guessed. */
+enum store_caps {
+	STORE_CAP_PUT_COND = 1 << 0, /* if_absent, if_match on put and commit */
+	STORE_CAP_DEL_COND = 1 << 1, /* if_match on del */
+	STORE_CAP_COPY = 1 << 2, /* copy, and mpu_copy_part */
+	STORE_CAP_RENAME = 1 << 3, /* rename: one atomic step */
+	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object */
+	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist */
+};
+
+struct store_limits {
+	uint64_t put_max; /* bytes in one put */
+	uint64_t part_min, part_max; /* bytes; the last part may be smaller */
+	unsigned parts_max; /* per upload */
+	unsigned name_max; /* bytes in one component of a key */
+};
+
+/* What ckptfs keeps beside an object: user metadata "mtime" (seconds with
+ * nine decimals), "mode" (st_mode in decimal, with the type bits, as s3fs
+ * has it) and "ckptfsid". */
+struct store_meta {
+	bool has_mtime, has_mode;
+	int64_t mtime_ns;
+	uint32_t mode; /* st_mode: S_IFREG or S_IFLNK and permission bits */
+	char write_id[STORE_WRITE_ID_MAX]; /* "" when it has none */
+};
+
+/* What the store knows of an object.  Plain data; copy freely. */
+struct store_obj {
+	uint64_t size;
+	int64_t mtime_ns; /* the store's own time of change */
+	char etag[STORE_ETAG_MAX]; /* opaque; compare for equality only */
+	bool has_crc64;
+	uint64_t crc64; /* CRC-64/NVME of the whole */
+	bool has_meta; /* meta was told (head, get, put; never list) */
+	struct store_meta meta;
+};
+
+/*
+ * Bytes to send.  read() is called with rising offsets, again from any
+ * earlier one when a request is repeated, and returns n unless it fails
+ * (negative errno, becomes -EIO or stays -ECANCELED).  The bytes must not
+ * change while the call lasts.
+ */
+struct store_src {
+	ssize_t (*read)(void *arg, uint64_t off, void *p, size_t n);
+	void *arg;
+	uint64_t len;
+	bool has_crc64; /* else the back end computes it by reading once more */
+	uint64_t crc64; /* CRC-64/NVME of the len bytes */
+};
+
+/* Takes bytes in order; non-zero ends the get: -ECANCELED stays, else -EIO. */
+typedef int store_sink_fn(void *arg, const void *p, size_t n);
+
+struct store_cond {
+	bool if_absent;
+	const char *if_match; /* an etag, or NULL */
+};
+
+struct store_part {
+	unsigned number; /* 1 .. parts_max */
+	uint64_t size;
+	char etag[STORE_ETAG_MAX];
+	bool has_crc64;
+	uint64_t crc64;
+};
+
+/* obj is NULL for a prefix (which ends in '/').  Non-zero stops the listing
+ * and is returned as it is. */
+typedef int store_list_fn(void *arg, const char *key,
+			  const struct store_obj *obj);
+typedef int store_part_fn(void *arg, const struct store_part *part);
+typedef int store_upload_fn(void *arg, const char *key, const char *id,
+			    int64_t begun_ns);
+
+struct store;
+
+/* The methods as the functions below describe them. */
+struct store_ops {
+	const char *name;
+	int (*probe)(struct store *s, const char *prefix, bool read_only);
+	int (*head)(struct store *s, const char *key, struct store_obj *ret);
+	int (*get)(struct store *s, const char *key, const char *if_match,
+		   uint64_t off, uint64_t len, store_sink_fn *sink, void *arg,
+		   struct store_obj *ret);
+	int (*put)(struct store *s, const char *key,
+		   const struct store_src *src, const struct store_meta *meta,
+		   const struct store_cond *cond, struct store_obj *ret);
+	int (*del)(struct store *s, const char *key,
+		   const struct store_cond *cond);
+	int (*del_many)(struct store *s, const char *const *keys, size_t n,
+			int *ret_errs);
+	int (*list)(struct store *s, const char *prefix, const char *after,
+		    bool delimited, store_list_fn *fn, void *arg);
+	int (*copy)(struct store *s, const char *from, const char *from_etag,
+		    const char *to, const struct store_meta *meta,
+		    const struct store_cond *cond, struct store_obj *ret);
+	int (*rename)(struct store *s, const char *from, const char *to,
+		      struct store_obj *ret);
+	int (*mpu_begin)(struct store *s, const char *key,
+			 const struct store_meta *meta,
+			 char ret_id[STORE_UPLOAD_ID_MAX]);
+	int (*mpu_part)(struct store *s, const char *key, const char *id,
+			unsigned number, const struct store_src *src,
+			struct store_part *ret);
+	int (*mpu_copy_part)(struct store *s, const char *key, const char *id,
+			     unsigned number, const char *from,
+			     const char *from_etag, uint64_t off, uint64_t len,
+			     struct store_part *ret);
+	int (*mpu_list_parts)(struct store *s, const char *key, const char *id,
+			      store_part_fn *fn, void *arg);
+	int (*mpu_list)(struct store *s, const char *prefix,
+			store_upload_fn *fn, void *arg);
+	int (*mpu_commit)(struct store *s, const char *key, const char *id,
+			  const struct store_part *parts, size_t n,
+			  const struct store_meta *meta,
+			  const struct store_cond *cond,
+			  struct store_obj *ret);
+	int (*mpu_abort)(struct store *s, const char *key, const char *id);
+	void (*shutdown)(struct store *s);
+	void (*free)(struct store *s);
+};
+
+struct store {
+	const struct store_ops *ops;
+	unsigned caps; /* enum store_caps; settled once store_probe() returned */
+	struct store_limits limits;
+	bool hidden; /* set by the front: keys under .ckptfs/ are not listed */
+};
+
+void store_free(struct store *s);
+
+/*
+ * Find out what the store can do and whether it lets us in; called once,
+ * before anything else.  prefix ("" or "a/b/") is where the mount lies:
+ * trials are written below prefix.ckptfs/ and removed again; with read_only
+ * nothing is written and only list and get are asked for.
+ */
+int store_probe(struct store *s, const char *prefix, bool read_only)
+	NONNULL(1, 2) MUST_USE;
+
+int store_head(struct store *s, const char *key, struct store_obj *ret)
+	NONNULL(1, 2, 3) MUST_USE;
+/*
+ * Send [off, off + len) of the object to the sink; a range that ends past the
+ * end of the object is cut there, one that begins there or past it is empty.
+ * ret may be NULL.  All or an error: never short.
+ */
+int store_get(struct store *s, const char *key, const char *if_match,
+	      uint64_t off, uint64_t len, store_sink_fn *sink, void *arg,
+	      struct store_obj *ret) NONNULL(1, 2, 6) MUST_USE;
+/* Create or replace, all or nothing, checksum verified by the store. */
+int store_put(struct store *s, const char *key, const struct store_src *src,
+	      const struct store_meta *meta, const struct store_cond *cond,
+	      struct store_obj *ret) NONNULL(1, 2, 3, 4, 6) MUST_USE;
+/* Deleting what is not there succeeds, unless if_match was asked: -ESTALE. */
+int store_del(struct store *s, const char *key, const struct store_cond *cond)
+	NONNULL(1, 2) MUST_USE;
+/* Unconditional, in no order, at most 1000; ret_errs[i] per key when 0 is
+ * returned. */
+int store_del_many(struct store *s, const char *const *keys, size_t n,
+		   int *ret_errs) NONNULL(1, 2, 4) MUST_USE;
+/* Keys that begin with prefix and sort after `after` (NULL: all), in byte
+ * order; delimited: those with a '/' past the prefix are folded into one
+ * prefix entry each. */
+int store_list(struct store *s, const char *prefix, const char *after,
+	       bool delimited, store_list_fn *fn, void *arg)
+	NONNULL(1, 2, 5) MUST_USE;
+/*
+ * Server-side copy of one version (from_etag, NULL: any) onto a key.  meta
+ * NULL keeps the source's.  cond is about the destination; a back end whose
+ * store ignores it there must reach the same by other means or refuse with
+ * -EOPNOTSUPP.  -ESTALE: the source (or destination) is another.
+ */
+int store_copy(struct store *s, const char *from, const char *from_etag,
+	       const char *to, const struct store_meta *meta,
+	       const struct store_cond *cond, struct store_obj *ret)
+	NONNULL(1, 2, 4, 7) MUST_USE;
+/* Only with STORE_CAP_RENAME; replaces what is at `to`. */
+int store_rename(struct store *s, const char *from, const char *to,
+		 struct store_obj *ret) NONNULL(1, 2, 3, 4) MUST_USE;
+
+/* An upload in parts: invisible until commit. */
+int store_mpu_begin(struct store *s, const char *key,
+		    const struct store_meta *meta,
+		    char ret_id[STORE_UPLOAD_ID_MAX]) NONNULL(1, 2, 3, 4)
+	MUST_USE;
+/* The same number again replaces that part. */
+int store_mpu_part(struct store *s, const char *key, const char *id,
+		   unsigned number, const struct store_src *src,
+		   struct store_part *ret) NONNULL(1, 2, 3, 5, 6) MUST_USE;
+int store_mpu_copy_part(struct store *s, const char *key, const char *id,
+			unsigned number, const char *from,
+			const char *from_etag, uint64_t off, uint64_t len,
+			struct store_part *ret) NONNULL(1, 2, 3, 5, 9) MUST_USE;
+/* The parts the store holds, by rising number. */
+int store_mpu_list_parts(struct store *s, const char *key, const char *id,
+			 store_part_fn *fn, void *arg) NONNULL(1, 2, 3, 4)
+	MUST_USE;
+int store_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
+		   void *arg) NONNULL(1, 2, 3) MUST_USE;
+/* parts by rising number; meta as at begin (stores that take it at commit).
+ * -ENOENT: no such upload: it was aborted, or already committed. */
+int store_mpu_commit(struct store *s, const char *key, const char *id,
+		     const struct store_part *parts, size_t n,
+		     const struct store_meta *meta,
+		     const struct store_cond *cond, struct store_obj *ret)
+	NONNULL(1, 2, 3, 4, 6, 8) MUST_USE;
+/* What is gone already is success. */
+int store_mpu_abort(struct store *s, const char *key, const char *id)
+	NONNULL(1, 2, 3) MUST_USE;
+
+/* Make calls in flight and to come fail with -ECANCELED; does not wait. */
+void store_shutdown(struct store *s) NONNULL(1);
+
+/* Whether trying the same call again may help. */
+bool store_err_is_transient(int err);
+
+/*
+ * The last error of this thread in words: what the store said, "" if nothing.
+ * Holds no secret.  Valid until the thread's next store call.
+ */
+const char *store_last_error(void);
+/* For back ends. */
+void store_set_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* Back ends and decorators.  A decorator owns inner, also when it fails. */
+struct clk;
+struct fault_plan;
+struct http;
+struct rng;
+struct thr;
+
+struct store *store_mem_new(const struct clk *clk) FREED_BY(store_free);
+/* A folder as the bucket; path must exist. */
+int store_dir_new(const char *path, const struct clk *clk, struct store **ret)
+	NONNULL(1, 2, 3) MUST_USE;
+
+struct store_retry_policy {
+	int64_t base_ns, cap_ns; /* full jitter between 0 and min(cap, base<<n) */
+	unsigned attempts; /* per call, the first included; 0: no limit */
+};
+struct store *store_retry_new(struct store *inner, const struct clk *clk,
+			      struct rng *rng, struct thr *thr,
+			      const struct store_retry_policy *policy)
+	NONNULL(1, 2, 3, 4, 5) FREED_BY(store_free);
+
+/* Which call fails, how, for tests: see fault.c's table of methods. */
+enum store_fault_act {
+	STORE_FAULT_BEFORE, /* fails, nothing happened */
+	STORE_FAULT_AFTER, /* happened, but the answer is the error */
+};
+struct store_fault {
+	const char *method; /* "put", "mpu_part", …; NULL: any */
+	const char *key; /* substring of the key; NULL: any */
+	unsigned skip; /* matching calls to let pass first */
+	unsigned count; /* how many then fail; 0: for ever */
+	int err;
+	enum store_fault_act act;
+};
+struct store *store_fault_new(struct store *inner) NONNULL(1)
+	FREED_BY(store_free);
+/* Replace the plan; faults is copied. */
+int store_fault_set(struct store *s, const struct store_fault *faults,
+		    size_t n) NONNULL(1) MUST_USE;
+/* Calls seen, as "put a/b" lines in order, for tests; caller frees. */
+char *store_fault_log(struct store *s) NONNULL(1);
+
+struct cred_chain;
+struct store_s3_opts {
+	const char *bucket;
+	const char *region; /* "" or NULL: us-east-1 */
+	const char *endpoint_url; /* NULL: AWS */
+	bool path_style; /* forced for endpoints that are IP addresses */
+	bool sign_payload; /* also over https and loopback */
+	struct cred_chain *creds; /* borrowed; NULL: anonymous */
+	struct http *http; /* borrowed */
+	const struct clk *clk;
+};
+int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
+	NONNULL(1, 2) MUST_USE;
+
+#endif
