@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File-system semantics, with no FUSE type in sight: src/fuse translates, and
+ * tests drive these functions without a mount.
+ *
+ * Every function returns 0 or a negative errno that POSIX allows for the call.
+ * Threads: any.  No call is made with a lock held.
+ *
+ * Numbers: an inode's number is for ever, never reused, and is what the kernel
+ * gets as node id and st_ino.  A lookup, create, mkdir or symlink that succeeds
+ * counts one reference, given back by fs_forget().
+ */
+#ifndef CKPTFS_FS_H
+#define CKPTFS_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ckptfs/compiler.h"
+#include "ckptfs/transfer.h"
+
+#define FS_ROOT_INO 1
+
+struct cache;
+struct fetch_engine;
+struct fs;
+struct fs_dir;
+struct fs_file;
+struct host;
+struct meta;
+struct store;
+
+enum fs_passthrough { FS_PT_AUTO, FS_PT_ON, FS_PT_OFF };
+enum fs_durability { FS_ASYNC, FS_LOCAL, FS_REMOTE };
+
+struct fs_opts {
+	const char *prefix; /* as transfer_opts.prefix */
+	char cache_id[17];
+	uint32_t epoch;
+	uid_t uid; /* owner of foreign objects */
+	gid_t gid;
+	mode_t file_mode, dir_mode; /* of foreign objects */
+	bool ro;
+	enum fs_passthrough passthrough;
+	enum fs_durability close_mode; /* ASYNC, LOCAL or REMOTE */
+	bool fsync_remote;
+	int64_t remote_timeout_ns; /* CLK_NEVER: none */
+	bool full_enospc; /* full=enospc */
+	uint64_t cache_size; /* bytes kept */
+	uint64_t cache_min_free; /* bytes; 0: the default */
+	int64_t metadata_ttl_ns;
+	int64_t negative_ttl_ns;
+	int64_t held_open_delay_ns;
+	unsigned max_downloads;
+	uint64_t download_limit; /* bytes per second; 0: none */
+	struct transfer_opts transfer;
+};
+
+/* What the kernel side does for fs; set before the first open. */
+struct fs_kernel {
+	/* Register a descriptor for passthrough: its id (> 0), or a negative
+	 * errno (-EPERM: not allowed to). */
+	int (*backing_open)(void *arg, int fd);
+	void (*backing_close)(void *arg, int id);
+	/* Drop what the kernel remembers of a name or an inode. */
+	void (*forget_entry)(void *arg, uint64_t parent, const char *name);
+	void (*forget_inode)(void *arg, uint64_t ino);
+	void *arg;
+};
+
+/* Who asks. */
+struct fs_ctx {
+	pid_t pid; /* a thread's id; 0: unknown (another pid namespace) */
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+};
+
+struct fs_attr {
+	uint64_t ino;
+	mode_t mode; /* with type bits */
+	unsigned nlink;
+	uid_t uid;
+	gid_t gid;
+	uint64_t size, blocks; /* blocks of 512 bytes */
+	int64_t atime_ns, mtime_ns, ctime_ns;
+	int64_t ttl_ns; /* how long the kernel may believe it */
+};
+
+struct fs_entry {
+	struct fs_attr attr;
+	int64_t ttl_ns;
+};
+
+enum fs_set {
+	FS_SET_MODE = 1 << 0,
+	FS_SET_UID = 1 << 1,
+	FS_SET_GID = 1 << 2,
+	FS_SET_SIZE = 1 << 3,
+	FS_SET_ATIME = 1 << 4,
+	FS_SET_MTIME = 1 << 5,
+	FS_SET_ATIME_NOW = 1 << 6,
+	FS_SET_MTIME_NOW = 1 << 7,
+};
+
+/* ---- life ---- */
+
+/*
+ * Put the parts together: fs makes the transfer engine, the download engine
+ * and the barrier over what it is given (borrowed, outlives fs), recovers open
+ * versions, and starts its workers.
+ */
+int fs_new(const struct host *host, struct meta *meta, struct cache *cache,
+	   struct store *store, const struct fs_opts *opts, struct fs **ret)
+	NONNULL(1, 2, 3, 4, 5, 6) MUST_USE;
+void fs_set_kernel(struct fs *fs, const struct fs_kernel *k) NONNULL(1, 2);
+/* A last barrier, then stop everything; what is not published stays for the
+ * next mount.  NULL is allowed. */
+void fs_free(struct fs *fs);
+
+/* ---- names ---- */
+
+int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
+	      struct fs_entry *ret) NONNULL(1, 3, 4) MUST_USE;
+void fs_forget(struct fs *fs, uint64_t ino, uint64_t n) NONNULL(1);
+/* file may be NULL. */
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file,
+	       struct fs_attr *ret) NONNULL(1, 4) MUST_USE;
+/* set: enum fs_set; values are taken from *want. */
+int fs_setattr(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino,
+	       const struct fs_attr *want, unsigned set, struct fs_file *file,
+	       struct fs_attr *ret) NONNULL(1, 2, 4, 7) MUST_USE;
+/* The target, NUL-terminated, at most 1024 bytes and the NUL. */
+int fs_readlink(struct fs *fs, uint64_t ino, char ret[1025])
+	NONNULL(1, 3) MUST_USE;
+int fs_mkdir(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
+	     const char *name, mode_t mode, struct fs_entry *ret)
+	NONNULL(1, 2, 4, 6) MUST_USE;
+int fs_symlink(struct fs *fs, const struct fs_ctx *ctx, const char *target,
+	       uint64_t parent, const char *name, struct fs_entry *ret)
+	NONNULL(1, 2, 3, 5, 6) MUST_USE;
+int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
+	NONNULL(1, 3) MUST_USE;
+int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
+	NONNULL(1, 3) MUST_USE;
+/* flags: 0 or RENAME_NOREPLACE; others -EINVAL. */
+int fs_rename(struct fs *fs, uint64_t parent, const char *name,
+	      uint64_t newparent, const char *newname, unsigned flags)
+	NONNULL(1, 3, 5) MUST_USE;
+
+int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
+	NONNULL(1, 3) MUST_USE;
+/* Entries from cookie on ("." and ".." included); fn returns non-zero when it
+ * can take no more, that one is then given again.  next: the cookie to go on
+ * after this entry. */
+typedef int fs_dir_fn(void *arg, const char *name, const struct fs_attr *attr,
+		      uint64_t next);
+int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
+	       void *arg) NONNULL(1, 2, 4) MUST_USE;
+/* For readdirplus: count the reference a given entry carries. */
+void fs_ref(struct fs *fs, uint64_t ino) NONNULL(1);
+void fs_closedir(struct fs *fs, struct fs_dir *d) NONNULL(1, 2);
+int fs_fsyncdir(struct fs *fs, uint64_t ino) NONNULL(1) MUST_USE;
+
+struct fs_statfs {
+	uint64_t block, blocks, avail; /* block in bytes */
+	uint64_t files, files_free;
+	unsigned name_max;
+};
+int fs_statfs(struct fs *fs, struct fs_statfs *ret) NONNULL(1, 2) MUST_USE;
+
+/* ---- open files ---- */
+
+enum fs_io { FS_IO_CACHED, FS_IO_PASSTHROUGH, FS_IO_DIRECT };
+
+struct fs_opened {
+	struct fs_file *file; /* until fs_release() */
+	enum fs_io io; /* what the kernel must be told */
+	int backing_id; /* with FS_IO_PASSTHROUGH */
+	bool keep_cache;
+};
+
+/* flags as open(2) gave them. */
+int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
+	    struct fs_opened *ret) NONNULL(1, 2, 5) MUST_USE;
+int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
+	      const char *name, mode_t mode, int flags, struct fs_entry *ret,
+	      struct fs_opened *ret_open) NONNULL(1, 2, 4, 7, 8) MUST_USE;
+
+/*
+ * Reading on the ordinary path: make [off, off + n) readable (fetching what is
+ * missing) and say from which descriptor; *ret_n is less than n only at the end
+ * of the file.  The descriptor stays good until fs_release().
+ */
+int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
+		 int *ret_fd, size_t *ret_n) NONNULL(1, 2, 5, 6) MUST_USE;
+/* Writing on the ordinary path: begin names the descriptor to write to (with
+ * O_APPEND also the offset), then always end, with what was written or a
+ * negative errno. */
+int fs_write_begin(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
+		   int *ret_fd) NONNULL(1, 2, 3, 5) MUST_USE;
+void fs_write_end(struct fs *fs, struct fs_file *file, uint64_t off,
+		  ssize_t written) NONNULL(1, 2);
+int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
+		 uint64_t len) NONNULL(1, 2) MUST_USE;
+/* whence SEEK_DATA or SEEK_HOLE. */
+int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
+	     uint64_t *ret) NONNULL(1, 2, 5) MUST_USE;
+ssize_t fs_copy_range(struct fs *fs, struct fs_file *in, uint64_t in_off,
+		      struct fs_file *out, uint64_t out_off, size_t n)
+	NONNULL(1, 2, 4) MUST_USE;
+/* A close(2) of one descriptor; may come often. */
+int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
+	NONNULL(1, 2, 3) MUST_USE;
+int fs_fsync(struct fs *fs, struct fs_file *file, bool datasync)
+	NONNULL(1, 2) MUST_USE;
+void fs_release(struct fs *fs, struct fs_file *file) NONNULL(1, 2);
+
+/* ---- control ---- */
+
+/*
+ * L3 of everything under path (relative to the mount, "" for all) up to now.
+ * 0; -ETIMEDOUT; -EIO: something cannot get there by itself.  Either way
+ * fs_each_pending() lists what is missing.
+ */
+int fs_sync(struct fs *fs, const char *path, int64_t deadline_mono_ns)
+	NONNULL(1, 2) MUST_USE;
+
+/* Something that is not in the bucket (yet). */
+struct fs_pending {
+	const char *path; /* in the mount, as it is now */
+	const char *state; /* "open" "queued" "uploading" "temporary"
+			      "unfinished" "torn" "parked" "conflict"
+			      "poisoned" "deleting" … */
+	const char *why; /* in words */
+	uint64_t size, sent;
+	int64_t since_real_ns;
+	bool at_risk; /* counts for exit statuses: not merely temporary */
+};
+typedef int fs_pending_fn(void *arg, const struct fs_pending *p);
+int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
+		    void *arg) NONNULL(1, 2, 3) MUST_USE;
+
+/* One file, for status PATH. */
+struct fs_file_info {
+	char state[32]; /* "published", "cold", or as above */
+	char why[160];
+	uint64_t size, cached;
+	char key[1025], etag[129];
+};
+int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
+	NONNULL(1, 2, 3) MUST_USE;
+
+struct fs_stats {
+	uint64_t cache_used, cache_dirty; /* bytes */
+	uint64_t disk_avail;
+	uint64_t opens_passthrough, opens_cached; /* since the mount */
+	uint64_t open_files;
+	uint64_t bytes_fetched;
+	bool failed; /* the cache disk failed: no new dirty data */
+	struct transfer_stats transfer;
+};
+void fs_stats(struct fs *fs, struct fs_stats *ret) NONNULL(1, 2);
+
+#endif

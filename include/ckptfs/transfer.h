@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The publication engine: carries the line of operations (line.h) from the
+ * database to the bucket.
+ *
+ * The rows are the truth: fs appends and changes op and version rows in its
+ * own transactions and then calls transfer_kick().  Workers are dumb: each
+ * asks for one action (a body part, a visible commit, a delete, …), performs
+ * it with nothing locked, and records the result.  A crash at any point is
+ * resumed from the rows and from what the store says it has.
+ *
+ * Threads: any.
+ */
+#ifndef CKPTFS_TRANSFER_H
+#define CKPTFS_TRANSFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ckptfs/compiler.h"
+
+struct cache;
+struct host;
+struct meta;
+struct store;
+struct transfer;
+
+enum transfer_order { TRANSFER_STRICT, TRANSFER_OPEN, TRANSFER_NONE };
+
+struct transfer_opts {
+	const char *prefix; /* of the mount in the bucket: "" or "a/b/" */
+	char cache_id[17]; /* for write-ids */
+	enum transfer_order order;
+	unsigned max_uploads; /* workers; 1 .. 64 */
+	uint64_t part_size; /* bytes, 0: grows by itself from 8 MiB */
+	uint64_t upload_limit; /* bytes per second; 0: none */
+	int64_t upload_delay_ns; /* from the first close to the put's begin */
+	int64_t upload_interval_ns; /* least time between puts of a live log */
+	int64_t upload_max_delay_ns; /* temporary names are held this long */
+	bool overwrite; /* conflict=overwrite */
+};
+
+/* What transfer tells fs; called with no lock held. */
+struct transfer_events {
+	/* A version is in the bucket (or was dropped from the line by folding:
+	 * published false); its row says so already. */
+	void (*version_done)(void *arg, uint64_t ino, uint64_t vid,
+			     bool published);
+	/* Blob no row needs any more: its row is in the dead table. */
+	void (*blob_dead)(void *arg, uint64_t blob);
+	/* A transaction was committed: a barrier is due. */
+	void (*committed)(void *arg);
+	/* Right before the visible commit of a version: 0 if its bytes are
+	 * still those that were sealed, -EAGAIN if the seal was withdrawn. */
+	int (*still_sealed)(void *arg, uint64_t ino, uint64_t vid);
+	/* A commit is about to remove or replace this object: hydrate local
+	 * readers first.  0 when that is so, -EAGAIN: ask again later. */
+	int (*before_replace)(void *arg, const char *key);
+	void *arg;
+};
+
+/* Load the line, resume what was under way; no worker runs yet. */
+int transfer_new(const struct host *host, struct meta *meta,
+		 struct cache *cache, struct store *store,
+		 const struct transfer_opts *opts,
+		 const struct transfer_events *events, struct transfer **ret)
+	NONNULL(1, 2, 3, 4, 5, 6, 7) MUST_USE;
+int transfer_start(struct transfer *t) NONNULL(1) MUST_USE;
+/* Stop the workers (store_shutdown() first makes that quick).  NULL allowed. */
+void transfer_free(struct transfer *t);
+
+/* Ops or versions changed: look at the rows again.  seq: one that was changed
+ * or deleted in place, 0 if there are only new ones.  Call after the commit;
+ * any lock may be held. */
+void transfer_kick(struct transfer *t, uint64_t seq) NONNULL(1);
+
+/* Whether a version's body upload has begun: then it is no longer folded for
+ * free.  For status and tests. */
+bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);
+
+/*
+ * Wait until nothing numbered up to seq is left in the line whose key is
+ * prefix or lies under it ("": all).  0; -ETIMEDOUT; -EIO when one of them is
+ * parked or otherwise cannot finish by itself; -ECANCELED at shutdown.  Hurries
+ * delays along (upload_delay does not apply to what somebody waits for).
+ */
+int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
+		  int64_t deadline_mono_ns) NONNULL(1, 2) MUST_USE;
+
+enum transfer_why {
+	TRANSFER_WHY_UPLOADING,
+	TRANSFER_WHY_COMMITTING,
+	TRANSFER_WHY_QUEUED, /* a worker will take it */
+	TRANSFER_WHY_DELAY, /* upload_delay, upload_interval */
+	TRANSFER_WHY_ORDER, /* waits for what was finished before it */
+	TRANSFER_WHY_SEAL, /* its seal is not final: still open or mapped */
+	TRANSFER_WHY_RETRY, /* the store refused or did not answer */
+	TRANSFER_WHY_PARKED,
+};
+const char *transfer_why_text(enum transfer_why why);
+
+/* One waiting operation, for status. */
+struct transfer_item {
+	uint64_t seq, ino, vid;
+	const char *verb; /* "put" "delete" "rename" "symlink" "mkdir" */
+	const char *key, *to;
+	uint64_t size, sent; /* bytes */
+	int64_t since_real_ns; /* sealed or queued */
+	enum transfer_why why;
+	int64_t retry_mono_ns; /* next try, when RETRY */
+	const char *error; /* in words, "" if none */
+	uint64_t waits_for; /* seq that blocks it, when ORDER; else 0 */
+};
+typedef int transfer_item_fn(void *arg, const struct transfer_item *item);
+/* In order of the line; non-zero stops.  The strings live during the call. */
+int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
+	NONNULL(1, 2) MUST_USE;
+
+struct transfer_stats {
+	uint64_t bytes_sent, bytes_copied; /* since the mount */
+	uint64_t puts, deletes, copies, renames; /* committed */
+	uint64_t retries, folded; /* calls tried again; ops never sent */
+	uint64_t rate; /* bytes per second, lately */
+	uint64_t queued_ops, queued_bytes;
+	int64_t oldest_real_ns; /* of what is queued; 0: nothing is */
+	char last_error[160]; /* "" after a success */
+};
+void transfer_stats(struct transfer *t, struct transfer_stats *ret)
+	NONNULL(1, 2);
+
+/* Whether a name is one that is not published until renamed or old: pure. */
+bool transfer_name_is_temporary(const char *path) NONNULL(1);
+/* Whether a name is a log that is published while open: pure. */
+bool transfer_name_is_live(const char *path) NONNULL(1);
+
+#endif
