@@ -47,6 +47,11 @@ struct thr {
 	const struct thr_ops *ops;
 };
 
+/* First member of an implementation's own worker. */
+struct thr_worker {
+	const struct thr_ops *ops;
+};
+
 /* One thread per worker, signals blocked, pthread conditions on the monotonic
  * clock. */
 extern struct thr thr_system;
