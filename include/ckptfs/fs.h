@@ -58,7 +58,12 @@ struct fs_opts {
 	struct transfer_opts transfer;
 };
 
-/* What the kernel side does for fs; set before the first open. */
+struct fs_who {
+	pid_t tgid;
+	bool exiting, signaled;
+};
+
+/* What the kernel side does for fs; any may be NULL; set before the first open. */
 struct fs_kernel {
 	/* Register a descriptor for passthrough: its id (> 0), or a negative
 	 * errno (-EPERM: not allowed to). */
@@ -67,6 +72,9 @@ struct fs_kernel {
 	/* Drop what the kernel remembers of a name or an inode. */
 	void (*forget_entry)(void *arg, uint64_t parent, const char *name);
 	void (*forget_inode)(void *arg, uint64_t ino);
+	/* The process a thread belongs to (0: unknown), and whether it is on
+	 * its way out, by a signal. */
+	void (*who)(void *arg, pid_t tid, struct fs_who *ret);
 	void *arg;
 };
 

@@ -51,6 +51,8 @@ struct transfer_events {
 	void (*blob_dead)(void *arg, uint64_t blob);
 	/* A transaction was committed: a barrier is due. */
 	void (*committed)(void *arg);
+	/* Whether an empty folder still wants its marker object. */
+	bool (*marker_wanted)(void *arg, uint64_t ino);
 	/* Right before the visible commit of a version: 0 if its bytes are
 	 * still those that were sealed, -EAGAIN if the seal was withdrawn. */
 	int (*still_sealed)(void *arg, uint64_t ino, uint64_t vid);
@@ -87,6 +89,10 @@ bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);
  */
 int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 		  int64_t deadline_mono_ns) NONNULL(1, 2) MUST_USE;
+
+/* Whether a queued operation speaks of this key, or of a folder above it:
+ * then a listing says nothing about it. */
+bool transfer_covers(struct transfer *t, const char *key) NONNULL(1, 2);
 
 enum transfer_why {
 	TRANSFER_WHY_UPLOADING,
