@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# The lanes of contrib/check: lane_NAME runs one, adds what it counted to
+# $RESULTS ("pass N", "fail NAME", "skip NAME") and fails if a step of its
+# own, rather than a test, went wrong.
+
+# shellcheck disable=SC2034 # for those that source this
+# In the order in which they run; LANE_NAME says what each is.
+LANES=(unit asan lint dist)
+# shellcheck disable=SC2034
+declare -A LANE=(
+	[unit]="make check: unit tests, conformance over mem and dir, static checks"
+	[asan]="make check under AddressSanitizer and UBSan"
+	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
+	[dist]="make distcheck"
+)
+
+passed() { echo "pass $1" >>"$RESULTS"; }
+failed() { echo "fail $1" >>"$RESULTS"; }
+skipped() { echo "skip $1" >>"$RESULTS"; }
+
+# count_program NAME STATUS LOG: a test program: by Check's closing line if
+# there is one, else as one test.
+count_program() {
+	local name=$1 status=$2 log=$3 sums checks bad
+	sums=$(awk '/^[0-9]+%: Checks: / {
+			gsub(/[^0-9 ]/, ""); n += $2; bad += $3 + $4
+		} END { if (n) print n, bad + 0 }' "$log")
+	read -r checks bad <<<"${sums:-1 0}"
+	case $status in
+	PASS)
+		grep -E '^[0-9]+%: Checks: ' "$log" || true
+		passed "$checks"
+		;;
+	SKIP) skipped "$name" ;;
+	*)
+		echo "--- $name: $status"
+		tail -n 80 "$log"
+		# A program may die after its checks: then it failed as a whole.
+		[ "$bad" -gt 0 ] || bad=1
+		for _ in $(seq "$bad"); do failed "$name"; done
+		[ "$checks" -le "$bad" ] || passed $((checks - bad))
+		;;
+	esac
+}
+
+# automake_check LANE DIR TARGET [ARG...]: make TARGET in build/ runs the
+# test programs of DIR; count them.
+automake_check() {
+	local lane=$1 dir=$2 target=$3 rc=0 trs status n=0
+	shift 3
+	[ ! -d "$dir" ] || find "$dir" -name '*.trs' -delete
+	make -C "$TOP/build" -k -j "$(nproc)" "$target" "$@" \
+		>"$TOP/build/$target.log" 2>&1 </dev/null || rc=$?
+	while read -r trs; do
+		n=$((n + 1))
+		status=$(sed -n 's/^:global-test-result: //p' "$trs")
+		count_program "$lane/${trs#"$dir"/}" "$status" \
+			"${trs%.trs}.log"
+	done < <(find "$dir" -name '*.trs' | sort)
+	sed -nE 's/^# (TOTAL|PASS|SKIP|FAIL|ERROR): +/\1 /p' \
+		"$TOP/build/$target.log" | paste -s -d ' '
+	# What did not get as far as a test is the lane's own failure.
+	[ $rc = 0 ] || grep -q '^fail ' "$RESULTS" || n=0
+	[ $n -gt 0 ] || {
+		grep -E -B2 -A6 'error|\*\*\*' "$TOP/build/$target.log" |
+			tail -n 60
+		return 1
+	}
+}
+
+lane_unit() {
+	bootstrap && automake_check unit "$TOP/build" check
+}
+
+lane_asan() {
+	bootstrap && automake_check asan "$TOP/build/asan" check-asan
+}
+
+lane_lint() {
+	local tool
+	bootstrap || return 1
+	apt_need lint clang clang-tidy cppcheck shellcheck || return 1
+	need_test_python || return 1
+	for tool in tidy cppcheck analyzer shell python; do
+		say "lint: $tool"
+		if quietly "$TOP/build/lint-$tool.log" make -C "$TOP/build" \
+			"lint-$tool" RUFF="$TEST_PYTHON -m ruff"; then
+			passed 1
+		else
+			failed "lint/$tool"
+		fi
+	done
+}
+
+lane_dist() {
+	bootstrap || return 1
+	if quietly "$TOP/build/distcheck.log" make -C "$TOP/build" \
+		-j "$(nproc)" distcheck; then
+		tail -n 4 "$TOP/build/distcheck.log"
+		passed 1
+	else
+		failed dist/distcheck
+	fi
+}

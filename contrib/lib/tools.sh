@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What tests and demos run beside the program: an S3 server, Python.
+
+VERSITYGW_VERSION=1.7.0
+VERSITYGW_TOOL=versitygw-$VERSITYGW_VERSION
+# Go for building it, where the machine's is older; a module like any other.
+GO_NEEDED=1.25
+GO_VERSION=1.26.8
+GO_SUM=h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM=
+
+# go_is_new_enough: whether the machine's own Go can build the server.
+go_is_new_enough() {
+	local have
+	have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return 1
+	have=${have#go}
+	[ "$(printf '%s\n%s\n' "$GO_NEEDED" "$have" | sort -V | head -1)" = \
+		"$GO_NEEDED" ]
+}
+
+# go_toolchain WORK: sets GO to a Go that is new enough.
+go_toolchain() {
+	local work=$1 answer root sum
+	GO=go
+	go_is_new_enough && return 0
+	answer=$(cd "$work" && go mod download -json \
+		"golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-amd64") ||
+		return 1
+	root=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$answer")
+	sum=$(sed -n 's/.*"Sum": "\(.*\)".*/\1/p' <<<"$answer")
+	[ "$sum" = "$GO_SUM" ] || {
+		echo "Go $GO_VERSION has the checksum $sum, not $GO_SUM" >&2
+		return 1
+	}
+	chmod -R u+w "$root"
+	chmod +x "$root"/bin/* "$root"/pkg/tool/*/*
+	export GOROOT=$root
+	GO=$root/bin/go
+}
+
+build_versitygw() {
+	local stage=$1 work=$2 GO GOROOT
+	export GOPATH=$work/go GOCACHE=$work/cache GOFLAGS=-modcacherw
+	export GOBIN=$stage/bin CGO_ENABLED=0
+	go_toolchain "$work" || return 1
+	[ -n "${GOROOT:-}" ] || unset GOROOT
+	GOTOOLCHAIN=local GOFLAGS='-modcacherw -buildvcs=false' \
+		quietly "$work/go.log" "$GO" install \
+		"github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION"
+}
+
+# need_versitygw: the server's program is then $VERSITYGW.
+need_versitygw() {
+	VERSITYGW=$CKPTFS_TOOLS/$VERSITYGW_TOOL/bin/versitygw
+	export VERSITYGW
+	tool_is_ready "$VERSITYGW_TOOL" && return 0
+	local packages=(ca-certificates)
+	command -v go >/dev/null || packages+=(golang-go)
+	apt_need "versitygw" "${packages[@]}" &&
+		tool_install "$VERSITYGW_TOOL" "versitygw $VERSITYGW_VERSION" \
+			build_versitygw
+}
+
+# find_python: sets PYTHON, one that can make environments.
+find_python() {
+	for PYTHON in python3 /usr/bin/python3; do
+		! "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null || return 0
+	done
+	return 1
+}
+
+build_venv() {
+	local stage=$1 work=$2 requirements=$4 after=${5:-}
+	# After the rename only bin/'s scripts name the old place: nothing here
+	# runs them, it is python -m everywhere.
+	quietly "$work/venv.log" "$PYTHON" -m venv "$stage" &&
+		quietly "$work/pip.log" "$stage/bin/python" -m pip install \
+			--disable-pip-version-check --no-cache-dir --no-deps \
+			-r "$requirements" || return 1
+	[ -z "$after" ] ||
+		quietly "$work/after.log" "$stage/bin/python" "$after"
+}
+
+# need_venv NAME WHAT REQUIREMENTS [SCRIPT]: sets VENV_PYTHON.  The folder is
+# named after the Python and what the requirements say.
+need_venv() {
+	local name=$1 what=$2 requirements=$3 after=${4:-} sum version
+	find_python || apt_need "$what" python3 python3-venv || return 1
+	find_python || {
+		echo "no python3 that can make environments (venv, ensurepip)" >&2
+		return 1
+	}
+	version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	sum=$(cat "$requirements" ${after:+"$after"} | sha256sum | cut -c1-12)
+	name=$name-py$version-$sum
+	VENV_PYTHON=$CKPTFS_TOOLS/$name/bin/python
+	tool_is_ready "$name" && [ -x "$VENV_PYTHON" ] && return 0
+	[ -z "$after" ] || apt_need "$what" gcc libc6-dev binutils || return 1
+	rm -f "$CKPTFS_TOOLS/$name/.complete"
+	tool_install "$name" "$what" build_venv "$requirements" ${after:+"$after"}
+}
+
+# need_test_python: sets TEST_PYTHON; need_lightning: LIGHTNING_PYTHON.
+need_test_python() {
+	need_venv test "Python for the tests" \
+		"$TOP/tests/integration/requirements.txt" || return 1
+	export TEST_PYTHON=$VENV_PYTHON
+}
+
+need_lightning() {
+	need_venv lightning "torch and Lightning (800 MB, 3 minutes)" \
+		"$TOP/tests/integration/requirements-lightning.txt" \
+		"$TOP/tests/integration/cuda_stubs.py" || return 1
+	export LIGHTNING_PYTHON=$VENV_PYTHON
+}
