@@ -8,14 +8,18 @@
  * first member.  A decorator (retry, fault) is a back end that owns another.
  *
  * Keys are bytes without NUL, 1 to 1024 of them, parts separated by '/', and
- * relative to the bucket (the mounted prefix is the caller's affair).
+ * relative to the bucket (the mounted prefix is the caller's affair).  A key
+ * that ends in '/' is a marker: an empty object that keeps a directory.  Empty
+ * parts and those of one or two dots are refused by stores that have real
+ * directories (-EINVAL).
  *
  * Threads: every method may be called from many threads at once.
  *
  * Errors: a method returns 0 or one of
  *	-ENOENT		no such object, upload or bucket
  *	-EEXIST		if_absent was asked and the object is there
- *	-ESTALE		if_match was asked and the object differs or is gone
+ *	-ESTALE		if_match (or from_etag) was asked and the object differs
+ *			or is gone
  *	-EACCES		refused: the credential, a policy, a signature
  *	-EINVAL		the store cannot take this (name, size, request); asking
  *			again will not help
@@ -28,8 +32,8 @@
  *	-ECANCELED	store_shutdown() was called, or the source or sink said so
  *	-EIO		the source or sink failed
  *	-ENOMEM
- * A change that fails with -ETIMEDOUT, -ENETUNREACH, -EAGAIN or -EPROTO may
- * have happened.
+ * A change that fails with -ETIMEDOUT, -ENETUNREACH, -EAGAIN, -EPROTO or
+ * -ECANCELED may have happened.  Outputs are untouched when a call fails.
  */
 #ifndef CKPTFS_STORE_H
 #define CKPTFS_STORE_H
@@ -54,6 +58,8 @@ enum store_caps {
 	STORE_CAP_RENAME = 1 << 3, /* rename: one atomic step */
 	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object */
 	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist */
+	STORE_CAP_COMMIT_META = 1 << 6, /* mpu_commit's meta counts, not begin's */
+	STORE_CAP_META = 1 << 7, /* write_id comes back from head */
 };
 
 struct store_limits {
@@ -65,22 +71,25 @@ struct store_limits {
 
 /* What ckptfs keeps beside an object: user metadata "mtime" (seconds with
  * nine decimals), "mode" (st_mode in decimal, with the type bits, as s3fs
- * has it) and "ckptfsid". */
+ * has it) and "ckptfsid".  What is not to be understood is taken as absent. */
 struct store_meta {
 	bool has_mtime, has_mode;
 	int64_t mtime_ns;
-	uint32_t mode; /* st_mode: S_IFREG or S_IFLNK and permission bits */
-	char write_id[STORE_WRITE_ID_MAX]; /* "" when it has none */
+	/* st_mode: S_IFREG or S_IFLNK (a marker: S_IFDIR) and permission bits;
+	 * setuid and setgid are neither sent nor believed. */
+	uint32_t mode;
+	char write_id[STORE_WRITE_ID_MAX]; /* [A-Za-z0-9._-]*, "": none */
 };
 
 /* What the store knows of an object.  Plain data; copy freely. */
 struct store_obj {
 	uint64_t size;
-	int64_t mtime_ns; /* the store's own time of change */
+	int64_t mtime_ns; /* the store's own time of change; 0 when a change
+			     (put, copy, rename, commit) was not told it */
 	char etag[STORE_ETAG_MAX]; /* opaque; compare for equality only */
 	bool has_crc64;
 	uint64_t crc64; /* CRC-64/NVME of the whole */
-	bool has_meta; /* meta was told (head, get, put; never list) */
+	bool has_meta; /* meta was told (head, get, changes; never list) */
 	struct store_meta meta;
 };
 
@@ -124,7 +133,11 @@ typedef int store_upload_fn(void *arg, const char *key, const char *id,
 
 struct store;
 
-/* The methods as the functions below describe them. */
+/*
+ * The methods as the functions below describe them.  The front has checked
+ * what it promises to check.  copy, rename and mpu_copy_part may be NULL
+ * (-EOPNOTSUPP), and del_many (then del is called for each key).
+ */
 struct store_ops {
 	const char *name;
 	int (*probe)(struct store *s, const char *prefix, bool read_only);
@@ -175,6 +188,7 @@ struct store {
 	unsigned caps; /* enum store_caps; settled once store_probe() returned */
 	struct store_limits limits;
 	bool hidden; /* set by the front: keys under .ckptfs/ are not listed */
+	uint64_t calls, failures; /* counted by the front; read with __atomic */
 };
 
 void store_free(struct store *s);
@@ -188,6 +202,11 @@ void store_free(struct store *s);
 int store_probe(struct store *s, const char *prefix, bool read_only)
 	NONNULL(1, 2) MUST_USE;
 
+/*
+ * The front refuses by itself: a key longer than STORE_KEY_MAX, a put or part
+ * above the limits (-EINVAL); a condition on put, commit or del without its
+ * capability, a rename without its own (-EOPNOTSUPP).
+ */
 int store_head(struct store *s, const char *key, struct store_obj *ret)
 	NONNULL(1, 2, 3) MUST_USE;
 /*
@@ -209,9 +228,14 @@ int store_del(struct store *s, const char *key, const struct store_cond *cond)
  * returned. */
 int store_del_many(struct store *s, const char *const *keys, size_t n,
 		   int *ret_errs) NONNULL(1, 2, 4) MUST_USE;
-/* Keys that begin with prefix and sort after `after` (NULL: all), in byte
- * order; delimited: those with a '/' past the prefix are folded into one
- * prefix entry each. */
+/*
+ * Keys that begin with prefix, in byte order, all of them however many pages
+ * that takes; delimited: those with a '/' past the prefix are folded into one
+ * prefix entry each (a key equal to the prefix stays a key).  Only entries
+ * that sort after `after` are given (NULL: all), so the last one seen resumes
+ * a listing.  Keys below a folder .ckptfs/ are left out unless the prefix lies
+ * there itself.  A prefix with nothing under it is no error.
+ */
 int store_list(struct store *s, const char *prefix, const char *after,
 	       bool delimited, store_list_fn *fn, void *arg)
 	NONNULL(1, 2, 5) MUST_USE;
@@ -234,10 +258,12 @@ int store_mpu_begin(struct store *s, const char *key,
 		    const struct store_meta *meta,
 		    char ret_id[STORE_UPLOAD_ID_MAX]) NONNULL(1, 2, 3, 4)
 	MUST_USE;
-/* The same number again replaces that part. */
+/* The same number again replaces that part.  -ENOENT: no such upload. */
 int store_mpu_part(struct store *s, const char *key, const char *id,
 		   unsigned number, const struct store_src *src,
 		   struct store_part *ret) NONNULL(1, 2, 3, 5, 6) MUST_USE;
+/* A part from [off, off + len) of an object, len > 0; -EINVAL when it is not
+ * that long. */
 int store_mpu_copy_part(struct store *s, const char *key, const char *id,
 			unsigned number, const char *from,
 			const char *from_etag, uint64_t off, uint64_t len,
@@ -248,8 +274,13 @@ int store_mpu_list_parts(struct store *s, const char *key, const char *id,
 	MUST_USE;
 int store_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
 		   void *arg) NONNULL(1, 2, 3) MUST_USE;
-/* parts by rising number; meta as at begin (stores that take it at commit).
- * -ENOENT: no such upload: it was aborted, or already committed. */
+/*
+ * parts: at least one, by rising number, gaps allowed; parts that are not
+ * named are dropped.  meta as at begin, unless STORE_CAP_COMMIT_META.
+ * -ENOENT: no such upload: it was aborted, or already committed (some stores
+ * then say 0 once more).  -EINVAL: a part is missing, of another etag, or too
+ * small.  After any error but -ENOENT the upload is still there.
+ */
 int store_mpu_commit(struct store *s, const char *key, const char *id,
 		     const struct store_part *parts, size_t n,
 		     const struct store_meta *meta,
@@ -262,7 +293,8 @@ int store_mpu_abort(struct store *s, const char *key, const char *id)
 /* Make calls in flight and to come fail with -ECANCELED; does not wait. */
 void store_shutdown(struct store *s) NONNULL(1);
 
-/* Whether trying the same call again may help. */
+/* Whether trying the same call again may help: -EAGAIN -ETIMEDOUT
+ * -ENETUNREACH -EPROTO. */
 bool store_err_is_transient(int err);
 
 /*
@@ -270,8 +302,12 @@ bool store_err_is_transient(int err);
  * Holds no secret.  Valid until the thread's next store call.
  */
 const char *store_last_error(void);
+/* How long the store asked to wait before the next try (Retry-After), for the
+ * last error of this thread; 0: it did not say. */
+int64_t store_retry_after_ns(void);
 /* For back ends. */
 void store_set_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void store_set_retry_after(int64_t ns);
 
 /* Back ends and decorators.  A decorator owns inner, also when it fails. */
 struct clk;
