@@ -36,32 +36,36 @@ struct cache_tag {
 
 /* A new empty blob, open O_RDWR; the caller closes *ret_fd. */
 int cache_blob_new(struct cache *c, const struct cache_tag *tag,
-		   uint64_t *ret_blob, int *ret_fd) NONNULL(1, 2, 3, 4) MUST_USE;
+		   uint64_t *ret_blob, int *ret_fd) NONNULL(1, 2, 3, 4)
+	MUST_USE;
 /* flags O_RDONLY or O_RDWR.  The number, or a negative errno. */
-int cache_blob_open(struct cache *c, uint64_t blob, int flags)
-	NONNULL(1) MUST_USE;
+int cache_blob_open(struct cache *c, uint64_t blob, int flags) NONNULL(1)
+	MUST_USE;
 void cache_blob_close(struct cache *c, int fd) NONNULL(1);
 /* Gone is success. */
 int cache_blob_unlink(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
 /* A new blob with the first len bytes of another: reflinked where the disk
- * can, else copied (holes kept).  *ret_fd is O_RDWR. */
+ * can, else copied (holes kept).  -ENODATA: the other is shorter.  *ret_fd is
+ * O_RDWR. */
 int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
 		    const struct cache_tag *tag, uint64_t *ret_blob,
 		    int *ret_fd) NONNULL(1, 4, 5, 6) MUST_USE;
-/* fsync the blob folders that gained a name since the last call. */
+/* fsync the blob folders that gained a name since the last call.  One caller
+ * at a time.  A failure is final: it is given again for ever. */
 int cache_sync_names(struct cache *c) NONNULL(1) MUST_USE;
-/* Each blob on the disk; non-zero from fn stops. */
+/* Each blob on the disk; non-zero from fn stops.  fn may unlink and lose the
+ * blob it is given. */
 typedef int cache_blob_fn(void *arg, uint64_t blob);
-int cache_blob_each(struct cache *c, cache_blob_fn *fn, void *arg)
-	NONNULL(1, 2) MUST_USE;
+int cache_blob_each(struct cache *c, cache_blob_fn *fn, void *arg) NONNULL(1, 2)
+	MUST_USE;
 /* Move a blob no row knows to lost+found/. */
 int cache_blob_lose(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
 /* 0 if the blob is there, at least size long and without a hole before size;
  * -ENODATA if not. */
-int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size)
-	NONNULL(1) MUST_USE;
+int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size) NONNULL(1)
+	MUST_USE;
 
-/* ---- ranges present in a blob being downloaded; memory only, not locked ---- */
+/* ---- ranges present in a blob being downloaded: in memory, no lock ---- */
 
 struct cache_ranges;
 int cache_ranges_new(struct cache_ranges **ret) NONNULL(1) MUST_USE;
