@@ -13,6 +13,8 @@
 #include "ckptfs/log.h"
 #include "ckptfs/text.h"
 
+#include "util/escape.h"
+
 #define LINE_MAX_BYTES 4096
 
 /* A line being built; what does not fit is dropped, with room kept for the
@@ -86,34 +88,13 @@ static void put_str(struct line *l, const char *s)
 	(void)put(l, s, strlen(s), 2);
 }
 
-/* What the next n bytes of s become: either themselves or esc. */
-static size_t escape_one(const char *s, size_t left, bool json, char esc[8])
-{
-	size_t n = text_utf8_len(s, left);
-	unsigned char c = (unsigned char)*s;
-	bool c1 = n == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0;
-
-	esc[0] = '\0';
-	if (c1)
-		snprintf(esc, 8, "\\u00%02x", (unsigned char)s[1]);
-	else if (n == 0)
-		snprintf(esc, 8, json ? "\\ufffd" : "\\x%02x", c);
-	else if (c == '\n')
-		snprintf(esc, 8, "\\n");
-	else if (c < 0x20 || c == 0x7f)
-		snprintf(esc, 8, json ? "\\u%04x" : "\\x%02x", c);
-	else if (json && (c == '"' || c == '\\'))
-		snprintf(esc, 8, "\\%c", c);
-	return n == 0 ? 1 : n;
-}
-
 static void put_escaped(struct line *l, const char *s, size_t keep)
 {
 	size_t left = strlen(s);
-	char esc[8];
+	char esc[ESCAPE_LEN];
 
 	while (left > 0) {
-		size_t n = escape_one(s, left, now.json, esc);
+		size_t n = escape_char(s, left, now.json, esc);
 		const char *what = esc[0] ? esc : s;
 
 		if (!put(l, what, esc[0] ? strlen(esc) : n, keep + 3)) {
