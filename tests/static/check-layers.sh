@@ -14,7 +14,7 @@ allowed() {
 	cache)    echo "$base disk cache" ;;
 	meta)     echo "$base disk meta" ;;
 	transfer) echo "$base disk store cache meta transfer" ;;
-	fs)       echo "$base disk store cache meta transfer fs" ;;
+	fs)       echo "$base disk store cache meta transfer fs barrier space" ;;
 	fuse)     echo "$base fs fuse" ;;
 	cli)      echo "$base disk http cred store cache meta transfer fs fuse cli" ;;
 	*)        return 1 ;;
