@@ -204,8 +204,8 @@ int store_probe(struct store *s, const char *prefix, bool read_only)
 
 /*
  * The front refuses by itself: a key longer than STORE_KEY_MAX, a put or part
- * above the limits (-EINVAL); a condition on put, commit or del without its
- * capability, a rename without its own (-EOPNOTSUPP).
+ * above the limits (-EINVAL); a copy, a rename, a condition on put, commit or
+ * del without its capability (-EOPNOTSUPP).
  */
 int store_head(struct store *s, const char *key, struct store_obj *ret)
 	NONNULL(1, 2, 3) MUST_USE;
@@ -325,15 +325,31 @@ struct store_retry_policy {
 	int64_t base_ns, cap_ns; /* full jitter between 0 and min(cap, base<<n) */
 	unsigned attempts; /* per call, the first included; 0: no limit */
 };
+/*
+ * Transient errors are tried again.  All calls share a quota of retries that
+ * successes fill again, so a store in trouble is not asked twice as often as
+ * one in health: with it spent, a call with limited attempts fails at once and
+ * one without waits as long as the cap.  At least what the store asked for
+ * (store_retry_after_ns) is waited.
+ *
+ * A change whose earlier attempt may have happened, and whose repetition then
+ * finds its condition broken or its upload or source gone, has succeeded if
+ * the object there carries the call's write_id (a copy that keeps its
+ * source's: that one; a del: if nothing is there).  So give one to whatever
+ * has a condition.  A get that broke off is resumed behind the bytes already
+ * handed to the sink when if_match pins the version; else it fails.
+ */
 struct store *store_retry_new(struct store *inner, const struct clk *clk,
 			      struct rng *rng, struct thr *thr,
 			      const struct store_retry_policy *policy)
 	NONNULL(1, 2, 3, 4, 5) FREED_BY(store_free);
 
-/* Which call fails, how, for tests: see fault.c's table of methods. */
+/* Which call fails, how, for tests. */
 enum store_fault_act {
 	STORE_FAULT_BEFORE, /* fails, nothing happened */
 	STORE_FAULT_AFTER, /* happened, but the answer is the error */
+	STORE_FAULT_HALF, /* get: fails after half of the bytes; else AFTER */
+	STORE_FAULT_FLIP, /* get: succeeds with one bit wrong; err unused */
 };
 struct store_fault {
 	const char *method; /* "put", "mpu_part", …; NULL: any */
@@ -345,10 +361,16 @@ struct store_fault {
 };
 struct store *store_fault_new(struct store *inner) NONNULL(1)
 	FREED_BY(store_free);
-/* Replace the plan; faults is copied. */
+/* Replace the plan; faults is copied, its strings too.  The first entry that
+ * matches a call and is not used up decides; skipping counts as a match. */
 int store_fault_set(struct store *s, const struct store_fault *faults,
 		    size_t n) NONNULL(1) MUST_USE;
-/* Calls seen, as "put a/b" lines in order, for tests; caller frees. */
+/*
+ * Calls seen, a line each, in order of arrival, for tests: the method (as in
+ * struct store_ops), the key, then for get "off+len", for parts the number,
+ * for copy and rename the target: "put a/b", "get a/b 0+100".  The caller
+ * frees it; NULL: no memory.
+ */
 char *store_fault_log(struct store *s) NONNULL(1);
 
 struct cred_chain;

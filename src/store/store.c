@@ -147,6 +147,14 @@ static int check_cond(struct store *s, const struct store_cond *cond,
 	return -EOPNOTSUPP;
 }
 
+static int check_cap(struct store *s, unsigned cap, bool has_method)
+{
+	if (has_method && (s->caps & cap))
+		return 0;
+	store_set_error("the store cannot do this");
+	return -EOPNOTSUPP;
+}
+
 int store_probe(struct store *s, const char *prefix, bool read_only)
 {
 	begin(s, "store_probe");
@@ -298,9 +306,9 @@ int store_copy(struct store *s, const char *from, const char *from_etag,
 	if (!r)
 		r = check_key(to);
 	if (!r)
-		r = s->ops->copy ? s->ops->copy(s, from, from_etag, to, meta,
-						cond, ret)
-				 : -EOPNOTSUPP;
+		r = check_cap(s, STORE_CAP_COPY, s->ops->copy);
+	if (!r)
+		r = s->ops->copy(s, from, from_etag, to, meta, cond, ret);
 	return end(s, r);
 }
 
@@ -314,9 +322,9 @@ int store_rename(struct store *s, const char *from, const char *to,
 	if (!r)
 		r = check_key(to);
 	if (!r)
-		r = s->ops->rename && (s->caps & STORE_CAP_RENAME)
-			    ? s->ops->rename(s, from, to, ret)
-			    : -EOPNOTSUPP;
+		r = check_cap(s, STORE_CAP_RENAME, s->ops->rename);
+	if (!r)
+		r = s->ops->rename(s, from, to, ret);
 	return end(s, r);
 }
 
@@ -368,10 +376,10 @@ int store_mpu_copy_part(struct store *s, const char *key, const char *id,
 	if (!r)
 		r = check_size(len, s->limits.part_max);
 	if (!r)
-		r = s->ops->mpu_copy_part
-			    ? s->ops->mpu_copy_part(s, key, id, number, from,
-						    from_etag, off, len, ret)
-			    : -EOPNOTSUPP;
+		r = check_cap(s, STORE_CAP_COPY, s->ops->mpu_copy_part);
+	if (!r)
+		r = s->ops->mpu_copy_part(s, key, id, number, from, from_etag,
+					  off, len, ret);
 	return end(s, r);
 }
 

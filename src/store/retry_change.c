@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Retrying what changes the bucket.
+ *
+ * A change that was not answered may have happened.  Its repetition then runs
+ * into its own traces: the object exists or is another (our own), the upload
+ * or the source is gone.  Only a look at the object can tell our success from
+ * somebody else's, by the write-id it carries.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "retry.h"
+
+/* What a repetition says when the first attempt took effect, or when somebody
+ * else was faster. */
+static bool is_ambiguous(const struct retry_attempt *a, int r)
+{
+	return a->maybe && (r == -EEXIST || r == -ESTALE || r == -ENOENT);
+}
+
+/* Success if the object carries our write-id; else r stands.  An error of the
+ * look itself is the answer then, since nothing is known. */
+static int resolve(struct retry_store *t, int r, const char *key,
+		   const char *write_id, struct store_obj *ret)
+{
+	struct store_obj obj;
+	int err;
+
+	if (!write_id[0])
+		return r;
+	err = retry_head(&t->store, key, &obj);
+	if (err)
+		return err == -ENOENT ? r : err;
+	if (!obj.has_meta || strcmp(obj.meta.write_id, write_id) != 0) {
+		store_set_error("another write is in its place");
+		return r;
+	}
+	*ret = obj;
+	return 0;
+}
+
+int retry_put(struct store *s, const char *key, const struct store_src *src,
+	      const struct store_meta *meta, const struct store_cond *cond,
+	      struct store_obj *ret)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_put(t->inner, key, src, meta, cond, ret);
+	} while (retry_again(&a, &r));
+	if (is_ambiguous(&a, r) && store_cond_is_set(cond))
+		r = resolve(t, r, key, meta->write_id, ret);
+	return r;
+}
+
+int retry_del(struct store *s, const char *key, const struct store_cond *cond)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	struct store_obj obj;
+	int r, err;
+
+	do {
+		r = store_del(t->inner, key, cond);
+	} while (retry_again(&a, &r));
+	if (!is_ambiguous(&a, r))
+		return r;
+	err = retry_head(s, key, &obj);
+	if (err == -ENOENT)
+		return 0;
+	return err ? err : r;
+}
+
+/* Unconditional, so simply asked again; keys that failed by themselves are
+ * the caller's. */
+int retry_del_many(struct store *s, const char *const *keys, size_t n,
+		   int *ret_errs)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_del_many(t->inner, keys, n, ret_errs);
+	} while (retry_again(&a, &r));
+	return r;
+}
+
+int retry_copy(struct store *s, const char *from, const char *from_etag,
+	       const char *to, const struct store_meta *meta,
+	       const struct store_cond *cond, struct store_obj *ret)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	struct store_obj obj;
+	int r, err;
+
+	do {
+		r = store_copy(t->inner, from, from_etag, to, meta, cond, ret);
+	} while (retry_again(&a, &r));
+	if (!is_ambiguous(&a, r))
+		return r;
+	if (meta)
+		return resolve(t, r, to, meta->write_id, ret);
+	err = retry_head(s, from, &obj);
+	if (err)
+		return err == -ENOENT ? r : err;
+	if (!obj.has_meta || (from_etag && strcmp(obj.etag, from_etag) != 0))
+		return r;
+	return resolve(t, r, to, obj.meta.write_id, ret);
+}
+
+int retry_rename(struct store *s, const char *from, const char *to,
+		 struct store_obj *ret)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	struct store_obj obj;
+	int r;
+
+	if (!(s->caps & STORE_CAP_RENAME))
+		return -EOPNOTSUPP;
+	/* the source's write-id cannot be asked for once it has moved */
+	r = retry_head(s, from, &obj);
+	if (r)
+		return r;
+	do {
+		r = store_rename(t->inner, from, to, ret);
+	} while (retry_again(&a, &r));
+	if (is_ambiguous(&a, r) && obj.has_meta)
+		r = resolve(t, r, to, obj.meta.write_id, ret);
+	return r;
+}
+
+/* An attempt that did begin one leaves an upload nobody knows; the caller's
+ * sweep of its uploads finds it. */
+int retry_mpu_begin(struct store *s, const char *key,
+		    const struct store_meta *meta,
+		    char ret_id[STORE_UPLOAD_ID_MAX])
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_mpu_begin(t->inner, key, meta, ret_id);
+	} while (retry_again(&a, &r));
+	return r;
+}
+
+int retry_mpu_part(struct store *s, const char *key, const char *id,
+		   unsigned number, const struct store_src *src,
+		   struct store_part *ret)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_mpu_part(t->inner, key, id, number, src, ret);
+	} while (retry_again(&a, &r));
+	return r;
+}
+
+int retry_mpu_copy_part(struct store *s, const char *key, const char *id,
+			unsigned number, const char *from,
+			const char *from_etag, uint64_t off, uint64_t len,
+			struct store_part *ret)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_mpu_copy_part(t->inner, key, id, number, from,
+					from_etag, off, len, ret);
+	} while (retry_again(&a, &r));
+	return r;
+}
+
+int retry_mpu_commit(struct store *s, const char *key, const char *id,
+		     const struct store_part *parts, size_t n,
+		     const struct store_meta *meta,
+		     const struct store_cond *cond, struct store_obj *ret)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_mpu_commit(t->inner, key, id, parts, n, meta, cond,
+				     ret);
+	} while (retry_again(&a, &r));
+	if (is_ambiguous(&a, r))
+		r = resolve(t, r, key, meta->write_id, ret);
+	return r;
+}
+
+int retry_mpu_abort(struct store *s, const char *key, const char *id)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	int r;
+
+	do {
+		r = store_mpu_abort(t->inner, key, id);
+	} while (retry_again(&a, &r));
+	return r;
+}
