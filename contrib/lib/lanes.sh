@@ -6,14 +6,30 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan lint dist)
+LANES=(unit asan lint dist store mount lightning)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
 	[asan]="make check under AddressSanitizer and UBSan"
 	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
 	[dist]="make distcheck"
+	[store]="conformance of the S3 store against versitygw"
+	[mount]="real mounts of a directory and of versitygw"
+	[lightning]="real Lightning on a mount of versitygw"
 )
+
+# A lane is there once what it tests is.
+declare -A LANE_NEEDS=(
+	[store]=tests/conformance/test_store_s3.c
+	[mount]=tests/integration/test_basic.py
+	[lightning]=tests/integration/test_lightning.py
+)
+for lane in "${!LANE_NEEDS[@]}"; do
+	if [ ! -e "$TOP/${LANE_NEEDS[$lane]}" ]; then
+		unset "LANE[$lane]"
+		mapfile -t LANES < <(printf '%s\n' "${LANES[@]}" | grep -vx "$lane")
+	fi
+done
 
 passed() { echo "pass $1" >>"$RESULTS"; }
 failed() { echo "fail $1" >>"$RESULTS"; }
@@ -102,4 +118,50 @@ lane_dist() {
 	else
 		failed dist/distcheck
 	fi
+}
+
+lane_store() {
+	local log=$TOP/build/store-s3.log
+	bootstrap && need_versitygw && need_test_python || return 1
+	build_make build "conformance suite" tests/conformance/test_store_s3 ||
+		return 1
+	if "$TEST_PYTHON" "$TOP/tests/integration/servers.py" run \
+		"$(mktemp -d)" "$TOP/build/tests/conformance/test_store_s3" \
+		>"$log" 2>&1 </dev/null; then
+		count_program store/test_store_s3 PASS "$log"
+	else
+		count_program store/test_store_s3 FAIL "$log"
+	fi
+}
+
+# run_pytest LANE ARG...: the tests of tests/integration, whose conftest adds
+# what it counted to $RESULTS.
+run_pytest() {
+	local lane=$1 rc=0
+	shift
+	PYTHONDONTWRITEBYTECODE=1 CKPTFS_RESULTS=$RESULTS CKPTFS_LANE=$lane \
+		"$TEST_PYTHON" -m pytest -q --rootdir "$TOP/tests/integration" \
+		-c "$TOP/tests/integration/pytest.ini" "$@" </dev/null || rc=$?
+	# 1: some tests failed, which is counted; 5: there was none.
+	[ $rc -le 1 ]
+}
+
+need_fuse() {
+	apt_need "mount" fuse3 rsync || return 1
+	[ -c /dev/fuse ] || {
+		echo "no /dev/fuse: real mounts cannot be tested here" >&2
+		return 1
+	}
+}
+
+lane_mount() {
+	bootstrap && need_fuse && need_versitygw && need_test_python || return 1
+	run_pytest mount -n 3 --dist worksteal "$TOP/tests/integration" \
+		--ignore "$TOP/tests/integration/test_lightning.py"
+}
+
+lane_lightning() {
+	bootstrap && need_fuse && need_versitygw && need_test_python &&
+		need_lightning || return 1
+	run_pytest lightning "$TOP/tests/integration/test_lightning.py"
 }

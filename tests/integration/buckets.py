@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in the bucket, read without the program under test."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import servers
+
+
+@dataclass
+class Object:
+    size: int
+    mtime_ns: int | None
+
+
+class DirBucket:
+    """A directory as the bucket."""
+
+    kind = "file"
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.source = f"file://{self.folder}"
+        self.options = {}
+        self.env = {}
+
+    def keys(self, prefix=""):
+        """Names of objects, markers of directories and what is hidden left
+        out."""
+        found = []
+        for top, dirs, names in os.walk(self.folder):
+            dirs[:] = [d for d in dirs if d != ".ckptfs"]
+            found += [str(Path(top, n).relative_to(self.folder)) for n in names]
+        return sorted(k for k in found if k.startswith(prefix))
+
+    def get(self, key):
+        return (self.folder / key).read_bytes()
+
+    def head(self, key):
+        st = (self.folder / key).lstat()
+        assert stat.S_ISREG(st.st_mode) or stat.S_ISLNK(st.st_mode)
+        return Object(st.st_size, st.st_mtime_ns)
+
+    def put(self, key, data):
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".foreign")
+        temporary.write_bytes(data)
+        temporary.rename(path)
+
+    def delete(self, key):
+        (self.folder / key).unlink()
+
+    def uploads(self):
+        hidden = self.folder / ".ckptfs"
+        if not hidden.exists():
+            return []
+        return [p for p in hidden.rglob("*") if p.is_file()]
+
+
+class S3Bucket:
+    """A fresh bucket of a server, reached past any proxy."""
+
+    kind = "s3"
+
+    def __init__(self, server, name, endpoint=None):
+        self.server = server
+        self.name = name
+        self.s3 = servers.client(server.endpoint)
+        self.s3.create_bucket(Bucket=name)
+        self.source = f"s3://{name}"
+        self.options = {
+            "endpoint_url": endpoint or server.endpoint,
+            "region": servers.REGION,
+        }
+        self.env = server.env()
+
+    def keys(self, prefix=""):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=prefix
+        )
+        found = [o["Key"] for page in pages for o in page.get("Contents", ())]
+        return sorted(k for k in found if not k.endswith("/") and ".ckptfs/" not in k)
+
+    def get(self, key):
+        return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def head(self, key):
+        head = self.s3.head_object(Bucket=self.name, Key=key)
+        text = head["Metadata"].get("mtime")
+        return Object(head["ContentLength"], text and seconds_to_ns(text))
+
+    def put(self, key, data):
+        self.s3.put_object(Bucket=self.name, Key=key, Body=data)
+
+    def delete(self, key):
+        self.s3.delete_object(Bucket=self.name, Key=key)
+
+    def uploads(self):
+        """Multipart uploads nobody has finished."""
+        reply = self.s3.list_multipart_uploads(Bucket=self.name)
+        return [u["Key"] for u in reply.get("Uploads", ())]
+
+
+def seconds_to_ns(text):
+    whole, _, part = text.partition(".")
+    return int(whole) * 10**9 + int(part.ljust(9, "0")[:9] or 0)
+
+
+def files(root):
+    """Relative names of all files and symbolic links below root."""
+    root = Path(root)
+    return sorted(
+        str(Path(top, n).relative_to(root))
+        for top, _, names in os.walk(root)
+        for n in names
+    )
+
+
+def assert_same(bucket, root, mtime=True):
+    """The set of keys is the set of files; bytes, size and mtime are equal,
+    and no upload is left."""
+    root = Path(root)
+    assert bucket.keys() == files(root)
+    for name in files(root):
+        path = root / name
+        if path.is_symlink():
+            continue
+        head, st = bucket.head(name), path.stat()
+        assert head.size == st.st_size, name
+        assert bucket.get(name) == path.read_bytes(), name
+        if mtime:
+            assert head.mtime_ns == st.st_mtime_ns, name
+    assert bucket.uploads() == []

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a server, a proxy before it, a fresh bucket, mounts that end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from buckets import DirBucket, S3Bucket
+from mount import Mount
+from proxy import Proxy
+from servers import VersityGW
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Counts and names for contrib/check, which sums up over all lanes."""
+    path = os.environ.get("CKPTFS_RESULTS")
+    if not path:
+        return
+    stats = terminalreporter.stats
+    # A test that passed and whose teardown failed counts once, as failed.
+    bad = {r.nodeid for kind in ("failed", "error") for r in stats.get(kind, ())}
+    good = {r.nodeid for r in stats.get("passed", ())} - bad
+    lane = os.environ.get("CKPTFS_LANE", "pytest")
+    lines = [f"pass {len(good)}"]
+    lines += [f"fail {lane}/{name}" for name in sorted(bad)]
+    lines += [f"skip {lane}/{r.nodeid}" for r in stats.get("skipped", ())]
+    with Path(path).open("a") as f:
+        f.write("\n".join(lines) + "\n")
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, f"report_{call.when}", outcome.get_result())
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory):
+    server = VersityGW(tmp_path_factory.mktemp("versitygw")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def proxy(versitygw):
+    p = Proxy(versitygw.endpoint).start()
+    yield p
+    p.stop()
+
+
+class Names:
+    """Bucket names nobody else in this session has."""
+
+    count = 0
+
+
+def fresh_name():
+    Names.count += 1
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return f"test-{worker}-{os.getpid()}-{Names.count}"
+
+
+@pytest.fixture
+def s3_bucket(versitygw, proxy):
+    """A bucket whose mounts go through the proxy."""
+    return S3Bucket(versitygw, fresh_name(), proxy.endpoint)
+
+
+@pytest.fixture(params=["file", "s3"])
+def bucket(request, tmp_path):
+    if request.param == "s3":
+        return request.getfixturevalue("s3_bucket")
+    return DirBucket(tmp_path / "bucket")
+
+
+@pytest.fixture(params=["auto", "off"])
+def passthrough(request):
+    return request.param
+
+
+@pytest.fixture
+def mounts(request, tmp_path):
+    """mounts(bucket, NAME, OPTION=VALUE...): a mount of its own, with its own
+    cache unless cache_dir says otherwise; not yet mounted."""
+    made = []
+
+    def make(bucket, name="a", **options):
+        env = dict(bucket.env, HOME=str(tmp_path / "home"))
+        cache = options.pop("cache_dir", tmp_path / f"{name}.cache")
+        options = {**bucket.options, "log_level": "debug", **options}
+        m = Mount(bucket.source, tmp_path / f"{name}.mnt", cache, env, **options)
+        made.append(m)
+        return m
+
+    yield make
+    problems = []
+    for m in made:
+        failed = getattr(request.node, "report_call", None)
+        if failed is not None and failed.failed:
+            print(f"{m.path.name}{m.log_tail(60)}")
+            m.discard()  # what it has to say is known already
+        elif problem := m.end():
+            problems.append(problem)
+    assert not problems, problems
+
+
+@pytest.fixture
+def mnt(bucket, passthrough, mounts):
+    """A mount of `bucket` over both I/O paths, mounted."""
+    return mounts(bucket, passthrough=passthrough).mount()

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A versitygw of one's own on 127.0.0.1, over throw-away directories.
+
+As a program: servers.py run DIR COMMAND... starts one, sets CKPTFS_TEST_S3_*
+and AWS_* for COMMAND with an empty bucket, and stops it afterwards.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+REGION = "us-east-1"
+ACCESS_KEY = "testkey"
+SECRET_KEY = "testsecret123"
+
+
+def tools():
+    default = Path.home() / ".cache" / "ckptfs-tools"
+    return Path(os.environ.get("CKPTFS_TOOLS", default))
+
+
+def find_versitygw():
+    if "VERSITYGW" in os.environ:
+        return os.environ["VERSITYGW"]
+    found = sorted(tools().glob("versitygw-*/bin/versitygw"))
+    if not found:
+        raise FileNotFoundError("no versitygw in CKPTFS_TOOLS: run contrib/check mount")
+    return str(found[-1])
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def has_user_xattrs(folder):
+    try:
+        os.setxattr(folder, "user.ckptfs-test", b"1")
+        os.removexattr(folder, "user.ckptfs-test")
+    except OSError:
+        return False
+    return True
+
+
+class VersityGW:
+    """start(), stop(); endpoint, data (the folder of buckets), access_log."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder).absolute()
+        self.data = self.folder / "data"
+        self.access_log = self.folder / "access.log"
+        self.log = self.folder / "server.log"
+        self.process = None
+        self.endpoint = None
+        self.port = None
+
+    def start(self):
+        for sub in ("data", "versions", "meta"):
+            (self.folder / sub).mkdir(parents=True, exist_ok=True)
+        for _ in range(5):  # a free port may be taken before it is bound
+            if self._try_start(self.port or free_port()):
+                return self
+        raise RuntimeError(f"versitygw does not start:\n{self.log.read_text()[-2000:]}")
+
+    def _try_start(self, port):
+        # It ends with whoever started it, however that ends.
+        cmd = [
+            "setpriv",
+            "--pdeathsig",
+            "TERM",
+            find_versitygw(),
+            "--port",
+            f"127.0.0.1:{port}",
+            "--region",
+            REGION,
+        ]
+        cmd += ["--keep-alive", "--quiet", "--health", "/health"]
+        cmd += ["--access-log", str(self.access_log), "posix"]
+        if not has_user_xattrs(self.data):
+            cmd += ["--sidecar", str(self.folder / "meta")]
+        cmd += ["--versioning-dir", str(self.folder / "versions"), str(self.data)]
+        env = dict(os.environ, ROOT_ACCESS_KEY=ACCESS_KEY, ROOT_SECRET_KEY=SECRET_KEY)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                cmd,
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        endpoint = f"http://127.0.0.1:{port}"
+        for _ in range(400):
+            if self.process.poll() is not None:
+                return False
+            try:
+                with urllib.request.urlopen(f"{endpoint}/health", timeout=2):
+                    self.endpoint, self.port = endpoint, port
+                    return True
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.025)
+        self.stop()
+        return False
+
+    def stop(self, sig=signal.SIGTERM):
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(sig)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def env(self):
+        """What a client needs, and nothing of the user's own configuration."""
+        nowhere = str(self.folder / "no-such-file")
+        return {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_CONFIG_FILE": nowhere,
+            "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def client(endpoint, attempts=4):
+    import boto3  # noqa: PLC0415 (the rest of this file runs without it)
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def run(folder, command):
+    server = VersityGW(folder).start()
+    try:
+        client(server.endpoint).create_bucket(Bucket="conformance")
+        env = dict(os.environ, **server.env())
+        env["CKPTFS_TEST_S3_ENDPOINT"] = server.endpoint
+        env["CKPTFS_TEST_S3_BUCKET"] = "conformance"
+        env["CKPTFS_TEST_S3_REGION"] = REGION
+        return subprocess.run(command, env=env).returncode
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4 or sys.argv[1] != "run":
+        sys.exit("usage: servers.py run DIR COMMAND...")
+    sys.exit(run(sys.argv[2], sys.argv[3:]))
