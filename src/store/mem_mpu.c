@@ -2,6 +2,7 @@
 /* Uploads in parts, of the memory store. */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -272,8 +273,11 @@ static int join_locked(struct mem_store *m, const struct mem_upload *u,
 		return r;
 	len = 0;
 	for (size_t i = 0; i < n; i++) {
-		const struct mem_body *pb = find_part(u, &parts[i])->body;
+		const struct mem_part *p = find_part(u, &parts[i]);
+		const struct mem_body *pb;
 
+		assert(p);
+		pb = p->body;
 		memcpy(b->p + len, pb->p, pb->len);
 		b->crc64 = crc64nvme_combine(b->crc64, pb->crc64, pb->len);
 		len += pb->len;

@@ -19,7 +19,7 @@ bool store_write_id_is_valid(const char *id)
 	size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			      "abcdefghijklmnopqrstuvwxyz0123456789._-");
 
-	return id[n] == '\0' && n < STORE_WRITE_ID_MAX;
+	return n < STORE_WRITE_ID_MAX && id[n] == '\0';
 }
 
 static void encode_mtime(int64_t ns, char *out, size_t n)

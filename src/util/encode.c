@@ -48,8 +48,8 @@ int text_unhex(const char *s, void *ret, size_t n)
 		if (hex_digit(s[i]) < 0)
 			return -EINVAL;
 	for (i = 0; i < n; i++)
-		u[i] = (unsigned char)(hex_digit(s[2 * i]) << 4 |
-				       hex_digit(s[2 * i + 1]));
+		u[i] = (unsigned char)((unsigned)hex_digit(s[2 * i]) << 4 |
+				       (unsigned)hex_digit(s[2 * i + 1]));
 	return 0;
 }
 

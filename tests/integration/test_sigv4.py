@@ -1,39 +1,111 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Our signature against botocore's, for hostile requests drawn from a seed.
-
-Needs botocore (exit 77 without) and tests/unit/sigv4_dump (SIGV4_DUMP).
-"""
+"""Our signature against botocore's, for hostile requests drawn from a seed."""
 
 import datetime
 import json
 import os
 import random
 import subprocess
-import sys
 from unittest import mock
 from urllib.parse import quote
 
-try:
-    import botocore.auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-except ImportError:
-    print("no botocore", file=sys.stderr)
-    sys.exit(77)
+import botocore.auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from mount import TOP
 
 COUNT = int(os.environ.get("SIGV4_COUNT", "10000"))
 SEED = int(os.environ.get("SIGV4_SEED", "1"))
-BITS = [" ", "  ", "+", "%", "%2F", "%20", "/", "//", ".", "..", "/./", "/../",
-        "~", "-", "_", "=", "&", "?", "#", ";", ":", ",", "'", '"', "\\", "*",
-        "(", ")", "!", "$", "@", "<", ">", "|", "[", "]", "{", "}", "^", "`",
-        "\x01", "\x1f", "\x7f", "\t", "\n", "\r", "\u00e9", "e\u0301", "\u20ac",
-        "\U0001f600", "\u202e", "\ufeff", "a", "Z", "0", "checkpoint", "x" * 40]
-NAMES = ["uploads", "uploadId", "partNumber", "prefix", "list-type", "a", "a-b",
-         "a.b", "A", "delete", "encoding-type", "\u00e9", "+", "%", "a b"]
-HEADERS = ["x-amz-meta-a", "X-Amz-Meta-A-B", "x-amz-meta-ab", "x-amz-acl",
-           "Range", "If-Match", "If-None-Match", "x-amz-copy-source",
-           "x-amz-checksum-crc64nvme", "Content-Type", "x-amz-meta-mtime"]
+BITS = [
+    " ",
+    "  ",
+    "+",
+    "%",
+    "%2F",
+    "%20",
+    "/",
+    "//",
+    ".",
+    "..",
+    "/./",
+    "/../",
+    "~",
+    "-",
+    "_",
+    "=",
+    "&",
+    "?",
+    "#",
+    ";",
+    ":",
+    ",",
+    "'",
+    '"',
+    "\\",
+    "*",
+    "(",
+    ")",
+    "!",
+    "$",
+    "@",
+    "<",
+    ">",
+    "|",
+    "[",
+    "]",
+    "{",
+    "}",
+    "^",
+    "`",
+    "\x01",
+    "\x1f",
+    "\x7f",
+    "\t",
+    "\n",
+    "\r",
+    "\u00e9",
+    "e\u0301",
+    "\u20ac",
+    "\U0001f600",
+    "\u202e",
+    "\ufeff",
+    "a",
+    "Z",
+    "0",
+    "checkpoint",
+    "x" * 40,
+]
+NAMES = [
+    "uploads",
+    "uploadId",
+    "partNumber",
+    "prefix",
+    "list-type",
+    "a",
+    "a-b",
+    "a.b",
+    "A",
+    "delete",
+    "encoding-type",
+    "\u00e9",
+    "+",
+    "%",
+    "a b",
+]
+HEADERS = [
+    "x-amz-meta-a",
+    "X-Amz-Meta-A-B",
+    "x-amz-meta-ab",
+    "x-amz-acl",
+    "Range",
+    "If-Match",
+    "If-None-Match",
+    "x-amz-copy-source",
+    "x-amz-checksum-crc64nvme",
+    "Content-Type",
+    "x-amz-meta-mtime",
+]
 WORDS = ["bytes=0-9", '"abc"', "*", "a", "b,c", "=", "/b/k%20x", "REPLACE"]
 
 
@@ -61,14 +133,13 @@ def request(rng):
         "path": "/" + text(rng, 12),
         "query": query,
         "headers": [
-            [rng.choice(HEADERS), header_value(rng)]
-            for _ in range(rng.randint(0, 6))
+            [rng.choice(HEADERS), header_value(rng)] for _ in range(rng.randint(0, 6))
         ],
-        "payload": rng.choice(["UNSIGNED-PAYLOAD", "%064x" % rng.getrandbits(256)]),
+        "payload": rng.choice(["UNSIGNED-PAYLOAD", f"{rng.getrandbits(256):064x}"]),
         "region": rng.choice(["us-east-1", "auto", "eu-central-1"]),
-        "key": "AKID%d" % rng.getrandbits(32),
-        "secret": "%x/+=" % rng.getrandbits(160),
-        "token": "" if rng.random() < 0.5 else "tok/+=%x" % rng.getrandbits(99),
+        "key": f"AKID{rng.getrandbits(32)}",
+        "secret": f"{rng.getrandbits(160):x}/+=",
+        "token": "" if rng.random() < 0.5 else f"tok/+={rng.getrandbits(99):x}",
         "time": rng.randint(1, 4102444799),
     }
 
@@ -84,19 +155,21 @@ def theirs(req):
         aws.headers.add_header(name, value)
     cred = Credentials(req["key"], req["secret"], req["token"] or None)
     auth = botocore.auth.S3SigV4Auth(cred, "s3", req["region"])
-    when = datetime.datetime.fromtimestamp(req["time"], datetime.timezone.utc)
-    with mock.patch.object(auth, "payload", return_value=req["payload"]), \
-            mock.patch("botocore.auth.get_current_datetime",
-                       return_value=when.replace(tzinfo=None)):
+    when = datetime.datetime.fromtimestamp(req["time"], datetime.UTC)
+    with (
+        mock.patch.object(auth, "payload", return_value=req["payload"]),
+        mock.patch(
+            "botocore.auth.get_current_datetime", return_value=when.replace(tzinfo=None)
+        ),
+    ):
         auth.add_auth(aws)
     return aws.headers["Authorization"]
 
 
-def main():
+def test_our_signatures_equal_botocores():
     rng = random.Random(SEED)
     reqs = [request(rng) for _ in range(COUNT)]
-    build = os.environ.get("top_builddir", ".")
-    dump = os.environ.get("SIGV4_DUMP", build + "/tests/unit/sigv4_dump")
+    dump = os.environ.get("SIGV4_DUMP", TOP / "build/tests/unit/sigv4_dump")
     done = subprocess.run(
         [dump],
         input="".join(json.dumps(r) + "\n" for r in reqs).encode(),
@@ -104,17 +177,9 @@ def main():
         check=True,
     )
     lines = done.stdout.decode().splitlines()
-    if len(lines) != COUNT:
-        sys.exit(f"{len(lines)} answers to {COUNT} requests")
-    for i, (req, line) in enumerate(zip(reqs, lines)):
+    assert len(lines) == COUNT
+    for i, (req, line) in enumerate(zip(reqs, lines, strict=True)):
         path, _, auth = line.split("\t")
-        if path != quote(req["path"], safe="/-_.~"):
-            sys.exit(f"path of {i} (seed {SEED}): {path}\n{json.dumps(req)}")
-        want = theirs(req)
-        if auth != want:
-            sys.exit(f"request {i} (seed {SEED})\n{json.dumps(req)}\n{auth}\n{want}")
-    print(f"{COUNT} signatures agree (seed {SEED})")
-
-
-if __name__ == "__main__":
-    main()
+        seen = f"request {i} (seed {SEED}): {json.dumps(req)}"
+        assert path == quote(req["path"], safe="/-_.~"), seen
+        assert auth == theirs(req), seen
