@@ -249,7 +249,8 @@ int store_copy(struct store *s, const char *from, const char *from_etag,
 	       const char *to, const struct store_meta *meta,
 	       const struct store_cond *cond, struct store_obj *ret)
 	NONNULL(1, 2, 4, 7) MUST_USE;
-/* Only with STORE_CAP_RENAME; replaces what is at `to`. */
+/* Only with STORE_CAP_RENAME; replaces what is at `to`.  -EOPNOTSUPP for
+ * markers where a folder would move with what is in it. */
 int store_rename(struct store *s, const char *from, const char *to,
 		 struct store_obj *ret) NONNULL(1, 2, 3, 4) MUST_USE;
 
@@ -317,7 +318,11 @@ struct rng;
 struct thr;
 
 struct store *store_mem_new(const struct clk *clk) FREED_BY(store_free);
-/* A folder as the bucket; path must exist. */
+/*
+ * A folder as the bucket; path must exist.  Works on any file system; where
+ * flock(2) does not work store_probe() takes the conditional capabilities
+ * away, where extended attributes do not, records lie in .ckptfs/meta/.
+ */
 int store_dir_new(const char *path, const struct clk *clk, struct store **ret)
 	NONNULL(1, 2, 3) MUST_USE;
 

@@ -9,6 +9,7 @@
 #include "ckptfs/thr.h"
 
 #include "harness.h"
+#include "store/dir.h"
 #include "store_suite.h"
 
 static struct store *probed(struct store *s)
@@ -32,8 +33,29 @@ static struct store *open_poor(void)
 	return s;
 }
 
+static struct store *new_dir(void)
+{
+	struct store *s = NULL;
+
+	ck_assert_int_eq(store_dir_new(harness_tmpdir(), &clk_system, &s), 0);
+	return s;
+}
+
+static struct store *open_dir(void)
+{
+	return probed(new_dir());
+}
+
+static struct store *open_plain_dir(void)
+{
+	struct store *s = new_dir();
+
+	((struct dir_store *)s)->no_xattrs = true;
+	return probed(s);
+}
+
 /* Every method's first two attempts fail, the second after it was done. */
-static struct store *open_faulty(void)
+static struct store *faulty(struct store *inner)
 {
 	static const char *const methods[] = {
 		"head",
@@ -53,7 +75,7 @@ static struct store *open_faulty(void)
 	};
 	static const struct store_retry_policy at_once = { .attempts = 0 };
 	struct store_fault plan[3 * ARRAY_SIZE(methods) + 1];
-	struct store *fault = store_fault_new(open_mem());
+	struct store *fault = store_fault_new(inner);
 	size_t n = 0;
 
 	ck_assert_ptr_nonnull(fault);
@@ -79,11 +101,30 @@ static struct store *open_faulty(void)
 				      &thr_system, &at_once));
 }
 
+static struct store *open_faulty_mem(void)
+{
+	return faulty(open_mem());
+}
+
+static struct store *open_faulty_dir(void)
+{
+	return faulty(open_dir());
+}
+
 static const struct suite_backend backends[] = {
 	{ .name = "mem", .open = open_mem, .part = 1000, .many = 3000 },
 	{ .name = "poor mem", .open = open_poor, .part = 1000, .many = 10 },
 	{ .name = "retry(fault(mem))",
-	  .open = open_faulty,
+	  .open = open_faulty_mem,
+	  .part = 1000,
+	  .many = 100 },
+	{ .name = "dir", .open = open_dir, .part = 1000, .many = 1500 },
+	{ .name = "dir without xattrs",
+	  .open = open_plain_dir,
+	  .part = 1000,
+	  .many = 100 },
+	{ .name = "retry(fault(dir))",
+	  .open = open_faulty_dir,
 	  .part = 1000,
 	  .many = 100 },
 };
