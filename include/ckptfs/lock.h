@@ -44,6 +44,8 @@ void lock_note_acquire(const struct lock *l) NONNULL(1);
 /* This thread holds nothing: called before anything that may block on the
  * network or the disk. */
 void lock_assert_none(const char *what) NONNULL(1);
+/* This thread holds nothing of a rank above this one. */
+void lock_assert_upto(enum lock_rank rank, const char *what) NONNULL(2);
 /* This thread holds l. */
 void lock_assert_held(const struct lock *l) NONNULL(1);
 

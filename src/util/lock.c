@@ -95,6 +95,15 @@ void lock_assert_none(const char *what)
 		breach(what, top(), NULL);
 }
 
+void lock_assert_upto(enum lock_rank rank, const char *what)
+{
+	unsigned i;
+
+	for (i = 0; i < nheld; i++)
+		if (held[i]->rank > rank)
+			breach(what, held[i], NULL);
+}
+
 void lock_assert_held(const struct lock *l)
 {
 	unsigned i;

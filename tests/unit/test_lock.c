@@ -84,6 +84,14 @@ static void block_with_lock(void)
 	lock_assert_none("network");
 }
 
+static void sync_with_inode(void)
+{
+	lock_acquire(&meta);
+	lock_assert_upto(LOCK_META, "fsync");
+	lock_acquire(&inode);
+	lock_assert_upto(LOCK_META, "fsync");
+}
+
 static void not_held(void)
 {
 	lock_acquire(&ns);
@@ -97,8 +105,9 @@ static void fini_held(void)
 }
 
 static void (*const breaches[])(void) = {
-	falling,	two_leaves,	 hidden_rank, twice,
-	release_unheld, block_with_lock, not_held,    fini_held,
+	falling,	 two_leaves,	 hidden_rank,
+	twice,		 release_unheld, block_with_lock,
+	sync_with_inode, not_held,	 fini_held,
 };
 
 START_TEST(a_breach_aborts)
