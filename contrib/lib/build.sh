@@ -9,8 +9,10 @@ build_configure() {
 	shift
 	if [ ! -e "$TOP/configure" ] || [ ! -e "$TOP/Makefile.in" ]; then
 		say "autoreconf"
-		quietly "$TOP/$dir/autoreconf.log" autoreconf -fi "$TOP" ||
-			return 1
+		(
+			cd "$TOP" &&
+				quietly "$dir/autoreconf.log" autoreconf -fi
+		) || return 1
 	fi
 	want=$(printf '%s\n' "$NATIVE_PKG_CONFIG_PATH" "$@")
 	if [ ! -e "$TOP/$dir/config.status" ] ||

@@ -24,8 +24,10 @@ go_toolchain() {
 	GO=go
 	go_is_new_enough && return 0
 	answer=$(cd "$work" && go mod download -json \
-		"golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-amd64") ||
+		"golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-amd64") || {
+		printf 'Go %s:\n%s\n' "$GO_VERSION" "$answer" >&2
 		return 1
+	}
 	root=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$answer")
 	sum=$(sed -n 's/.*"Sum": "\(.*\)".*/\1/p' <<<"$answer")
 	[ "$sum" = "$GO_SUM" ] || {
@@ -41,7 +43,7 @@ go_toolchain() {
 build_versitygw() {
 	local stage=$1 work=$2 GO GOROOT
 	export GOPATH=$work/go GOCACHE=$work/cache GOFLAGS=-modcacherw
-	export GOBIN=$stage/bin CGO_ENABLED=0
+	export GOBIN=$stage/bin CGO_ENABLED=0 XDG_CONFIG_HOME=$work/config
 	go_toolchain "$work" || return 1
 	[ -n "${GOROOT:-}" ] || unset GOROOT
 	GOTOOLCHAIN=local GOFLAGS='-modcacherw -buildvcs=false' \

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A versitygw of one's own on 127.0.0.1, over throw-away directories.
 
-As a program: servers.py run DIR COMMAND... starts one, sets CKPTFS_TEST_S3_*
-and AWS_* for COMMAND with an empty bucket, and stops it afterwards.
+As a program: servers.py run DIR COMMAND... starts one in DIR, sets
+CKPTFS_TEST_S3_* and AWS_* for COMMAND with an empty bucket, and stops it
+afterwards, DIR going with it.
 """
 
 import contextlib
@@ -158,10 +159,12 @@ def client(endpoint, attempts=4):
 def run(folder, command):
     server = VersityGW(folder).start()
     try:
-        client(server.endpoint).create_bucket(Bucket="conformance")
+        client(server.endpoint).create_bucket(Bucket="test")
         env = dict(os.environ, **server.env())
         env["CKPTFS_TEST_S3_ENDPOINT"] = server.endpoint
-        env["CKPTFS_TEST_S3_BUCKET"] = "conformance"
+        env["CKPTFS_TEST_S3_BUCKET"] = "test"
+        env["CKPTFS_TEST_S3_DATA"] = str(server.data)
+        env["CKPTFS_TEST_S3_LOG"] = str(server.access_log)
         env["CKPTFS_TEST_S3_REGION"] = REGION
         return subprocess.run(command, env=env).returncode
     finally:

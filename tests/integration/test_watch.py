@@ -34,6 +34,8 @@ def judge(changes):
         (STEP_1 + DELETE_1, 3),
         (STEP_1 + STEP_2[:1] + DELETE_1 + STEP_2[1:], 3),
         (STEP_1 + STEP_2 + DELETE_1[1:] + DELETE_1[:1], 2),
+        (["+c/epoch=1.ckpt", "+c/epoch=2.ckpt", "-c/epoch=1.ckpt"], 0),
+        (["+c/epoch=1.ckpt", "-c/epoch=1.ckpt", "+c/epoch=2.ckpt"], 1),
     ],
 )
 def test_the_rules(changes, bad):

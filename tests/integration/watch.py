@@ -9,6 +9,7 @@ Each change on a line until SIGTERM or SIGINT, then a verdict; status 1 if
 something was out of order.  The bucket holds what train.py writes: a
 step-N/complete may show only with every step-N/shard-i-of-n, a part of step N
 may go only once a later step shows whole, and a shard only after its marker.
+Of Lightning's epoch=N.ckpt one may go only while a later one shows.
 """
 
 import ctypes
@@ -23,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 SHARD = re.compile(r"(?:.*/)?step-(\d+)/shard-(\d+)-of-(\d+)$")
 MARKER = re.compile(r"(?:.*/)?step-(\d+)/complete$")
+EPOCH = re.compile(r"(?:.*/)?epoch=(\d+)[^/]*\.ckpt$")
 LATEST = re.compile(r"(?:.*/)?latest$")
 HIDDEN = ".ckptfs"
 
@@ -63,6 +65,10 @@ class Order:
                 self.violation(f"{key} is gone before a later step shows whole")
             if SHARD.match(key) and m[1] in self.steps():
                 self.violation(f"{key} is gone before its marker")
+        if (m := EPOCH.match(key)) and key in self.keys:
+            epochs = [int(e[1]) for k in self.keys if (e := EPOCH.match(k))]
+            if max(epochs) <= int(m[1]):
+                self.violation(f"{key} is gone before a later one shows")
         self.keys.discard(key)
 
     def violation(self, text):

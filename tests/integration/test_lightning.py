@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real Lightning, unchanged user code, on a mount of a real S3 server."""
+
+import pytest
+
+from buckets import assert_same, files
+from mount import wait_until
+from trainer import EPOCHS, Trainer
+
+MIB = 1 << 20
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    t = Trainer()
+    yield t
+    t.end()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(trainer, tmp_path_factory):
+    """{width: digest after EPOCHS epochs without a stop, on a local disk}"""
+    known = {}
+
+    def digest(width=64):
+        if width not in known:
+            root = tmp_path_factory.mktemp(f"reference-{width}")
+            known[width] = trainer.run(root, width=width)["digest"]
+        return known[width]
+
+    return digest
+
+
+@pytest.fixture
+def mnt(s3_bucket, mounts, passthrough):
+    return mounts(s3_bucket, passthrough=passthrough).mount()
+
+
+def assert_published(mnt, bucket, mounts):
+    """The bucket is the tree, and a second mount shows it."""
+    mnt.sync()
+    assert_same(bucket, mnt.path)
+    second = mounts(bucket, "proof").mount()
+    assert_same(bucket, second.path)
+    assert files(second.path) == files(mnt.path)
+    checkpoints = [n for n in files(mnt.path) if n.endswith(".ckpt")]
+    # top 2 and last, and the one a run was resumed from
+    assert 3 <= len(checkpoints) <= 4, checkpoints
+    assert sum("tfevents" in n for n in files(mnt.path)) >= 1
+    assert any(n.endswith("metrics.csv") for n in files(mnt.path))
+
+
+def test_a_run_and_resume_by_last(mnt, s3_bucket, mounts, trainer, uninterrupted):
+    trainer.run(mnt.path, epochs=2)
+    answer = trainer.run(mnt.path, ckpt="last")
+    assert answer == {**answer, "digest": uninterrupted(), "epoch": EPOCHS}
+    assert_published(mnt, s3_bucket, mounts)
+
+
+def test_resume_by_path(mnt, s3_bucket, mounts, trainer, uninterrupted):
+    trainer.run(mnt.path, epochs=2)
+    path = mnt / "checkpoints/epoch=1.ckpt"
+    answer = trainer.run(mnt.path, ckpt=str(path))
+    assert answer["digest"] == uninterrupted()
+    assert_published(mnt, s3_bucket, mounts)
+
+
+def test_resume_on_a_second_mount_with_an_empty_cache(
+    mnt, s3_bucket, mounts, trainer, uninterrupted
+):
+    trainer.run(mnt.path, epochs=2)
+    mnt.umount()
+    second = mounts(s3_bucket, "second", passthrough=mnt.options["passthrough"]).mount()
+    answer = trainer.run(second.path, ckpt="last")
+    assert answer["digest"] == uninterrupted()
+    assert_published(second, s3_bucket, mounts)
+
+
+def test_resume_while_the_first_upload_runs(
+    mnt, s3_bucket, mounts, proxy, trainer, uninterrupted
+):
+    width = 40_000  # a checkpoint of 16 MB
+    proxy.limit(up=6 * MIB)
+    trainer.run(mnt.path, epochs=2, width=width)
+    trainer.start(mnt.path, ckpt="last", width=width)
+    trainer.next("finished", "error")
+    under_way = [r for r in proxy.requests("PUT", r"\.ckpt") if r.end is None]
+    assert under_way or "checkpoints/last.ckpt" not in s3_bucket.keys()  # noqa: SIM118
+    answer = trainer.next("digest", "error")
+    assert answer.get("digest") == uninterrupted(width), answer
+    proxy.limit()
+    assert_published(mnt, s3_bucket, mounts)
+
+
+def test_kill_9_of_the_daemon_in_mid_training(
+    mnt, s3_bucket, mounts, trainer, uninterrupted
+):
+    trainer.start(mnt.path, pace=0.3)
+    wait_until(lambda: trainer.next("finished")["finished"] >= 1, what="two epochs")
+    mnt.kill9()
+    answer = trainer.next("digest", "error")
+    assert "error" in answer, "training did not notice that its mount was gone"
+    mnt.mount()
+    answer = trainer.run(mnt.path, ckpt="last")
+    assert answer["digest"] == uninterrupted()
+    assert_published(mnt, s3_bucket, mounts)
