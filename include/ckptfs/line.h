@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The line of publication: which operation may become visible next, and which
+ * need never become visible at all.  Pure: no I/O, no lock, no clock; every
+ * function sees the whole line and answers from it alone.
+ *
+ * The line is the queue of operations.  An operation stands at its *place*:
+ * (bound, seq), where bound is the number of the operation that gave the name
+ * its content: its own, or that of the rename which moved it there.  Rows of
+ * one bound belong together (one folder rename).
+ *
+ * Rows fall into *windows*: a window ends behind the last row of a bound that
+ * has `cut` set.  A new operation is appended with cut set: a window of one.
+ * A window is published as puts by place, then deletes by place, and when it
+ * is done the bucket equals the state the mount had at its end.  line_fold()
+ * joins windows, where something is gained by it, and leaves in each only the
+ * difference it makes: its rows are then *net* actions, at most one a name,
+ * and the operations in between are gone for ever.  So a later fold may join
+ * windows but never divides one.  tests/model/test_fold_model.c tries all short histories and
+ * holds every state of the bucket to the promises.
+ *
+ * A window of several rows holds only puts and deletes.  A rename of what the
+ * bucket holds, a put whose seal is not final and a parked row are windows of
+ * their own; once a row of a window was handed out for its commit the window
+ * is *begun*: no fold touches it.
+ *
+ * What the database must keep of a row are the fields under "stored"; it
+ * applies a struct line_change in one transaction.  Rows are passed sorted by
+ * seq.  Keys are object keys: components between single slashes, no leading
+ * slash; a trailing slash is a folder's marker.
+ *
+ * Errors, all functions: -ENOMEM; -ENOENT (no such row).
+ */
+#ifndef CKPTFS_LINE_H
+#define CKPTFS_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ckptfs/compiler.h"
+
+enum line_kind {
+	LINE_PUT = 1, /* the object key is version vid (also links, markers) */
+	LINE_DEL, /* the object key is gone */
+	LINE_RENAME, /* the object key is now named to */
+	LINE_RENAME_DIR, /* every key below key/ is now below to/ */
+};
+
+/* One row.  Key and to are owned by whoever owns the array. */
+struct line_op {
+	/* stored */
+	uint64_t seq; /* its number, greater than any before */
+	enum line_kind kind;
+	char *key;
+	char *to; /* renames; else NULL */
+	uint64_t vid; /* put: the version.  Rename of a file: the version
+			 moved, 0 if unknown.  Delete: 0, or the version whose
+			 rename freed the name */
+	uint64_t bound; /* see above; 0 means seq */
+	uint64_t open_seq; /* put: newest number when the file was opened */
+	bool final; /* its seal cannot be withdrawn; true for all but puts */
+	bool cut; /* a window ends here */
+	bool begun; /* a commit of its window was handed out */
+	bool unordered; /* a put outside the line: a live log */
+	bool parked; /* the store refuses it for good */
+	/* known at run time */
+	bool big; /* its body is larger than a part */
+	bool underway; /* its body upload has begun */
+	bool sent; /* its body is sent whole (means nothing unless big) */
+	bool flying; /* its commit was handed out and is not done */
+};
+
+enum line_order {
+	LINE_STRICT, /* waits for everything before it */
+	LINE_EXACT, /* the same, and nothing is folded */
+	LINE_OPEN, /* waits for what was sealed before it was opened */
+	LINE_NONE, /* waits for what touches the same names */
+};
+
+/*
+ * The rules, so that the model can break each and see that it is needed.
+ * Nobody but tests passes other ones than the default (NULL).
+ */
+struct line_rules {
+	enum { LINE_SPLIT_NONE, LINE_SPLIT_NEW, LINE_SPLIT_ALL } split;
+	bool keep_oldest; /* the oldest put under way is a cut */
+	bool rename_cuts; /* renames of what the bucket holds are cuts */
+	bool final_only; /* a seal that may be withdrawn kills nothing */
+	bool freeze_begun; /* a begun window is not folded */
+	bool deletes_last; /* within a window */
+};
+
+struct line_env {
+	enum line_order order;
+	const struct line_rules *rules; /* NULL: the default */
+	/*
+	 * Whether the bucket, as published by us or known from listings,
+	 * holds this key; anything below dir/.  If in doubt: true.
+	 */
+	bool (*bucket_has)(void *arg, const char *key);
+	bool (*bucket_has_below)(void *arg, const char *dir);
+	void *arg;
+};
+
+/* One row to drop or to rewrite. */
+struct line_edit {
+	bool drop;
+	/*
+	 * drop: only seq counts.  Else the whole row as it shall be, with key
+	 * and to of its own.  A put that got another key is no longer under
+	 * way: what was sent under the old one is to be aborted.
+	 */
+	struct line_op row;
+};
+
+struct line_change {
+	struct line_edit *edit; /* each seq at most once */
+	size_t n;
+	/*
+	 * line_withdraw(): names that the bucket may still hold although a
+	 * rename, which left the line too, took them from the mount.  Append
+	 * a delete of each behind the put that takes the withdrawn one's place
+	 * (or at once, if there will be none).
+	 */
+	char **owed;
+	size_t n_owed;
+};
+void line_change_release(struct line_change *c);
+
+/* Apply a change to rows in memory; the strings move.  Cannot fail. */
+void line_apply(struct line_op *ops, size_t *n, struct line_change *c)
+	NONNULL(1, 2, 3);
+/* Free the strings of a row. */
+void line_op_release(struct line_op *op);
+
+/*
+ * Whether row seq, new or just made final, deletes, overwrites or renames
+ * something unpublished, or is itself so treated: then fold.
+ */
+bool line_fold_due(const struct line_op *ops, size_t n, uint64_t seq);
+
+/* Fold up to the newest row.  An empty change if there is nothing to gain. */
+int line_fold(const struct line_op *ops, size_t n, const struct line_env *env,
+	      struct line_change *ret) NONNULL(3, 4) MUST_USE;
+
+/*
+ * The life of a commit: its row is marked by line_begin(), whose change is
+ * applied before the request is sent; line_done() once the bucket shows it.
+ */
+int line_begin(const struct line_op *ops, size_t n, uint64_t seq,
+	       struct line_change *ret) NONNULL(1, 4) MUST_USE;
+int line_done(const struct line_op *ops, size_t n, uint64_t seq,
+	      struct line_change *ret) NONNULL(1, 4) MUST_USE;
+/*
+ * A put leaves the line: its seal was withdrawn, it is torn or held back.
+ * Renames of its content that wait behind it leave too (see `owed`).
+ */
+int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
+		  struct line_change *ret) NONNULL(1, 4) MUST_USE;
+
+/*
+ * Indexes of the rows whose commit may be handed out now, all at the same
+ * time, at most max; earliest first.  Rows flying are not given again.
+ *
+ * A parked row waits for recover.  A later one waits for it if its folder
+ * equals, contains or lies in the parked one's; others pass.  A put that is
+ * not final holds the line.  Of the puts of one folder rename the newest-
+ * sealed comes alone, after the others.
+ */
+int line_next(const struct line_op *ops, size_t n, const struct line_env *env,
+	      size_t *ret, size_t max, size_t *ret_n) NONNULL(3, 4, 6) MUST_USE;
+
+/*
+ * Indexes of the puts whose bodies may be sent now, best first, at most max:
+ * big, not sent, not parked, and not such that a fold would drop or move them.
+ * Costs a fold: ask once per change of the line.
+ */
+int line_bodies(const struct line_op *ops, size_t n, const struct line_env *env,
+		size_t *ret, size_t max, size_t *ret_n) NONNULL(3, 4, 6)
+	MUST_USE;
+
+/* ---- a rename of what the bucket holds, on a store without one ---- */
+
+struct line_moved {
+	const char *key;
+	uint64_t bound, seq; /* its place when it was published */
+	bool copied, deleted; /* found so, when resuming */
+};
+
+struct line_step {
+	size_t index; /* of the key */
+	bool del; /* else copy */
+};
+
+/*
+ * What is left to do, in order: copies oldest first, all before any delete,
+ * deletes newest first.  ret holds 2 * n.
+ */
+int line_rename_plan(const struct line_moved *keys, size_t n,
+		     struct line_step *ret, size_t *ret_n) NONNULL(3, 4)
+	MUST_USE;
+
+#endif

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transfer/line_view.h"
+
+/* ---- the view ---- */
+
+static int by_place(const void *a, const void *b)
+{
+	const struct line_op *x = *(const struct line_op *const *)a;
+	const struct line_op *y = *(const struct line_op *const *)b;
+	uint64_t xb = line_bound(x), yb = line_bound(y);
+
+	if (xb != yb)
+		return xb < yb ? -1 : 1;
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* Divide the rows into those in the line and the loners. */
+static int sort_out(struct line_view *v, const struct line_op *ops, size_t n)
+{
+	struct path_set ordered = { 0 };
+	bool any = false, sorted = true;
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		any |= ops[i].unordered && ops[i].kind == LINE_PUT;
+	for (size_t i = 0; any && i < n; i++) {
+		if (ops[i].unordered && ops[i].kind == LINE_PUT)
+			continue;
+		r = path_set_add_op(&ordered, &ops[i]);
+		if (r)
+			goto out;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (any && ops[i].unordered && ops[i].kind == LINE_PUT &&
+		    !path_set_has_op(&ordered, &ops[i])) {
+			v->loner[v->n_loner++] = &ops[i];
+			continue;
+		}
+		v->row[v->n] = &ops[i];
+		if (v->n > 0 && by_place(&v->row[v->n - 1], &v->row[v->n]) > 0)
+			sorted = false;
+		v->n++;
+	}
+	if (!sorted)
+		qsort(v->row, v->n, sizeof(const struct line_op *), by_place);
+out:
+	path_set_release(&ordered);
+	return r;
+}
+
+static void divide(struct line_view *v)
+{
+	bool cut = false;
+
+	v->n_win = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		bool same = i > 0 &&
+			    line_bound(v->row[i]) == line_bound(v->row[i - 1]);
+
+		if (i == 0 || (cut && !same))
+			v->start[v->n_win++] = i;
+		cut = v->row[i]->cut || (cut && same);
+		v->win[i] = v->n_win - 1;
+	}
+	v->start[v->n_win] = v->n;
+}
+
+int line_view_init(struct line_view *v, const struct line_op *ops, size_t n)
+{
+	memset(v, 0, sizeof(*v));
+	v->row = calloc(n + 1, sizeof(const struct line_op *));
+	v->loner = calloc(n + 1, sizeof(const struct line_op *));
+	v->win = calloc(n + 1, sizeof(*v->win));
+	v->start = calloc(n + 1, sizeof(*v->start));
+	if (!v->row || !v->loner || !v->win || !v->start ||
+	    sort_out(v, ops, n)) {
+		line_view_release(v);
+		return -ENOMEM;
+	}
+	divide(v);
+	return 0;
+}
+
+void line_view_release(struct line_view *v)
+{
+	free(v->row);
+	free(v->loner);
+	free(v->win);
+	free(v->start);
+	memset(v, 0, sizeof(*v));
+}
+
+size_t line_view_find(const struct line_view *v, uint64_t seq)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->row[i]->seq == seq)
+			return i;
+	return LINE_NOWHERE;
+}
+
+bool line_view_is_begun(const struct line_view *v, size_t win)
+{
+	for (size_t i = v->start[win]; i < v->start[win + 1]; i++)
+		if (v->row[i]->begun)
+			return true;
+	return false;
+}
+
+/* ---- changes ---- */
+
+void line_op_release(struct line_op *op)
+{
+	if (!op)
+		return;
+	free(op->key);
+	free(op->to);
+	op->key = op->to = NULL;
+}
+
+void line_change_release(struct line_change *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++)
+		line_op_release(&c->edit[i].row);
+	for (size_t i = 0; i < c->n_owed; i++)
+		free(c->owed[i]);
+	free(c->edit);
+	free(c->owed);
+	memset(c, 0, sizeof(*c));
+}
+
+int line_change_init(struct line_change *c, size_t n)
+{
+	memset(c, 0, sizeof(*c));
+	c->edit = calloc(n + 1, sizeof(*c->edit));
+	c->owed = calloc(n + 1, sizeof(*c->owed));
+	if (!c->edit || !c->owed) {
+		line_change_release(c);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void line_change_drop(struct line_change *c, uint64_t seq)
+{
+	c->edit[c->n].drop = true;
+	c->edit[c->n].row.seq = seq;
+	c->n++;
+}
+
+int line_change_row(struct line_change *c, const struct line_op *op,
+		    struct line_op **ret)
+{
+	struct line_op *row = &c->edit[c->n].row;
+	char *key = strdup(op->key);
+	char *to = op->to ? strdup(op->to) : NULL;
+
+	if (!key || (op->to && !to)) {
+		free(key);
+		free(to);
+		return -ENOMEM;
+	}
+	*row = *op;
+	row->key = key;
+	row->to = to;
+	c->n++;
+	*ret = row;
+	return 0;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct line_edit *x = a, *y = b;
+
+	return (x->row.seq > y->row.seq) - (x->row.seq < y->row.seq);
+}
+
+void line_apply(struct line_op *ops, size_t *n, struct line_change *c)
+{
+	size_t kept = 0, e = 0;
+
+	if (c->n > 1)
+		qsort(c->edit, c->n, sizeof(*c->edit), by_seq);
+	for (size_t i = 0; i < *n; i++) {
+		while (e < c->n && c->edit[e].row.seq < ops[i].seq)
+			e++;
+		if (e == c->n || c->edit[e].row.seq != ops[i].seq) {
+			ops[kept++] = ops[i];
+			continue;
+		}
+		line_op_release(&ops[i]);
+		if (c->edit[e].drop)
+			continue;
+		ops[kept++] = c->edit[e].row;
+		c->edit[e].row.key = c->edit[e].row.to = NULL;
+	}
+	*n = kept;
+}
+
+/* ---- when to fold ---- */
+
+static bool touches_name(const struct line_op *op, const char *name)
+{
+	if (op->kind == LINE_RENAME_DIR)
+		return path_is_below(name, op->key) ||
+		       path_is_below(name, op->to);
+	return strcmp(op->key, name) == 0 ||
+	       (op->to && strcmp(op->to, name) == 0);
+}
+
+/* Whether row b touches what row a, before it, would publish. */
+static bool undoes(const struct line_op *a, const struct line_op *b)
+{
+	switch (a->kind) {
+	case LINE_PUT:
+		return touches_name(b, a->key);
+	case LINE_RENAME:
+		return touches_name(b, a->to);
+	case LINE_RENAME_DIR:
+		return path_is_below(b->key, a->to) ||
+		       (b->to && path_is_below(b->to, a->to)) ||
+		       (b->kind == LINE_RENAME_DIR &&
+			(path_is_below(a->to, b->key) ||
+			 path_is_below(a->to, b->to)));
+	case LINE_DEL:
+		break;
+	}
+	return false;
+}
+
+bool line_fold_due(const struct line_op *ops, size_t n, uint64_t seq)
+{
+	const struct line_op *op = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (ops[i].seq == seq)
+			op = &ops[i];
+	if (!op || !line_is_final(op))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (ops[i].seq < seq ? undoes(&ops[i], op)
+				     : ops[i].seq > seq && undoes(op, &ops[i]))
+			return true;
+	return false;
+}
+
+/* ---- the life of a commit ---- */
+
+static const struct line_op *find_loner(const struct line_view *v, uint64_t seq)
+{
+	for (size_t i = 0; i < v->n_loner; i++)
+		if (v->loner[i]->seq == seq)
+			return v->loner[i];
+	return NULL;
+}
+
+static int mark_begun(struct line_change *c, const struct line_op *op)
+{
+	struct line_op *row;
+	int r;
+
+	if (op->begun)
+		return 0;
+	r = line_change_row(c, op, &row);
+	if (r)
+		return r;
+	row->begun = true;
+	return 0;
+}
+
+int line_begin(const struct line_op *ops, size_t n, uint64_t seq,
+	       struct line_change *ret)
+{
+	struct line_change c = { 0 };
+	struct line_view v;
+	size_t at, w;
+	int r = line_view_init(&v, ops, n);
+
+	if (r)
+		return r;
+	r = line_change_init(&c, 1);
+	if (r)
+		goto out;
+	at = line_view_find(&v, seq);
+	if (at == LINE_NOWHERE) {
+		const struct line_op *op = find_loner(&v, seq);
+
+		r = op ? mark_begun(&c, op) : -ENOENT;
+		goto out;
+	}
+	w = v.win[at];
+	if (!line_view_is_begun(&v, w))
+		r = mark_begun(&c, v.row[v.start[w + 1] - 1]);
+out:
+	line_view_release(&v);
+	if (r)
+		line_change_release(&c);
+	else
+		*ret = c;
+	return r;
+}
+
+/*
+ * Rows go; the last one of a window that stays carries the end of the window,
+ * and that it is begun.
+ */
+static int leave(const struct line_view *v, const bool *gone,
+		 struct line_change *c)
+{
+	for (size_t w = 0; w < v->n_win; w++) {
+		const struct line_op *heir = NULL;
+		bool begun = line_view_is_begun(v, w), any = false;
+		struct line_op *row;
+		int r;
+
+		for (size_t i = v->start[w]; i < v->start[w + 1]; i++) {
+			if (gone[i])
+				line_change_drop(c, v->row[i]->seq);
+			else
+				heir = v->row[i];
+			any |= gone[i];
+		}
+		if (!any || !heir || (heir->cut && heir->begun == begun))
+			continue;
+		r = line_change_row(c, heir, &row);
+		if (r)
+			return r;
+		row->cut = true;
+		row->begun = begun;
+	}
+	return 0;
+}
+
+/*
+ * Whether row op is a consequence of moving the content of put p: a rename of
+ * it, or the delete that such a rename left when it was folded.
+ */
+static bool moved_it(const struct line_op *op, const struct line_op *p)
+{
+	return p->vid != 0 && op->vid == p->vid && !op->begun &&
+	       (op->kind == LINE_RENAME || op->kind == LINE_DEL);
+}
+
+static int leave_owing(const struct line_view *v, const struct line_op *put,
+		       bool *gone, struct line_change *c)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		if (!moved_it(v->row[i], put))
+			continue;
+		gone[i] = true;
+		c->owed[c->n_owed] = strdup(v->row[i]->key);
+		if (!c->owed[c->n_owed])
+			return -ENOMEM;
+		c->n_owed++;
+	}
+	return 0;
+}
+
+/* Row seq goes; if it is withdrawn, with what moved it. */
+static int take_out(const struct line_op *ops, size_t n, uint64_t seq,
+		    bool withdraw, struct line_change *ret)
+{
+	struct line_change c = { 0 };
+	struct line_view v;
+	const struct line_op *op;
+	bool *gone = NULL;
+	size_t at;
+	int r = line_view_init(&v, ops, n);
+
+	if (r)
+		return r;
+	r = line_change_init(&c, withdraw ? 2 * n : 2);
+	if (r)
+		goto out;
+	at = line_view_find(&v, seq);
+	op = at != LINE_NOWHERE ? v.row[at] : find_loner(&v, seq);
+	gone = calloc(n + 1, sizeof(*gone));
+	if (!op || !gone || (withdraw && op->kind != LINE_PUT)) {
+		r = op && !gone ? -ENOMEM : -ENOENT;
+		goto out;
+	}
+	if (at != LINE_NOWHERE)
+		gone[at] = true;
+	else
+		line_change_drop(&c, seq);
+	if (withdraw)
+		r = leave_owing(&v, op, gone, &c);
+	if (!r)
+		r = leave(&v, gone, &c);
+out:
+	free(gone);
+	line_view_release(&v);
+	if (r)
+		line_change_release(&c);
+	else
+		*ret = c;
+	return r;
+}
+
+int line_done(const struct line_op *ops, size_t n, uint64_t seq,
+	      struct line_change *ret)
+{
+	return take_out(ops, n, seq, false, ret);
+}
+
+int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
+		  struct line_change *ret)
+{
+	return take_out(ops, n, seq, true, ret);
+}
+
+/* ---- renames ---- */
+
+struct moved_at {
+	const struct line_moved *m;
+	size_t index;
+};
+
+static int by_age(const void *a, const void *b)
+{
+	const struct line_moved *x = ((const struct moved_at *)a)->m;
+	const struct line_moved *y = ((const struct moved_at *)b)->m;
+
+	if (x->bound != y->bound)
+		return x->bound < y->bound ? -1 : 1;
+	if (x->seq != y->seq)
+		return x->seq < y->seq ? -1 : 1;
+	return strcmp(x->key, y->key);
+}
+
+int line_rename_plan(const struct line_moved *keys, size_t n,
+		     struct line_step *ret, size_t *ret_n)
+{
+	struct moved_at *at = calloc(n + 1, sizeof(*at));
+	size_t k = 0;
+
+	if (!at)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		at[i] = (struct moved_at){ &keys[i], i };
+	qsort(at, n, sizeof(*at), by_age);
+	for (size_t i = 0; i < n; i++)
+		if (!at[i].m->copied && !at[i].m->deleted)
+			ret[k++] = (struct line_step){ at[i].index, false };
+	for (size_t i = n; i-- > 0;)
+		if (!at[i].m->deleted)
+			ret[k++] = (struct line_step){ at[i].index, true };
+	*ret_n = k;
+	free(at);
+	return 0;
+}
