@@ -42,6 +42,8 @@ size_t json_len(const struct json *j);
 const struct json *json_at(const struct json *j, size_t i);
 /* This value itself as a string, or NULL. */
 const char *json_as_str(const struct json *j);
+/* This value itself, as json_get_int() gives a member. */
+int json_as_int(const struct json *j, int64_t *ret) NONNULL(2) MUST_USE;
 
 /* Each member of an object, in the order sent; non-zero from fn stops and is
  * returned. */

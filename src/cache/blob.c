@@ -178,7 +178,12 @@ int cache_blob_unlink(struct cache *c, uint64_t blob)
 
 	blob_path(blob, path);
 	r = disk_unlink(c->host->disk, path);
-	return r == -ENOENT ? 0 : r;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	lock_acquire(&c->lock);
+	c->dirty.dir[dir_of(blob)] = true;
+	lock_release(&c->lock);
+	return 0;
 }
 
 int cache_blob_lose(struct cache *c, uint64_t blob)
@@ -193,6 +198,7 @@ int cache_blob_lose(struct cache *c, uint64_t blob)
 		return log_err(r, "move blob %s to " BLOB_LOST, from);
 	lock_acquire(&c->lock);
 	c->dirty.lost = true;
+	c->dirty.dir[dir_of(blob)] = true;
 	lock_release(&c->lock);
 	return 0;
 }

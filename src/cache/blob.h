@@ -14,7 +14,7 @@
 #define BLOB_ROOT "blobs"
 #define BLOB_LOST "lost+found"
 
-/* Folders that gained a name since the last sync. */
+/* Folders that gained or lost a name since the last sync. */
 struct blob_dirty {
 	bool top, root, lost; /* "", blobs, lost+found */
 	bool dir[BLOB_DIRS];

@@ -51,9 +51,9 @@ const char *json_get_str(const struct json *j, const char *name)
 	return json_as_str(json_get(j, name));
 }
 
-int json_get_int(const struct json *j, const char *name, int64_t *ret)
+int json_as_int(const struct json *j, int64_t *ret)
 {
-	const json_t *v = in(json_get(j, name));
+	const json_t *v = in(j);
 	uint64_t n;
 
 	if (!v || json_is_null(v))
@@ -67,6 +67,11 @@ int json_get_int(const struct json *j, const char *name, int64_t *ret)
 		return -EINVAL;
 	*ret = (int64_t)n;
 	return 0;
+}
+
+int json_get_int(const struct json *j, const char *name, int64_t *ret)
+{
+	return json_as_int(json_get(j, name), ret);
 }
 
 int json_get_bool(const struct json *j, const char *name, bool *ret)

@@ -62,6 +62,10 @@ START_TEST(arrays_are_walked)
 	ck_assert_int_eq(json_get_int(json_at(j, 1), "k", &n), 0);
 	ck_assert_int_eq(n, 1);
 	ck_assert_ptr_null(json_as_str(json_at(j, 2)));
+	ck_assert_int_eq(json_as_int(json_at(j, 2), &n), 0);
+	ck_assert_int_eq(n, 3);
+	ck_assert_int_eq(json_as_int(json_at(j, 0), &n), -EINVAL);
+	ck_assert_int_eq(json_as_int(json_at(j, 9), &n), -ENOENT);
 	ck_assert_ptr_null(json_at(j, 3));
 	ck_assert_uint_eq(json_len(NULL), 0);
 	ck_assert_uint_eq(json_len(json_at(j, 1)), 0);
