@@ -145,6 +145,7 @@ static struct disk disk = { .ops = &fake_ops };
 /* ---- the database */
 
 struct meta db;
+void (*in_mark)(void), (*after_mark)(void);
 
 void commit(void)
 {
@@ -173,7 +174,11 @@ void meta_end(struct meta *d)
 int meta_mark(struct meta *d, struct meta_mark *ret)
 {
 	call("m ");
+	if (in_mark)
+		in_mark();
 	ret->commits = meta_commits(d);
+	if (after_mark)
+		after_mark();
 	return 0;
 }
 

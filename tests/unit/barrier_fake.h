@@ -31,6 +31,8 @@ extern int open_files;
 extern void (*in_sync)(unsigned blob); /* called by each fdatasync */
 
 /* The database. */
+/* Called by each mark, before and after it looks. */
+extern void (*in_mark)(void), (*after_mark)(void);
 struct meta {
 	uint64_t commits, durable;
 	bool fail_barrier, fail_begin;

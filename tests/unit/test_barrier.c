@@ -137,6 +137,24 @@ START_TEST(what_comes_during_a_barrier_waits_for_the_next)
 }
 END_TEST
 
+static void seal_once(void)
+{
+	in_mark = NULL;
+	seal(9);
+}
+
+START_TEST(what_the_mark_covers_is_synced)
+{
+	start_settled();
+	seal(1);
+	in_mark = seal_once;
+	ck_now(0);
+	ck_calls("m w1 w9 f1 f9 b ");
+	ck_assert_uint_eq(db.durable, 2);
+	stop();
+}
+END_TEST
+
 START_TEST(many_due_blobs_start_a_barrier)
 {
 	deps.max_due = 3;
@@ -298,6 +316,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_quiet_mount_syncs_nothing);
 	tcase_add_test(c, a_barrier_begins_within_a_second_of_the_first_commit);
 	tcase_add_test(c, what_comes_during_a_barrier_waits_for_the_next);
+	tcase_add_test(c, what_the_mark_covers_is_synced);
 	tcase_add_test(c, many_due_blobs_start_a_barrier);
 	tcase_add_test(c, a_checkpoint_follows_the_barrier_it_needs);
 	tcase_add_test(c, a_caller_waits_no_longer_than_it_wants);

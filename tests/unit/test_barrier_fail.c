@@ -153,6 +153,24 @@ START_TEST(a_dead_blob_is_not_synced)
 }
 END_TEST
 
+static void bury_late(void)
+{
+	after_mark = NULL;
+	bury(1);
+}
+
+START_TEST(a_blob_that_dies_after_the_mark_is_synced)
+{
+	start_settled();
+	seal(1);
+	after_mark = bury_late;
+	ck_now(0);
+	work();
+	ck_calls("m f1 b ");
+	stop();
+}
+END_TEST
+
 START_TEST(dead_blobs_of_an_earlier_mount_are_unlinked)
 {
 	unsigned i;
@@ -189,6 +207,7 @@ static void add(TCase *c)
 		c, a_dead_blob_is_unlinked_after_the_barrier_that_covers_it);
 	tcase_add_test(c, a_blob_that_dies_during_a_barrier_outlives_it);
 	tcase_add_test(c, a_dead_blob_is_not_synced);
+	tcase_add_test(c, a_blob_that_dies_after_the_mark_is_synced);
 	tcase_add_test(c, dead_blobs_of_an_earlier_mount_are_unlinked);
 }
 
