@@ -13,6 +13,7 @@
 #include "ckptfs/thr.h"
 
 #include "harness.h"
+#include "sim.h"
 
 #define EPOCH 5
 #define FIRST ((uint64_t)EPOCH << 40 | 1)
@@ -283,6 +284,131 @@ START_TEST(names_are_synced_also_when_nothing_changed)
 }
 END_TEST
 
+/* ---- over the simulated disk */
+
+static void open_sim(unsigned lacks)
+{
+	close_it();
+	host.disk = simdisk_new(&clk_system, 1);
+	simdisk_set_lacks(host.disk, lacks);
+	ck_assert_int_eq(cache_open(&host, EPOCH, &cache), 0);
+}
+
+static const unsigned lacks[] = { 0, SIM_NO_CLONE, SIM_NO_XATTR };
+
+START_TEST(a_copy_is_the_same_with_and_without_clones)
+{
+	const uint64_t mib = UINT64_C(1) << 20;
+	uint64_t from, copy = 0;
+	int from_fd, fd = -1;
+	struct disk_stat st;
+
+	open_sim(lacks[_i]);
+	from = make("head");
+	from_fd = cache_blob_open(cache, from, O_RDWR);
+	ck_assert_int_eq(disk_pwrite(host.disk, from_fd, "tail", 4, 9 * mib),
+			 0);
+	ck_assert_int_eq(
+		cache_blob_copy(cache, from_fd, 9 * mib + 2, &tag, &copy, &fd),
+		0);
+	ck_assert_int_eq(disk_stat(host.disk, fd, &st), 0);
+	ck_assert_uint_eq(st.size, 9 * mib + 2);
+	ck_assert_uint_lt(st.alloc, mib);
+	ck_holds(fd, 0, "head");
+	ck_holds(fd, 9 * mib, "ta");
+	cache_blob_close(cache, fd);
+	cache_blob_close(cache, from_fd);
+	ck_assert_uint_eq(simdisk_open_handles(host.disk), 0);
+}
+END_TEST
+
+START_TEST(a_copy_that_fails_anywhere_leaves_nothing)
+{
+	uint64_t from, copy = 0;
+	unsigned long n = 0;
+	int from_fd, fd, r;
+
+	open_sim(SIM_NO_CLONE);
+	from = make("the bytes");
+	from_fd = cache_blob_open(cache, from, O_RDONLY);
+	do {
+		struct seen s = { .stop_after = 0 };
+
+		/* That a disk refuses an xattr, or to unlink, fails no copy. */
+		simdisk_fail(host.disk, SIM_ANY, ++n, -ENOSPC, false);
+		r = cache_blob_copy(cache, from_fd, 9, &tag, &copy, &fd);
+		simdisk_heal(host.disk);
+		ck_assert(r == 0 || r == -ENOSPC);
+		if (r == 0) {
+			ck_holds(fd, 0, "the bytes");
+			cache_blob_close(cache, fd);
+			ck_assert_int_eq(cache_blob_unlink(cache, copy), 0);
+		}
+		ck_assert_uint_eq(simdisk_open_handles(host.disk), 1);
+		ck_assert_int_eq(cache_blob_each(cache, see, &s), 0);
+		ck_assert_uint_eq(s.n, 1);
+	} while (n < 20);
+	cache_blob_close(cache, from_fd);
+}
+END_TEST
+
+START_TEST(names_survive_a_power_cut_once_synced)
+{
+	uint64_t blob[600], late;
+	unsigned i;
+	int fd;
+
+	open_sim(0);
+	for (i = 0; i < 600; i++)
+		blob[i] = make("");
+	ck_assert_int_eq(cache_sync_names(cache), 0);
+	late = make("");
+	simdisk_power_cut(host.disk, 0);
+	for (i = 0; i < 600; i++) {
+		fd = cache_blob_open(cache, blob[i], O_RDONLY);
+		ck_assert_int_ge(fd, 0);
+		cache_blob_close(cache, fd);
+	}
+	ck_assert_int_eq(cache_blob_open(cache, late, O_RDONLY), -ENOENT);
+}
+END_TEST
+
+START_TEST(names_of_an_earlier_process_are_synced_too)
+{
+	uint64_t blob;
+	int fd;
+
+	open_sim(0);
+	blob = make("");
+	cache_close(cache);
+	simdisk_crash(host.disk);
+	ck_assert_int_eq(cache_open(&host, EPOCH + 1, &cache), 0);
+	ck_assert_int_eq(cache_sync_names(cache), 0);
+	simdisk_power_cut(host.disk, 0);
+	fd = cache_blob_open(cache, blob, O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	cache_blob_close(cache, fd);
+}
+END_TEST
+
+START_TEST(a_failed_sync_of_names_is_final)
+{
+	unsigned long calls;
+
+	open_sim(0);
+	ck_assert_int_eq(cache_sync_names(cache), 0);
+	calls = simdisk_calls(host.disk, SIM_SYNC_DIR);
+	ck_assert_int_eq(cache_sync_names(cache), 0);
+	ck_assert_uint_eq(simdisk_calls(host.disk, SIM_SYNC_DIR), calls);
+	make("");
+	simdisk_fail(host.disk, SIM_SYNC_DIR, 1, -EIO, false);
+	ck_assert_int_eq(cache_sync_names(cache), -EIO);
+	ck_assert_int_eq(cache_sync_names(cache), -EIO);
+	make("");
+	ck_assert_int_eq(cache_sync_names(cache), -EIO);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, open_it, close_it);
@@ -297,6 +423,12 @@ static void add(TCase *c)
 	tcase_add_test(c, a_copy_of_more_than_there_is_leaves_nothing);
 	tcase_add_test(c, a_check_finds_what_is_missing);
 	tcase_add_test(c, names_are_synced_also_when_nothing_changed);
+	tcase_add_loop_test(c, a_copy_is_the_same_with_and_without_clones, 0,
+			    ARRAY_SIZE(lacks));
+	tcase_add_test(c, a_copy_that_fails_anywhere_leaves_nothing);
+	tcase_add_test(c, names_survive_a_power_cut_once_synced);
+	tcase_add_test(c, names_of_an_earlier_process_are_synced_too);
+	tcase_add_test(c, a_failed_sync_of_names_is_final);
 }
 
 int main(void)
