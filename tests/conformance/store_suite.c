@@ -104,7 +104,8 @@ void suite_close(struct store *s)
 
 unsigned char suite_byte(uint64_t seed, uint64_t off)
 {
-	uint64_t x = (off + 1) * UINT64_C(0x9e3779b97f4a7c15) + seed * 71;
+	uint64_t x = (off + 1) * UINT64_C(0x9e3779b97f4a7c15) +
+		     seed * UINT64_C(0xd6e8feb86659fd93);
 
 	return (unsigned char)(x >> 56 ^ x >> 24);
 }

@@ -18,6 +18,7 @@ struct suite_backend {
 	uint64_t part; /* bytes in all parts of an upload but the last */
 	unsigned many; /* objects in the test of long listings */
 	bool etag_is_content; /* the same bytes may keep their etag */
+	bool is_racy; /* checks and acts, or stats and reads, in two steps */
 };
 
 /* Run everything; returns main()'s exit status. */

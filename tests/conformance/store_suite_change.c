@@ -118,7 +118,7 @@ START_TEST(of_many_creators_one_wins)
 	struct store_cond cond = { .if_match = NULL };
 	struct store_obj obj;
 
-	if (s->caps & STORE_CAP_PUT_COND) {
+	if (!suite_backend->is_racy && (s->caps & STORE_CAP_PUT_COND)) {
 		run_race(s, k("race/new"), &if_absent, -EEXIST);
 		obj = suite_have(s, k("race/old"), 3, 1);
 		cond.if_match = obj.etag;
@@ -398,6 +398,10 @@ START_TEST(readers_see_one_version_or_the_other)
 	pthread_t tid;
 
 	suite_have(s, k("v"), 200000, 1);
+	if (suite_backend->is_racy) {
+		suite_close(s);
+		return;
+	}
 	ck_assert_int_eq(pthread_create(&tid, NULL, read_again, &rd), 0);
 	for (unsigned i = 0; i < 30; i++) {
 		suite_have(s, k("v"), 300000, 2);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the s3 back end share. */
+#ifndef STORE_S3_H
+#define STORE_S3_H
+
+#include <stdatomic.h>
+
+#include "ckptfs/buf.h"
+#include "ckptfs/http.h"
+#include "ckptfs/lock.h"
+#include "ckptfs/sign.h"
+#include "ckptfs/store.h"
+
+#include "meta_text.h"
+#include "s3_err.h"
+
+#define S3_MAX_QUERY 10
+#define S3_MAX_HEADERS 16
+#define S3_CRC_LEN 13 /* base64 of eight bytes, and NUL */
+#define S3_ETAG_LEN (STORE_ETAG_MAX + 2) /* in quotes */
+#define S3_XML_MAX (16u << 20) /* a page of listing: 1000 keys, encoded */
+#define S3_WORK_QUIET_S 900 /* a server at work on a commit or a copy */
+#define S3_PAGE 1000
+#define S3_COPY_MAX (UINT64_C(5) << 30) /* by one request */
+
+/* Where requests go; fixed for the life of the store. */
+struct s3_where {
+	char *scheme; /* "https" */
+	char *host; /* as in the Host header; is_aws: up to the region */
+	char *base; /* before the key, not encoded: "/" or "/bucket/" */
+	bool is_tls, is_loopback, is_aws;
+};
+
+struct s3 {
+	struct store store;
+	struct s3_where where;
+	char *bucket;
+	struct http *http;
+	struct cred_chain *creds; /* NULL: anonymous */
+	const struct clk *clk;
+	bool sign_payload;
+	bool has_crc; /* the server checks x-amz-checksum-crc64nvme */
+	bool has_crc_parts; /* and that of a multipart upload as a whole */
+	bool is_del_blind; /* If-Match on what is not there is ignored */
+	atomic_bool has_worked; /* a signed request was accepted once */
+	atomic_bool is_shut;
+	_Atomic int64_t skew_ns; /* the server's clock less ours */
+
+	struct lock lock; /* guards the rest */
+	char region[64];
+};
+
+/* One request.  Strings are borrowed; small ones made for it are in text. */
+struct s3_req {
+	const char *method;
+	const char *key; /* NULL: the bucket itself */
+	struct sign_pair query[S3_MAX_QUERY];
+	size_t nquery;
+	struct sign_pair headers[S3_MAX_HEADERS];
+	size_t nheaders;
+	const struct store_src *src; /* the body, or NULL */
+	int (*sink)(void *arg, const void *p, size_t n);
+	void *sink_arg;
+	size_t body_max;
+	unsigned quiet_s;
+	enum s3_cond cond; /* what a failed condition is about */
+	bool may_fail_late; /* a success may hold an error document */
+	bool is_change; /* sent twice, a refusal proves nothing */
+	bool expect_continue;
+	char text[6][S3_ETAG_LEN];
+	unsigned ntext;
+};
+
+/* s3_where.c */
+int s3_where_init(const struct store_s3_opts *opts, struct s3_where *ret)
+	NONNULL(1, 2) MUST_USE;
+void s3_where_release(struct s3_where *w) NONNULL(1);
+
+/* s3_req.c: put a request together.  value NULL: a name without one. */
+void s3_req_query(struct s3_req *q, const char *name, const char *value)
+	NONNULL(1, 2);
+void s3_req_query_uint(struct s3_req *q, const char *name, unsigned v)
+	NONNULL(1, 2);
+void s3_req_header(struct s3_req *q, const char *name, const char *value)
+	NONNULL(1, 2, 3);
+void s3_req_header_u64(struct s3_req *q, const char *name, uint64_t v)
+	NONNULL(1, 2);
+void s3_req_crc(struct s3_req *q, uint64_t crc) NONNULL(1);
+void s3_req_etag(struct s3_req *q, const char *name, const char *etag)
+	NONNULL(1, 2, 3);
+/* If-Match or If-None-Match; NULL: neither. */
+void s3_req_cond(struct s3_req *q, const struct store_cond *cond) NONNULL(1);
+void s3_req_meta(struct s3_req *q, const struct store_meta_text *m)
+	NONNULL(1, 2);
+
+/*
+ * Perform, and again where that helps by itself: the clock is off, the
+ * credential has expired, the bucket lies in another region.  0 with a 2xx in
+ * resp; else an error of store.h, and store_last_error() says why.  resp is
+ * zeroed before and the caller's to clear, in any case.
+ */
+int s3_perform(struct s3 *s3, const struct s3_req *q, struct http_resp *resp)
+	NONNULL(1, 2, 3) MUST_USE;
+
+/* s3_sign.c: what of a request is made anew for each try. */
+struct s3_sent {
+	struct buf host, url;
+	struct sign_result sig;
+	struct cred *cred; /* NULL: anonymous */
+	struct http_header headers[S3_MAX_HEADERS + 4];
+	size_t nheaders;
+	char region[64];
+};
+int s3_sign(struct s3 *s3, const struct s3_req *q, const char *payload,
+	    struct s3_sent *ret) NONNULL(1, 2, 3, 4) MUST_USE;
+void s3_sent_clear(struct s3_sent *t) NONNULL(1);
+/* What the body is signed as: a digest of it, or that it is not signed. */
+int s3_payload(const struct s3 *s3, const struct s3_req *q,
+	       char ret[SIGN_SHA256_HEX]) NONNULL(1, 2, 3) MUST_USE;
+
+/* s3_obj.c: values as S3 writes them. */
+void s3_crc_encode(uint64_t crc, char ret[S3_CRC_LEN]) NONNULL(2);
+bool s3_crc_decode(const char *s, uint64_t *ret) NONNULL(1, 2);
+/* Without quotes and W/; false: it makes no sense. */
+bool s3_etag_decode(const char *s, char ret[STORE_ETAG_MAX]) NONNULL(1, 2);
+/* What the headers of HEAD or GET say but for the size.  0 or -EPROTO. */
+int s3_obj_of(const struct http_resp *resp, struct store_obj *ret) NONNULL(1, 2)
+	MUST_USE;
+/* The etag of a put or a part; -EBADMSG: the server's checksum, if it tells
+ * it, is not crc. */
+int s3_etag_of(const struct http_resp *resp, bool has_crc, uint64_t crc,
+	       char ret[STORE_ETAG_MAX]) NONNULL(1, 4) MUST_USE;
+
+/* s3_xml.c: documents. */
+struct s3_error {
+	char code[64];
+	char message[256];
+	char region[64];
+};
+/* True when the bytes are an error document. */
+bool s3_error_parse(const void *p, size_t n, struct s3_error *ret) NONNULL(3);
+/* Texts by path from the root: those asked for are copied, cut to fit. */
+struct s3_leaf {
+	const char *path;
+	char *to;
+	size_t size;
+};
+/* 0, -EPROTO or -ENOMEM. */
+int s3_xml_leaves(const struct http_resp *resp, const struct s3_leaf *leaves,
+		  size_t n) NONNULL(1, 2) MUST_USE;
+
+/* A key that came encoded, decoded in place.  0, -EBADMSG or -ENOMEM. */
+int s3_undo_url(char **key) NONNULL(1) MUST_USE;
+
+/* The methods, by file. */
+int s3_get(struct store *s, const char *key, const char *if_match, uint64_t off,
+	   uint64_t len, store_sink_fn *sink, void *arg, struct store_obj *ret);
+int s3_head(struct store *s, const char *key, struct store_obj *ret);
+/* Without, and with, asking again by GET what a refusal is about. */
+int s3_head_once(struct s3 *s3, const char *key, const char *if_match,
+		 struct store_obj *ret);
+int s3_head_if(struct s3 *s3, const char *key, const char *if_match,
+	       struct store_obj *ret);
+int s3_put(struct store *s, const char *key, const struct store_src *src,
+	   const struct store_meta *meta, const struct store_cond *cond,
+	   struct store_obj *ret);
+int s3_del(struct store *s, const char *key, const struct store_cond *cond);
+int s3_del_many(struct store *s, const char *const *keys, size_t n,
+		int *ret_errs);
+int s3_list(struct store *s, const char *prefix, const char *after,
+	    bool delimited, store_list_fn *fn, void *arg);
+int s3_copy(struct store *s, const char *from, const char *from_etag,
+	    const char *to, const struct store_meta *meta,
+	    const struct store_cond *cond, struct store_obj *ret);
+int s3_mpu_begin(struct store *s, const char *key,
+		 const struct store_meta *meta,
+		 char ret_id[STORE_UPLOAD_ID_MAX]);
+int s3_mpu_part(struct store *s, const char *key, const char *id,
+		unsigned number, const struct store_src *src,
+		struct store_part *ret);
+int s3_mpu_copy_part(struct store *s, const char *key, const char *id,
+		     unsigned number, const char *from, const char *from_etag,
+		     uint64_t off, uint64_t len, struct store_part *ret);
+int s3_mpu_list_parts(struct store *s, const char *key, const char *id,
+		      store_part_fn *fn, void *arg);
+int s3_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
+		void *arg);
+int s3_mpu_commit(struct store *s, const char *key, const char *id,
+		  const struct store_part *parts, size_t n,
+		  const struct store_meta *meta, const struct store_cond *cond,
+		  struct store_obj *ret);
+int s3_mpu_abort(struct store *s, const char *key, const char *id);
+int s3_probe(struct store *s, const char *prefix, bool read_only);
+
+/* The CRC to send with these bytes.  Where the server will not check it, the
+ * one the source declares is checked here. */
+int s3_src_crc(const struct s3 *s3, const struct store_src *src, uint64_t *ret)
+	NONNULL(1, 2, 3) MUST_USE;
+
+/* A body of bytes in memory. */
+struct s3_mem {
+	const char *p;
+	struct store_src src;
+};
+void s3_mem_init(struct s3_mem *m, const void *p, size_t n) NONNULL(1);
+
+#endif

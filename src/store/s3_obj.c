@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values as S3 writes them, and what the headers of an answer say. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ckptfs/text.h"
+
+#include "s3.h"
+
+void s3_crc_encode(uint64_t crc, char ret[S3_CRC_LEN])
+{
+	unsigned char be[8];
+	int i;
+
+	for (i = 0; i < 8; i++)
+		be[i] = (unsigned char)(crc >> (56 - 8 * i));
+	text_base64(be, sizeof(be), ret);
+}
+
+bool s3_crc_decode(const char *s, uint64_t *ret)
+{
+	unsigned char be[8];
+	uint64_t crc = 0;
+	size_t n = 0, i;
+
+	/* "…-3" is a checksum of checksums. */
+	if (text_unbase64(s, be, sizeof(be), &n) || n != sizeof(be))
+		return false;
+	for (i = 0; i < sizeof(be); i++)
+		crc = crc << 8 | be[i];
+	*ret = crc;
+	return true;
+}
+
+bool s3_etag_decode(const char *s, char ret[STORE_ETAG_MAX])
+{
+	size_t n;
+
+	if (strncmp(s, "W/", 2) == 0)
+		s += 2;
+	if (*s == '"')
+		s++;
+	n = strcspn(s, "\"");
+	if (n == 0 || n >= STORE_ETAG_MAX || (s[n] == '"' && s[n + 1]))
+		return false;
+	memcpy(ret, s, n);
+	ret[n] = '\0';
+	return true;
+}
+
+static void crc_of(const struct http_resp *resp, struct store_obj *o)
+{
+	const char *crc = http_resp_header(resp, "x-amz-checksum-crc64nvme");
+	const char *type = http_resp_header(resp, "x-amz-checksum-type");
+
+	if (crc && (!type || strcmp(type, "FULL_OBJECT") == 0))
+		o->has_crc64 = s3_crc_decode(crc, &o->crc64);
+}
+
+static void meta_of(const struct http_resp *resp, struct store_obj *o)
+{
+	static const char *const names[] = { STORE_META_MTIME, STORE_META_MODE,
+					     STORE_META_ID };
+	char header[64];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const char *value;
+
+		snprintf(header, sizeof(header), "x-amz-meta-%s", names[i]);
+		value = http_resp_header(resp, header);
+		if (value)
+			store_meta_decode(names[i], value, &o->meta);
+	}
+	o->has_meta = true;
+}
+
+int s3_obj_of(const struct http_resp *resp, struct store_obj *ret)
+{
+	const char *etag = http_resp_header(resp, "ETag");
+	const char *date = http_resp_header(resp, "Last-Modified");
+	struct store_obj o = { 0 };
+
+	if (!etag || !s3_etag_decode(etag, o.etag)) {
+		store_set_error("the answer has no ETag");
+		return -EPROTO;
+	}
+	if (date && text_parse_http_date(date, &o.mtime_ns))
+		o.mtime_ns = 0;
+	crc_of(resp, &o);
+	meta_of(resp, &o);
+	*ret = o;
+	return 0;
+}
+
+int s3_etag_of(const struct http_resp *resp, bool has_crc, uint64_t crc,
+	       char ret[STORE_ETAG_MAX])
+{
+	const char *etag = http_resp_header(resp, "ETag");
+	struct store_obj o = { 0 };
+
+	crc_of(resp, &o);
+	if (has_crc && o.has_crc64 && o.crc64 != crc) {
+		store_set_error("the server's checksum is not ours");
+		return -EBADMSG;
+	}
+	if (!etag || !s3_etag_decode(etag, ret)) {
+		store_set_error("the answer has no ETag");
+		return -EPROTO;
+	}
+	return 0;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this server does, found by asking it: vendors differ, and some answer
+ * 200 to what they do not heed.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/hash.h"
+
+#include "s3.h"
+#include "store_int.h"
+
+static const char text[] = "ckptfs";
+#define TEXT_LEN (sizeof(text) - 1)
+/* An etag nothing has. */
+#define NO_ETAG "00000000000000000000000000000000"
+
+struct probe {
+	struct s3 *s3;
+	struct store *s;
+	struct s3_mem body;
+	struct store_meta meta;
+	char key[STORE_KEY_MAX + 1]; /* there from the first step on */
+	char other[STORE_KEY_MAX + 1];
+	char below[STORE_KEY_MAX + 1]; /* as if key were a folder */
+	struct store_obj obj; /* what key is now, and */
+	size_t from; /* where in the text it begins */
+	size_t next; /* and where once the upload is committed */
+};
+
+/* An answer, rather than trouble with getting one? */
+static bool is_answer(int r)
+{
+	return !store_err_is_transient(r) && r != -ECANCELED && r != -ENOMEM &&
+	       r != -EIO;
+}
+
+static int put(struct probe *p, const char *key, const struct store_cond *cond)
+{
+	struct store_obj o;
+	int r = s3_put(p->s, key, &p->body.src, &p->meta, cond, &o);
+
+	if (r == 0 && key == p->key) {
+		p->obj = o;
+		p->from = 0;
+	}
+	return r;
+}
+
+/* Write for the first time, with a checksum if the server stands it. */
+static int first_put(struct probe *p)
+{
+	int r;
+
+	p->s3->has_crc = true;
+	r = put(p, p->key, NULL);
+	if (r == 0 || !is_answer(r))
+		return r;
+	p->s3->has_crc = false;
+	return put(p, p->key, NULL);
+}
+
+/* Does the server look at the checksum? */
+static int wrong_crc(struct probe *p)
+{
+	int r;
+
+	if (!p->s3->has_crc)
+		return 0;
+	p->body.src.has_crc64 = true;
+	p->body.src.crc64 = ~crc64nvme(0, text, TEXT_LEN);
+	r = put(p, p->key, NULL);
+	p->body.src.has_crc64 = false;
+	if (r == 0)
+		p->s3->has_crc = false;
+	return is_answer(r) ? 0 : r;
+}
+
+/* Look at key: caps are those it shows. */
+static int head(struct probe *p, unsigned *ret_caps)
+{
+	uint64_t crc = crc64nvme(0, text + p->from, TEXT_LEN - p->from);
+	struct store_obj o;
+	int r = s3_head(p->s, p->key, &o);
+
+	if (r)
+		return r;
+	if (o.size != TEXT_LEN - p->from || strcmp(o.etag, p->obj.etag) != 0) {
+		store_set_error("what was just written is not there");
+		return -EPROTO;
+	}
+	*ret_caps = 0;
+	if (strcmp(o.meta.write_id, p->meta.write_id) == 0)
+		*ret_caps |= STORE_CAP_META;
+	if (o.has_crc64 && o.crc64 == crc)
+		*ret_caps |= STORE_CAP_CRC64;
+	return 0;
+}
+
+static int shows(struct probe *p)
+{
+	unsigned caps = 0;
+	int r = head(p, &caps);
+
+	p->s->caps |= caps;
+	return r;
+}
+
+static int conditions(struct probe *p)
+{
+	const struct store_cond absent = { .if_absent = true };
+	const struct store_cond wrong = { .if_match = NO_ETAG };
+	int a = put(p, p->key, &absent), b;
+
+	if (!is_answer(a))
+		return a;
+	b = put(p, p->key, &wrong);
+	if (!is_answer(b))
+		return b;
+	if (a == -EEXIST && b == -ESTALE)
+		p->s->caps |= STORE_CAP_PUT_COND;
+	return 0;
+}
+
+/* A part sent, and in its place a range copied if the server can. */
+static int upload_part(struct probe *p, const char *id, struct store_part *ret)
+{
+	struct store_part copied;
+	int r = s3_mpu_part(p->s, p->key, id, 1, &p->body.src, ret);
+
+	if (r)
+		return r;
+	r = s3_mpu_copy_part(p->s, p->key, id, 1, p->key, p->obj.etag, 1,
+			     TEXT_LEN - 1, &copied);
+	if (r)
+		return is_answer(r) ? 0 : r;
+	*ret = copied;
+	p->next = 1;
+	p->s->caps |= STORE_CAP_COPY;
+	/* versitygw takes that of the whole source for that of a range. */
+	if (copied.has_crc64 &&
+	    copied.crc64 != crc64nvme(0, text + 1, TEXT_LEN - 1))
+		return -EINVAL;
+	return 0;
+}
+
+static int upload_commit(struct probe *p, const char *id,
+			 const struct store_part *part)
+{
+	const struct store_cond absent = { .if_absent = true };
+	bool may_cond = p->s->caps & STORE_CAP_PUT_COND;
+	struct store_obj o;
+	int r = -EEXIST;
+
+	if (may_cond)
+		r = s3_mpu_commit(p->s, p->key, id, part, 1, &p->meta, &absent,
+				  &o);
+	if (!is_answer(r))
+		return r;
+	if (r != -EEXIST)
+		p->s->caps &= ~(unsigned)STORE_CAP_PUT_COND;
+	if (r)
+		r = s3_mpu_commit(p->s, p->key, id, part, 1, &p->meta, NULL,
+				  &o);
+	if (r == 0) {
+		p->obj = o;
+		p->from = p->next;
+	}
+	return r;
+}
+
+static int upload_once(struct probe *p)
+{
+	char id[STORE_UPLOAD_ID_MAX];
+	struct store_part part;
+	int r;
+
+	p->next = 0;
+	r = s3_mpu_begin(p->s, p->key, &p->meta, id);
+	if (r)
+		return r;
+	r = upload_part(p, id, &part);
+	if (r == 0)
+		r = upload_commit(p, id, &part);
+	if (r && s3_mpu_abort(p->s, p->key, id))
+		store_set_error("an upload of %s is left behind", p->key);
+	return r;
+}
+
+/* Uploads in parts; declared to have a checksum of the whole if that works. */
+static int upload(struct probe *p)
+{
+	unsigned before = p->s->caps, caps = 0;
+	int r;
+
+	p->s3->has_crc_parts = p->s3->has_crc;
+	r = upload_once(p);
+	if (r && is_answer(r) && p->s3->has_crc_parts) {
+		p->s3->has_crc_parts = false;
+		p->s->caps = before;
+		r = upload_once(p);
+	}
+	if (r == 0)
+		r = head(p, &caps);
+	if (r == 0)
+		p->s->caps &=
+			caps | ~(unsigned)(STORE_CAP_META | STORE_CAP_CRC64);
+	return r;
+}
+
+static int copy(struct probe *p)
+{
+	struct store_obj o;
+	int r;
+
+	if (!(p->s->caps & STORE_CAP_COPY))
+		return 0;
+	r = s3_copy(p->s, p->key, p->obj.etag, p->other, NULL, NULL, &o);
+	if (r)
+		p->s->caps &= ~(unsigned)STORE_CAP_COPY;
+	return is_answer(r) ? 0 : r;
+}
+
+/* May "a" and "a/b" both be there? */
+static int file_and_dir(struct probe *p)
+{
+	struct store_obj o;
+	int r = put(p, p->below, NULL);
+
+	if (r == 0)
+		r = s3_head(p->s, p->key, &o);
+	if (r == 0)
+		p->s->caps |= STORE_CAP_FILE_AND_DIR;
+	return is_answer(r) ? 0 : r;
+}
+
+static int deletes(struct probe *p)
+{
+	const struct store_cond wrong = { .if_match = NO_ETAG };
+	int r = s3_del(p->s, p->below, NULL);
+
+	if (r == 0)
+		r = s3_del(p->s, p->other, NULL);
+	if (r)
+		return r;
+	r = s3_del(p->s, p->key, &wrong);
+	if (r == -ESTALE)
+		p->s->caps |= STORE_CAP_DEL_COND;
+	if (!is_answer(r))
+		return r;
+	r = s3_del(p->s, p->key, NULL);
+	if (r)
+		return r;
+	/* Of what is not there: some do not look at the condition then. */
+	r = s3_del(p->s, p->key, &wrong);
+	p->s3->is_del_blind = r == 0;
+	return is_answer(r) ? 0 : r;
+}
+
+/* Leave nothing behind, but keep the words of what went wrong. */
+static void tidy(struct probe *p)
+{
+	char *why = strdup(store_last_error());
+	int r = s3_del(p->s, p->below, NULL);
+
+	if (r == 0)
+		r = s3_del(p->s, p->other, NULL);
+	if (r == 0)
+		r = s3_del(p->s, p->key, NULL);
+	store_set_error("%s%s", why ? why : "",
+			r ? " (and a trial object is left behind)" : "");
+	free(why);
+}
+
+static int may_list(struct s3 *s3, const char *prefix)
+{
+	struct s3_req q = { .method = "GET", .body_max = S3_XML_MAX };
+	struct http_resp resp;
+	int r;
+
+	s3_req_query(&q, "list-type", "2");
+	s3_req_query(&q, "max-keys", "1");
+	if (*prefix)
+		s3_req_query(&q, "prefix", prefix);
+	r = s3_perform(s3, &q, &resp);
+	http_resp_clear(&resp);
+	return r;
+}
+
+static int names(struct probe *p, const char *prefix)
+{
+	uint64_t now = (uint64_t)clk_real(p->s3->clk);
+	int n = snprintf(p->key, sizeof(p->key),
+			 "%s" STORE_HIDDEN "/probe-%" PRIx64 "-%x", prefix, now,
+			 (unsigned)getpid());
+
+	if (n < 0 || (size_t)n + 3 > sizeof(p->key))
+		return -EINVAL;
+	snprintf(p->other, sizeof(p->other), "%.*s-2", n, p->key);
+	snprintf(p->below, sizeof(p->below), "%.*s/x", n, p->key);
+	snprintf(p->meta.write_id, sizeof(p->meta.write_id), "probe-%" PRIx64,
+		 now);
+	return 0;
+}
+
+int s3_probe(struct store *s, const char *prefix, bool read_only)
+{
+	static int (*const steps[])(struct probe *) = {
+		first_put, wrong_crc, shows,	    conditions,
+		upload,	   copy,      file_and_dir, deletes,
+	};
+	struct probe p = { .s3 = (struct s3 *)s, .s = s };
+	size_t i;
+	int r = may_list(p.s3, prefix);
+
+	s->caps = 0;
+	if (r)
+		return r;
+	if (read_only) {
+		s->caps = STORE_CAP_META | STORE_CAP_FILE_AND_DIR;
+		return 0;
+	}
+	r = names(&p, prefix);
+	s3_mem_init(&p.body, text, TEXT_LEN);
+	for (i = 0; i < ARRAY_SIZE(steps) && r == 0; i++)
+		r = steps[i](&p);
+	if (r == 0)
+		return 0;
+	tidy(&p);
+	return r;
+}
