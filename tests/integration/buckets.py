@@ -55,10 +55,10 @@ class DirBucket:
         (self.folder / key).unlink()
 
     def uploads(self):
+        """What is half written, below the hidden folder."""
         hidden = self.folder / ".ckptfs"
-        if not hidden.exists():
-            return []
-        return [p for p in hidden.rglob("*") if p.is_file()]
+        halves = [*hidden.glob("tmp/**/*"), *hidden.glob("uploads/**/*")]
+        return [str(p) for p in halves if p.is_file()]
 
 
 class S3Bucket:
