@@ -293,6 +293,7 @@ static int sys_list(struct disk *d, const char *path, disk_list_fn *fn,
 	}
 	while (r == 0) {
 		errno = 0;
+		/* cppcheck-suppress readdirCalled; the stream is ours alone */
 		e = readdir(dir);
 		if (!e) {
 			r = -errno;

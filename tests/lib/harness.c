@@ -2,8 +2,10 @@
 #include "config.h"
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -34,6 +36,14 @@ const char *harness_tmpdir(void)
 	if (!mkdtemp(dir))
 		ck_abort_msg("mkdtemp %s: %m", dir);
 	return dir;
+}
+
+void harness_add_abort(TCase *c, const TTest *t, int from, int to)
+{
+	const char *mode = getenv("CK_FORK");
+
+	if (!mode || strcmp(mode, "no") != 0)
+		tcase_add_loop_test_raise_signal(c, t, SIGABRT, from, to);
 }
 
 int harness_run(const char *name, void (*add)(TCase *c))

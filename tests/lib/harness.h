@@ -8,6 +8,10 @@
 /* Run one suite holding one case; returns main()'s exit status. */
 int harness_run(const char *name, void (*add)(TCase *c));
 
+/* Add a loop test that must abort; left out where tests do not fork (under
+ * valgrind). */
+void harness_add_abort(TCase *c, const TTest *t, int from, int to);
+
 /*
  * A new empty folder for the running test, removed when the test program
  * ends.  The name is valid until the next call.

@@ -266,8 +266,8 @@ static int sim_syncfs(struct disk *base)
 	int fault = enter(base, SIM_SYNCFS, &d);
 
 	if (fault == 0 || sync_loses(d, fault))
-		DL_FOREACH(d->nodes, n)
-	file_sync(n, fault < 0);
+		for (n = d->nodes; n; n = n->next)
+			file_sync(n, fault < 0);
 	if (fault == 0)
 		name_sync(d, NULL);
 	sim_unlock_disk(d);
@@ -306,7 +306,7 @@ static int sim_clone(struct disk *base, int from, int to)
 static int sim_lease(struct disk *base, int fd, enum disk_lease kind)
 {
 	struct simdisk *d;
-	struct node *f;
+	struct node *f = NULL;
 	int r = enter(base, SIM_LEASE, &d);
 
 	if (r == 0)

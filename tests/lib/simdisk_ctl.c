@@ -130,8 +130,8 @@ void simdisk_power_cut(struct disk *base, unsigned keep)
 
 	sim_lock_disk(d);
 	handles_drop(d, true);
-	DL_FOREACH(d->nodes, n)
-	file_power_cut(d, n, keep);
+	for (n = d->nodes; n; n = n->next)
+		file_power_cut(d, n, keep);
 	name_power_cut(d, keep);
 	d->boots++;
 	d->is_halting = false;

@@ -134,10 +134,10 @@ static void give_up(const struct sim *s, const char *why)
 
 	fprintf(stderr, "sim: %s at %lld ns after %lu steps:\n", why,
 		(long long)s->mono_ns, s->steps);
-	DL_FOREACH(s->tasks, t)
-	fprintf(stderr, "  %s %s%s until %lld\n", t->name,
-		state_names[t->state], t->in_step ? " (in step)" : "",
-		(long long)t->deadline_ns);
+	for (t = s->tasks; t; t = t->next)
+		fprintf(stderr, "  %s %s%s until %lld\n", t->name,
+			state_names[t->state], t->in_step ? " (in step)" : "",
+			(long long)t->deadline_ns);
 	abort();
 }
 
@@ -147,14 +147,14 @@ static struct task *draw(struct sim *s)
 	struct task *t;
 	uint64_t n = 0, i;
 
-	DL_FOREACH(s->tasks, t)
-	n += can_go_on(t);
+	for (t = s->tasks; t; t = t->next)
+		n += can_go_on(t);
 	if (n == 0)
 		return NULL;
 	i = sim_random(&s->order) % n;
-	DL_FOREACH(s->tasks, t)
-	if (can_go_on(t) && i-- == 0)
-		break;
+	for (t = s->tasks; t; t = t->next)
+		if (can_go_on(t) && i-- == 0)
+			break;
 	return t;
 }
 
@@ -169,10 +169,10 @@ static struct task *next_task(struct sim *s)
 		t = draw(s);
 		if (t)
 			return t;
-		best = NULL;
-		DL_FOREACH(s->tasks, t)
-		if (!best || t->deadline_ns < best->deadline_ns)
-			best = t;
+		best = &s->main;
+		for (t = s->tasks; t; t = t->next)
+			if (t->deadline_ns < best->deadline_ns)
+				best = t;
 		if (best->deadline_ns == CLK_NEVER)
 			give_up(s, "all wait for each other");
 		if (best->deadline_ns > s->mono_ns)

@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,7 +312,7 @@ START_TEST(many_workers_come_and_go)
 }
 END_TEST
 
-static void deadlock(void)
+NO_TSA static void deadlock(void)
 {
 	lock_acquire(&l);
 	(void)thr_wait(h->thr, &l, &c, CLK_NEVER);
@@ -340,7 +339,7 @@ static void left_over(void)
 	sim_free(s);
 }
 
-static int64_t keep_step(void *arg)
+NO_TSA static int64_t keep_step(void *arg)
 {
 	lock_acquire(&l);
 	return 0;
@@ -377,8 +376,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_seed_decides_the_order);
 	tcase_add_test(tc, a_run_ends_when_the_condition_holds);
 	tcase_add_test(tc, many_workers_come_and_go);
-	tcase_add_loop_test_raise_signal(tc, what_cannot_end_well_aborts,
-					 SIGABRT, 0, ARRAY_SIZE(misuses));
+	harness_add_abort(tc, what_cannot_end_well_aborts, 0,
+			  ARRAY_SIZE(misuses));
 }
 
 int main(void)
