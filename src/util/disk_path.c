@@ -137,6 +137,7 @@ int path_make_folder(const char *path)
 	if (r < 0)
 		return r;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		/* cppcheck-suppress resourceLeak ; fd is negative here */
 		return -errno;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
