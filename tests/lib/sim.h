@@ -39,8 +39,8 @@ void sim_shift_real(struct sim *s, int64_t ns);
  * of ten million steps.
  */
 
-/* Until no worker has anything to do now; the clock does not move (but by
- * what the workers wait for in mid-step).  The number of steps begun. */
+/* Until no worker has anything to do now; the clock does not move.  The number
+ * of steps begun. */
 unsigned sim_run(struct sim *s);
 /* The same, up to and including what falls due within ns. */
 unsigned sim_run_for(struct sim *s, int64_t ns);
@@ -53,7 +53,8 @@ bool sim_run_until(struct sim *s, bool (*done)(void *arg), void *arg,
  * Pages of 4 KiB.  What is written is in the page cache; fdatasync of the file
  * makes its bytes, size and xattrs durable, sync_dir the names in that folder,
  * syncfs everything.  A sync that fails (by simdisk_fail) loses what it
- * covered: it can be read until the power goes, and no later sync saves it.
+ * covered: it can be read until the power goes, and no later sync saves it
+ * (names it does).
  * Cloned pages count as used twice.  Any thread.
  */
 

@@ -355,9 +355,12 @@ void file_sync(struct node *n, bool fails)
 		if (!pg->cur && !pg->reserved)
 			page_free(n, pg);
 	}
-	if (fails || lost)
+	if (fails && n->size != n->dur_size)
+		n->lost_size = n->size;
+	if (fails || lost || n->size == n->lost_size)
 		return;
 	n->dur_size = n->size;
+	n->lost_size = UINT64_MAX;
 	for (x = n->xattrs; x; x = x->next)
 		x->durable = true;
 }
@@ -399,8 +402,9 @@ void file_power_cut(struct simdisk *d, struct node *n, unsigned keep)
 
 	HASH_ITER(hh, n->pages, pg, tmp)
 	page_power_cut(d, n, pg, keep);
-	if (n->size == n->dur_size || !survives(d, keep))
+	if (n->size == n->lost_size || !survives(d, keep))
 		n->size = n->dur_size;
+	n->lost_size = UINT64_MAX;
 	zero_range(d, n, n->size, UINT64_MAX);
 	while ((x = *xp) != NULL) {
 		if (x->durable || survives(d, keep)) {

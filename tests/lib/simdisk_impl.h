@@ -49,6 +49,7 @@ struct node {
 	struct node *prev, *next; /* of all nodes */
 
 	uint64_t size, dur_size;
+	uint64_t lost_size; /* a size no sync will write; UINT64_MAX: none */
 	uint64_t npages; /* that take space */
 	struct page *pages;
 	struct xattr *xattrs;

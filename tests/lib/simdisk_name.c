@@ -17,6 +17,7 @@ struct node *node_new(struct simdisk *d, bool is_dir)
 
 	n->refs = 1;
 	n->is_dir = is_dir;
+	n->lost_size = UINT64_MAX;
 	file_touch(d, n, true);
 	n->atime_ns = n->mtime_ns;
 	DL_APPEND(d->nodes, n);

@@ -158,6 +158,7 @@ START_TEST(a_folder_is_synced_for_itself)
 	make("b/h", "");
 	ck_assert_int_eq(disk_rename(d, "a/f", "b/h"), 0);
 	ck_assert_int_eq(disk_sync_dir(d, "a"), 0);
+	ck_assert_int_eq(disk_sync_dir(d, "b"), 0);
 	simdisk_power_cut(d, 0);
 	assert_file("b/h", "1");
 	ck_assert(!exists("a/f"));
@@ -317,6 +318,14 @@ START_TEST(a_failed_sync_loses_what_it_covered_for_good)
 	ck_assert_int_eq(disk_fdatasync(d, fd), 0);
 	ck_assert_int_eq(disk_syncfs(d), 0);
 	assert_file("f", "new");
+	simdisk_power_cut(d, 100);
+	assert_file("f", "old");
+	/* A size alone can be lost too. */
+	fd = disk_open(d, "f", O_RDWR, 0);
+	ck_assert_int_eq(disk_truncate(d, fd, 5), 0);
+	simdisk_fail(d, syncfs ? SIM_SYNCFS : SIM_FDATASYNC, 1, -EIO, false);
+	ck_assert_int_eq(syncfs ? disk_syncfs(d) : disk_fdatasync(d, fd), -EIO);
+	ck_assert_int_eq(disk_fdatasync(d, fd), 0);
 	simdisk_power_cut(d, 100);
 	assert_file("f", "old");
 	/* What is written again is saved again. */

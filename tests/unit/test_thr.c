@@ -93,6 +93,8 @@ START_TEST(a_kick_calls_a_sleeping_worker)
 	}
 	await(&k, i);
 	thr_stop(w);
+	/* And once only. */
+	ck_assert_uint_eq(k.steps, 200);
 	counter_fini(&k);
 }
 END_TEST
