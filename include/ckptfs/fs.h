@@ -39,6 +39,7 @@ struct fs_opts {
 	const char *prefix; /* as transfer_opts.prefix */
 	char cache_id[17];
 	uint32_t epoch;
+	bool same_boot; /* as meta_open() reported */
 	uid_t uid; /* owner of foreign objects */
 	gid_t gid;
 	mode_t file_mode, dir_mode; /* of foreign objects */

@@ -14,6 +14,7 @@
 #define CKPTFS_LOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "ckptfs/compiler.h"
 
@@ -46,6 +47,8 @@ void lock_note_acquire(const struct lock *l) NONNULL(1);
 void lock_assert_none(const char *what) NONNULL(1);
 /* This thread holds nothing of a rank above this one. */
 void lock_assert_upto(enum lock_rank rank, const char *what) NONNULL(2);
+/* Whether this thread holds l. */
+bool lock_is_held(const struct lock *l) NONNULL(1);
 /* This thread holds l. */
 void lock_assert_held(const struct lock *l) NONNULL(1);
 

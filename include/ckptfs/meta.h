@@ -160,7 +160,9 @@ struct meta_opts {
 	const char *source; /* normalised; another one's database is refused */
 	meta_check_fn *check;
 	void *check_arg;
-	uint64_t log_limit; /* bytes of log that make a checkpoint due; 0: 64 MiB */
+	uint64_t log_limit; /* bytes of log that make a checkpoint due; 0:
+			       64 MiB */
+	uint64_t ballast; /* bytes reserved for a full disk; 0: none */
 };
 
 struct meta_report {

@@ -47,6 +47,9 @@ struct transfer_events {
 	 * published false); its row says so already. */
 	void (*version_done)(void *arg, uint64_t ino, uint64_t vid,
 			     bool published);
+	/* The object of an inode got another key, or its marker came or went:
+	 * the inode's row says so already. */
+	void (*inode_moved)(void *arg, uint64_t ino);
 	/* Blob no row needs any more: its row is in the dead table. */
 	void (*blob_dead)(void *arg, uint64_t blob);
 	/* A transaction was committed: a barrier is due. */
@@ -76,6 +79,10 @@ void transfer_free(struct transfer *t);
  * or deleted in place, 0 if there are only new ones.  Call after the commit;
  * any lock may be held. */
 void transfer_kick(struct transfer *t, uint64_t seq) NONNULL(1);
+
+/* In a transaction of the caller's: a put leaves the line, as if it had never
+ * been sealed.  transfer_kick() after the commit.  Not in the line: 0. */
+int transfer_withdraw(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
 
 /* Whether a version's body upload has begun: then it is no longer folded for
  * free.  For status and tests. */

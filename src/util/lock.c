@@ -104,12 +104,18 @@ void lock_assert_upto(enum lock_rank rank, const char *what)
 			breach(what, held[i], NULL);
 }
 
-void lock_assert_held(const struct lock *l)
+bool lock_is_held(const struct lock *l)
 {
 	unsigned i;
 
 	for (i = 0; i < nheld; i++)
 		if (held[i] == l)
-			return;
-	breach("must be held", top(), l);
+			return true;
+	return false;
+}
+
+void lock_assert_held(const struct lock *l)
+{
+	if (!lock_is_held(l))
+		breach("must be held", top(), l);
 }

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static mode_t type_bits(enum meta_kind kind)
+{
+	switch (kind) {
+	case META_DIR:
+		return S_IFDIR;
+	case META_SYMLINK:
+		return S_IFLNK;
+	case META_FILE:
+		break;
+	}
+	return S_IFREG;
+}
+
+/* What the blob says wins while somebody may be writing to it. */
+static void from_blob(struct inode *in, struct fs_attr *a,
+		      const struct disk_stat *st)
+{
+	a->size = st->size;
+	a->blocks = (st->alloc + 511) / 512;
+	a->ctime_ns = st->ctime_ns > a->ctime_ns ? st->ctime_ns : a->ctime_ns;
+	if (!in->time_set || st->size != in->time_size ||
+	    st->mtime_ns != in->time_mtime)
+		a->mtime_ns = st->mtime_ns;
+	a->ttl_ns = 0;
+}
+
+void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
+{
+	struct disk_stat st;
+	int fd = -1;
+
+	memset(a, 0, sizeof(*a));
+	lock_acquire(&fs->ns);
+	a->ino = in->ino;
+	a->mode = type_bits(in->kind) | in->mode;
+	a->nlink = in->kind == META_DIR ? 2 : in->parent ? 1 : 0;
+	a->uid = in->uid;
+	a->gid = in->gid;
+	a->size = in->kind == META_SYMLINK && in->target ?
+			  strlen(in->target) :
+			  in->size;
+	a->blocks = (a->size + 511) / 512;
+	a->mtime_ns = in->mtime_ns;
+	a->ctime_ns = in->ctime_ns;
+	a->atime_ns = in->atime_ns > in->mtime_ns ? in->atime_ns :
+						    in->mtime_ns;
+	a->ttl_ns = in->meta_known || in->kind == META_DIR ?
+			    fs->opts.metadata_ttl_ns :
+			    0;
+	if (in->live && in->live->writing)
+		fd = in->live->rfd;
+	if (fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0)
+		from_blob(in, a, &st);
+	lock_release(&fs->ns);
+}
+
+void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret)
+{
+	attr_fill(fs, in, &ret->attr);
+	ret->ttl_ns = fs->opts.metadata_ttl_ns;
+}
+
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file,
+	       struct fs_attr *ret)
+{
+	struct inode *in = inode_get(fs, ino);
+	int r = 0;
+
+	if (!in)
+		return -ENOENT;
+	if (!in->meta_known && in->kind == META_FILE)
+		r = meta_complete(fs, in);
+	if (r == -ENOENT)
+		r = 0; /* gone from the bucket since; the name still stands */
+	if (r == 0)
+		attr_fill(fs, in, ret);
+	inode_put(fs, in);
+	return r;
+}
+
+int fs_readlink(struct fs *fs, uint64_t ino, char ret[1025])
+{
+	struct inode *in = inode_get(fs, ino);
+	int r = -EINVAL;
+
+	if (!in)
+		return -ENOENT;
+	if (in->kind == META_SYMLINK && in->target) {
+		memcpy(ret, in->target, strlen(in->target) + 1);
+		r = 0;
+	}
+	inode_put(fs, in);
+	return r;
+}
+
+/* Change the size through the live blob; busy is held. */
+static int set_size(struct fs *fs, struct inode *in, uint64_t size)
+{
+	bool was_live = in->live != NULL;
+	int r = open_for_write(fs, in, size == 0 ? O_TRUNC | O_WRONLY : O_RDWR);
+
+	if (r < 0)
+		return r;
+	r = live_open_blob(fs, in, true);
+	if (r == 0)
+		r = disk_truncate(fs->host->disk, in->live->wfd, size);
+	if (r == 0 && in->live->nopen == 0)
+		r = seal_settle(fs, in);
+	if (r < 0 && !was_live)
+		attn_add(fs, in);
+	return r;
+}
+
+static void apply_times(struct fs *fs, struct inode *in,
+			const struct fs_attr *want, unsigned set)
+{
+	int64_t now = clk_real(fs->host->clk);
+
+	if (set & FS_SET_MTIME)
+		in->mtime_ns = want->mtime_ns;
+	if (set & FS_SET_MTIME_NOW)
+		in->mtime_ns = now;
+	if (set & FS_SET_ATIME)
+		in->atime_ns = want->atime_ns;
+	if (set & FS_SET_ATIME_NOW)
+		in->atime_ns = now;
+	in->ctime_ns = now;
+}
+
+/* While a blob may change, a set mtime counts until its bytes move. */
+static void note_time_set(struct fs *fs, struct inode *in, unsigned set)
+{
+	struct disk_stat st;
+
+	if (!(set & (FS_SET_MTIME | FS_SET_MTIME_NOW)) || !in->live ||
+	    !in->live->writing || live_stat(fs, in, &st) < 0)
+		return;
+	in->time_set = true;
+	in->time_size = st.size;
+	in->time_mtime = st.mtime_ns;
+}
+
+/* Mode and mtime set after the seal ride along with a put not yet begun. */
+static int update_version(struct fs *fs, struct inode *in)
+{
+	struct meta_version v;
+	int r;
+
+	if (!in->vid || in->state != META_SEALED)
+		return 0;
+	r = meta_version_get(fs->meta, in->vid, &v);
+	if (r < 0)
+		return r;
+	v.mtime_ns = in->mtime_ns;
+	v.mode = in->mode;
+	return meta_version_set(fs->meta, &v);
+}
+
+int fs_setattr(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino,
+	       const struct fs_attr *want, unsigned set, struct fs_file *file,
+	       struct fs_attr *ret)
+{
+	struct inode *in = inode_get(fs, ino);
+	int r = 0;
+
+	if (!in)
+		return -ENOENT;
+	if (fs->opts.ro) {
+		inode_put(fs, in);
+		return -EROFS;
+	}
+	busy_begin(fs, in);
+	if (set & FS_SET_SIZE)
+		r = in->kind == META_FILE ? set_size(fs, in, want->size) :
+					    -EINVAL;
+	if (r == 0 && (set & ~(unsigned)FS_SET_SIZE)) {
+		note_time_set(fs, in, set);
+		r = tx_begin(fs);
+	} else {
+		set = 0;
+	}
+	if (r == 0 && set) {
+		lock_acquire(&fs->ns);
+		if (set & FS_SET_MODE)
+			in->mode = want->mode & 07777;
+		if (set & FS_SET_UID)
+			in->uid = want->uid;
+		if (set & FS_SET_GID)
+			in->gid = want->gid;
+		apply_times(fs, in, want, set);
+		lock_release(&fs->ns);
+		r = inode_save(fs, in);
+		if (r == 0)
+			r = update_version(fs, in);
+		r = tx_end(fs, r, 0, false);
+	}
+	busy_end(fs, in);
+	if (r == 0)
+		attr_fill(fs, in, ret);
+	inode_put(fs, in);
+	return r;
+}
+
+int fs_statfs(struct fs *fs, struct fs_statfs *ret)
+{
+	struct disk_space sp;
+	int r = disk_space(fs->host->disk, &sp);
+
+	if (r < 0)
+		return r;
+	/* The bucket has no end; what can be written now is what counts. */
+	ret->block = 4096;
+	ret->blocks = (UINT64_C(1) << 50) / 4096;
+	ret->avail = sp.avail / 4096;
+	ret->files = UINT64_C(1) << 40;
+	ret->files_free = UINT64_C(1) << 40;
+	ret->name_max = META_NAME_MAX;
+	return 0;
+}

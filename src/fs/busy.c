@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The busy flag: a lock on one inode's open state that may be held while the
+ * disk or the store is waited for. */
+#include "config.h"
+
+#include "internal.h"
+
+void busy_begin(struct fs *fs, struct inode *in)
+{
+	lock_acquire(&fs->busy_lock);
+	while (in->busy)
+		(void)thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
+			       CLK_NEVER);
+	in->busy = true;
+	lock_release(&fs->busy_lock);
+}
+
+bool busy_try(struct fs *fs, struct inode *in)
+{
+	bool got;
+
+	lock_acquire(&fs->busy_lock);
+	got = !in->busy;
+	if (got)
+		in->busy = true;
+	lock_release(&fs->busy_lock);
+	return got;
+}
+
+void busy_end(struct fs *fs, struct inode *in)
+{
+	lock_acquire(&fs->busy_lock);
+	in->busy = false;
+	thr_wake(&fs->busy_cond);
+	lock_release(&fs->busy_lock);
+}
+
+void attn_add(struct fs *fs, struct inode *in)
+{
+	struct inode **list = in->kind == META_DIR ? &fs->stale : &fs->attn;
+	struct thr_worker *w =
+		in->kind == META_DIR ? fs->lister : fs->janitor;
+	bool added = false;
+
+	lock_acquire(&fs->ns);
+	if (!in->on_attn) {
+		in->on_attn = added = true;
+		in->next_attn = *list;
+		*list = in;
+	}
+	lock_release(&fs->ns);
+	if (added && w)
+		thr_kick(w);
+}
+
+/* Each is pinned; the taker puts it back by inode_put(). */
+struct inode *attn_take(struct fs *fs, bool folders)
+{
+	struct inode **list = folders ? &fs->stale : &fs->attn, *all, *in;
+
+	lock_acquire(&fs->ns);
+	all = *list;
+	*list = NULL;
+	for (in = all; in; in = in->next_attn) {
+		in->on_attn = false;
+		in->pins++;
+	}
+	lock_release(&fs->ns);
+	return all;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands ask: sync, what is pending, one file's state, numbers. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static bool under(const char *path, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	while (n && prefix[n - 1] == '/')
+		n--;
+	return n == 0 || (strncmp(path, prefix, n) == 0 &&
+			  (path[n] == '\0' || path[n] == '/'));
+}
+
+static const char *skip_slashes(const char *path)
+{
+	while (*path == '/')
+		path++;
+	return path;
+}
+
+struct pend {
+	struct fs *fs;
+	const char *path;
+	fs_pending_fn *fn;
+	void *arg;
+};
+
+static int pend_op(void *arg, const struct transfer_item *it)
+{
+	struct pend *p = arg;
+	struct fs_pending out = {
+		.path = key_path(p->fs, it->to && *it->to ? it->to : it->key),
+		.why = it->error && *it->error ? it->error :
+						 transfer_why_text(it->why),
+		.size = it->size,
+		.sent = it->sent,
+		.since_real_ns = it->since_real_ns,
+		.at_risk = true,
+	};
+
+	if (!under(out.path, p->path) &&
+	    !under(key_path(p->fs, it->key), p->path))
+		return 0;
+	if (it->why == TRANSFER_WHY_PARKED)
+		out.state = "parked";
+	else if (strcmp(it->verb, "put") != 0)
+		out.state = it->verb;
+	else if (it->sent || it->why == TRANSFER_WHY_UPLOADING ||
+		 it->why == TRANSFER_WHY_COMMITTING)
+		out.state = "uploading";
+	else
+		out.state = "queued";
+	return p->fn(p->arg, &out);
+}
+
+/* A file that is in no line, and why; NULL: nothing to say. */
+static const char *loose_state(const struct inode *in, const char **why,
+			       bool *at_risk)
+{
+	*at_risk = true;
+	if (in->held) {
+		*at_risk = false;
+		*why = "kept local (temporary name)";
+		return "temporary";
+	}
+	switch (in->state) {
+	case META_UNFINISHED:
+		*why = in->live && in->live->nopen ?
+			       "open for writing" :
+			       in->live ? "still mapped or held by a process" :
+					  "was open when the daemon stopped";
+		return in->live ? "open" : "unfinished";
+	case META_TORN:
+		*why = "its writer was killed or the file is cut short";
+		return "torn";
+	case META_CONFLICT:
+		*why = "another writer changed the object";
+		return "conflict";
+	case META_PARKED:
+		*why = "the store refuses it";
+		return "parked";
+	case META_POISONED:
+		*why = "the cache disk failed to write it";
+		return "poisoned";
+	case META_SEALED:
+	case META_PUBLISHED:
+		break;
+	}
+	return NULL;
+}
+
+struct loose {
+	char *path;
+	const char *state, *why;
+	uint64_t size;
+	int64_t since;
+	bool at_risk;
+};
+
+/* Files outside the line, taken down first: fn is called with nothing held. */
+static int loose_each(struct fs *fs, struct pend *p)
+{
+	char key[META_KEY_MAX + 1];
+	struct loose *all = NULL;
+	size_t n = 0, cap = 0, i;
+	struct inode *in, *tmp;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	HASH_ITER(hh, fs->inodes, in, tmp) {
+		struct loose o = { .size = in->size,
+				   .since = in->sealed_real_ns };
+
+		if (in->kind != META_FILE || !in->vid || in->seal_seq ||
+		    !in->parent)
+			continue;
+		o.state = loose_state(in, &o.why, &o.at_risk);
+		if (!o.state || key_of_inode(fs, in, key) < 0 ||
+		    !under(key_path(fs, key), p->path))
+			continue;
+		if (n == cap) {
+			struct loose *q;
+
+			cap = cap ? cap * 2 : 16;
+			q = realloc(all, cap * sizeof(*q));
+			if (!q) {
+				r = -ENOMEM;
+				break;
+			}
+			all = q;
+		}
+		o.path = strdup(key_path(fs, key));
+		if (!o.path) {
+			r = -ENOMEM;
+			break;
+		}
+		all[n++] = o;
+	}
+	r = tx_end(fs, r, 0, false);
+	for (i = 0; i < n; i++) {
+		struct fs_pending out = { .path = all[i].path,
+					  .state = all[i].state,
+					  .why = all[i].why,
+					  .size = all[i].size,
+					  .since_real_ns = all[i].since,
+					  .at_risk = all[i].at_risk };
+
+		if (r == 0)
+			r = p->fn(p->arg, &out);
+		free(all[i].path);
+	}
+	free(all);
+	return r;
+}
+
+int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
+		    void *arg)
+{
+	struct pend p = { .fs = fs,
+			  .path = skip_slashes(path),
+			  .fn = fn,
+			  .arg = arg };
+	int r = transfer_each(fs->transfer, pend_op, &p);
+
+	return r ? r : loose_each(fs, &p);
+}
+
+static int count_risk(void *arg, const struct fs_pending *p)
+{
+	*(unsigned *)arg += p->at_risk;
+	return 0;
+}
+
+int fs_sync(struct fs *fs, const char *path, int64_t deadline_mono_ns)
+{
+	char prefix[META_KEY_MAX + 1];
+	unsigned left = 0;
+	uint64_t seq = 0;
+	int r, b;
+
+	path = skip_slashes(path);
+	if (strlen(fs->prefix) + strlen(path) > META_KEY_MAX)
+		return -ENAMETOOLONG;
+	(void)snprintf(prefix, sizeof(prefix), "%s%s", fs->prefix, path);
+	r = tx_begin(fs);
+	if (r == 0)
+		r = tx_end(fs, meta_op_last(fs->meta, &seq), 0, false);
+	if (r == 0)
+		r = transfer_wait(fs->transfer, prefix, seq, deadline_mono_ns);
+	b = barrier_now(fs->barrier, CLK_NEVER);
+	if (r == 0)
+		r = b;
+	if (r == 0) {
+		r = fs_each_pending(fs, path, count_risk, &left);
+		if (r == 0 && left)
+			r = -EIO;
+	}
+	return r;
+}
+
+static int match_path(void *arg, const struct fs_pending *p)
+{
+	struct fs_file_info *i = arg;
+
+	(void)snprintf(i->state, sizeof(i->state), "%s", p->state);
+	(void)snprintf(i->why, sizeof(i->why), "%s", p->why);
+	return 0;
+}
+
+int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
+{
+	struct meta_object obj;
+	struct inode *in;
+	int r = path_resolve(fs, path, &in);
+
+	if (r < 0)
+		return r;
+	memset(ret, 0, sizeof(*ret));
+	r = tx_begin(fs);
+	if (r == 0) {
+		ret->size = in->size;
+		ret->cached = in->vid ? in->size : 0;
+		(void)snprintf(ret->key, sizeof(ret->key), "%s",
+			       in->key ? in->key : "");
+		(void)snprintf(ret->state, sizeof(ret->state), "%s",
+			       in->kind != META_FILE ? "published" :
+			       in->vid	  ? "published" :
+						       "cold");
+		if (in->key && meta_object_get(fs->meta, in->key, &obj) == 0)
+			(void)snprintf(ret->etag, sizeof(ret->etag), "%s",
+				       obj.etag);
+		r = tx_end(fs, 0, 0, false);
+	}
+	inode_put(fs, in);
+	return r < 0 ? r : fs_each_pending(fs, path, match_path, ret);
+}
+
+void fs_stats(struct fs *fs, struct fs_stats *ret)
+{
+	struct inode *in, *tmp;
+	struct disk_space sp;
+
+	memset(ret, 0, sizeof(*ret));
+	lock_acquire(&fs->ns);
+	HASH_ITER(hh, fs->inodes, in, tmp) {
+		if (in->kind == META_FILE && in->vid)
+			ret->cache_used += in->size;
+	}
+	lock_release(&fs->ns);
+	ret->cache_dirty = dirty_bytes(fs);
+	if (disk_space(fs->host->disk, &sp) == 0)
+		ret->disk_avail = sp.avail;
+	lock_acquire(&fs->count_lock);
+	ret->opens_passthrough = fs->opens_passthrough;
+	ret->opens_cached = fs->opens_cached;
+	ret->open_files = fs->open_files;
+	lock_release(&fs->count_lock);
+	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
+	ret->failed = fs->failed;
+	transfer_stats(fs->transfer, &ret->transfer);
+}

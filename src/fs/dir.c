@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a folder: the names are taken down at open. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct fs_dir {
+	struct inode *in;
+	size_t n;
+	struct snap {
+		uint64_t ino;
+		char *name;
+	} *names;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct snap *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int take_down(struct fs *fs, struct fs_dir *d)
+{
+	struct dentry *e, *tmp;
+	int r = 0;
+
+	lock_acquire(&fs->ns);
+	d->names = calloc(HASH_COUNT(d->in->children) + 1, sizeof(*d->names));
+	if (!d->names)
+		r = -ENOMEM;
+	HASH_ITER(hh, d->in->children, e, tmp) {
+		if (r < 0)
+			break;
+		d->names[d->n].ino = e->ino;
+		d->names[d->n].name = strdup(e->name);
+		if (!d->names[d->n].name)
+			r = -ENOMEM;
+		else
+			d->n++;
+	}
+	lock_release(&fs->ns);
+	if (r == 0)
+		qsort(d->names, d->n, sizeof(*d->names), by_name);
+	return r;
+}
+
+int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
+{
+	struct fs_dir *d;
+	struct inode *in = inode_get(fs, ino);
+	int r;
+
+	if (!in)
+		return -ENOENT;
+	d = calloc(1, sizeof(*d));
+	if (!d) {
+		inode_put(fs, in);
+		return -ENOMEM;
+	}
+	d->in = in;
+	r = in->kind == META_DIR ? tx_begin(fs) : -ENOTDIR;
+	if (r == 0)
+		r = tx_end(fs, dir_load(fs, in), 0, false);
+	if (r == 0)
+		r = dir_refresh(fs, in, true);
+	if (r == 0)
+		r = take_down(fs, d);
+	if (r < 0) {
+		fs_closedir(fs, d);
+		return r;
+	}
+	*ret = d;
+	return 0;
+}
+
+/* Cookies: 0 is ".", 1 "..", then the names. */
+int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
+	       void *arg)
+{
+	struct fs_attr a;
+	struct inode *in;
+
+	for (; cookie < 2; cookie++) {
+		in = inode_get(fs, cookie == 0 || !d->in->parent ?
+					   d->in->ino :
+					   d->in->parent);
+		if (!in)
+			continue;
+		attr_fill(fs, in, &a);
+		inode_put(fs, in);
+		if (fn(arg, cookie == 0 ? "." : "..", &a, cookie + 1))
+			return 0;
+	}
+	for (; cookie - 2 < d->n; cookie++) {
+		in = inode_get(fs, d->names[cookie - 2].ino);
+		if (!in)
+			continue; /* removed since */
+		if (!in->parent) {
+			inode_put(fs, in);
+			continue;
+		}
+		attr_fill(fs, in, &a);
+		inode_put(fs, in);
+		if (fn(arg, d->names[cookie - 2].name, &a, cookie + 1))
+			return 0;
+	}
+	return 0;
+}
+
+void fs_closedir(struct fs *fs, struct fs_dir *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		free(d->names[i].name);
+	free(d->names);
+	inode_put(fs, d->in);
+	free(d);
+}
+
+int fs_fsyncdir(struct fs *fs, uint64_t ino)
+{
+	char key[META_KEY_MAX + 1];
+	struct inode *in;
+	uint64_t seq = 0;
+	int r = barrier_now(fs->barrier, CLK_NEVER);
+
+	if (r < 0 || !fs->opts.fsync_remote)
+		return r;
+	in = inode_get(fs, ino);
+	if (!in)
+		return -ENOENT;
+	r = tx_begin(fs);
+	if (r == 0) {
+		r = meta_op_last(fs->meta, &seq);
+		if (r == 0)
+			r = key_of_inode(fs, in, key);
+		r = tx_end(fs, r, 0, false);
+	}
+	inode_put(fs, in);
+	if (r == 0)
+		r = transfer_wait(fs->transfer, key, seq,
+				  fs->opts.remote_timeout_ns == CLK_NEVER ?
+					  CLK_NEVER :
+					  clk_mono(fs->host->clk) +
+						  fs->opts.remote_timeout_ns);
+	return r == -ETIMEDOUT ? -EIO : r;
+}

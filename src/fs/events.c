@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the transfer engine tells and asks. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+/* Versions this one was opened over are not needed any more. */
+static int drop_replaced(struct fs *fs, uint64_t vid)
+{
+	struct meta_version v;
+	uint64_t seq;
+	int r = meta_version_get(fs->meta, vid, &v);
+
+	while (r == 0 && v.replaces) {
+		struct meta_version old;
+		uint64_t older;
+
+		r = meta_version_get(fs->meta, v.replaces, &old);
+		if (r < 0)
+			break;
+		older = old.replaces;
+		seq = 0;
+		if (old.state == META_SEALED)
+			r = op_of_version(fs, old.vid, &seq);
+		if (r < 0 || seq)
+			break; /* the line still has use for it */
+		r = version_drop(fs, &old);
+		v.replaces = older;
+	}
+	if (r == 0)
+		r = meta_version_set(fs->meta, &v);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
+		     bool *ret_current)
+{
+	struct meta_inode row;
+	struct meta_version v;
+	int r = meta_version_get(fs->meta, vid, &v), g;
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	g = meta_inode_get(fs->meta, ino, &row);
+	if (g < 0 && g != -ENOENT)
+		return g;
+	*ret_current = g == 0 && row.vid == vid;
+	if (published)
+		r = drop_replaced(fs, vid);
+	if (r == 0 && (g == -ENOENT || (!*ret_current && row.vid != vid))) {
+		r = meta_version_get(fs->meta, vid, &v);
+		/* A newer version may still fall back on a published one. */
+		if (r == 0 && (g == -ENOENT || !published))
+			r = version_drop(fs, &v);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static void version_done(void *arg, uint64_t ino, uint64_t vid, bool published)
+{
+	struct fs *fs = arg;
+	struct inode *in = inode_get(fs, ino);
+	struct meta_inode row;
+	bool current = false;
+	int r;
+
+	if (in)
+		busy_begin(fs, in);
+	r = tx_begin(fs);
+	if (r == 0) {
+		r = done_rows(fs, ino, vid, published, &current);
+		if (r == 0 && in && current) {
+			r = meta_inode_get(fs->meta, ino, &row);
+			lock_acquire(&fs->ns);
+			in->state = published ? META_PUBLISHED : in->state;
+			in->seal_seq = 0;
+			if (r == 0 && inode_set_str(&in->key, row.key) < 0)
+				r = -ENOMEM;
+			if (in->live && in->live->ver.vid == vid && published)
+				in->live->ver.state = META_PUBLISHED;
+			lock_release(&fs->ns);
+		} else if (r == 0 && in) {
+			r = meta_inode_get(fs->meta, ino, &row);
+			lock_acquire(&fs->ns);
+			if (r == 0)
+				(void)inode_set_str(&in->key, row.key);
+			lock_release(&fs->ns);
+		}
+		r = tx_end(fs, r == -ENOENT ? 0 : r, 0, false);
+	}
+	if (r < 0)
+		(void)log_err(r, "record that version %llu is done",
+			      (unsigned long long)vid);
+	if (in)
+		busy_end(fs, in);
+	inode_put(fs, in);
+}
+
+static void inode_moved(void *arg, uint64_t ino)
+{
+	struct fs *fs = arg;
+	struct inode *in = inode_get(fs, ino);
+	struct meta_inode row;
+
+	if (!in)
+		return;
+	if (tx_begin(fs) == 0) {
+		if (meta_inode_get(fs->meta, ino, &row) == 0) {
+			lock_acquire(&fs->ns);
+			(void)inode_set_str(&in->key, row.key);
+			in->marker = row.marker;
+			if (in->kind != META_FILE)
+				in->seal_seq = 0;
+			lock_release(&fs->ns);
+		}
+		(void)tx_end(fs, 0, 0, false);
+	}
+	inode_put(fs, in);
+}
+
+static void blob_dead(void *arg, uint64_t blob)
+{
+	struct fs *fs = arg;
+
+	barrier_dead(fs->barrier, blob);
+}
+
+static void committed(void *arg)
+{
+	struct fs *fs = arg;
+
+	barrier_note_change(fs->barrier);
+}
+
+/* The last look before a version becomes visible. */
+static int still_sealed(void *arg, uint64_t ino, uint64_t vid)
+{
+	struct fs *fs = arg;
+	struct meta_version v;
+	struct disk_stat st;
+	struct inode *in;
+	int r, fd;
+
+	r = tx_begin(fs);
+	if (r == 0)
+		r = tx_end(fs, meta_version_get(fs->meta, vid, &v), 0, false);
+	if (r < 0)
+		return r == -ENOENT ? -EAGAIN : r;
+	if (!v.seal_ctime_ns || !v.blob)
+		return 0;
+	fd = cache_blob_open(fs->cache, v.blob, O_RDONLY);
+	if (fd < 0)
+		return -EIO;
+	r = disk_stat(fs->host->disk, fd, &st);
+	cache_blob_close(fs->cache, fd);
+	if (r < 0)
+		return -EIO;
+	if (v.append_only ? st.size >= v.size :
+			    st.size == v.size && st.ctime_ns == v.seal_ctime_ns)
+		return 0;
+	log_warn("version %llu changed after its last close: not published "
+		 "until it is at rest",
+		 (unsigned long long)vid);
+	in = inode_get(fs, ino);
+	if (!in)
+		return -EAGAIN;
+	busy_begin(fs, in);
+	if (in->vid == vid && live_get(fs, in) == 0) {
+		lock_acquire(&fs->ns);
+		in->live->writing = true;
+		lock_release(&fs->ns);
+		if (seal_withdraw(fs, in) == 0 && in->live->nopen == 0)
+			ask_later(fs, in);
+	}
+	busy_end(fs, in);
+	inode_put(fs, in);
+	return -EAGAIN;
+}
+
+/* Readers of an object about to go get all of it first. */
+static int before_replace(void *arg, const char *key)
+{
+	struct fs *fs = arg;
+	struct meta_object obj;
+	struct inode *in = NULL;
+	bool waits = false;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = meta_object_get(fs->meta, key, &obj);
+	(void)tx_end(fs, 0, 0, false);
+	if (r == 0 && obj.ino)
+		in = inode_get(fs, obj.ino);
+	if (!in)
+		return 0;
+	if (!busy_try(fs, in)) {
+		inode_put(fs, in);
+		return -EAGAIN;
+	}
+	if (in->live && in->live->nopen && in->live->fetch &&
+	    !fetch_settled(in->live->fetch))
+		waits = true;
+	busy_end(fs, in);
+	inode_put(fs, in);
+	return waits ? -EAGAIN : 0;
+}
+
+static bool marker_wanted(void *arg, uint64_t ino)
+{
+	struct fs *fs = arg;
+	struct inode *in = inode_get(fs, ino);
+	bool yes;
+
+	if (!in)
+		return false;
+	lock_acquire(&fs->ns);
+	yes = in->parent && in->loaded && dir_is_empty(in);
+	lock_release(&fs->ns);
+	inode_put(fs, in);
+	return yes;
+}
+
+void events_fill(struct fs *fs, struct transfer_events *ret)
+{
+	*ret = (struct transfer_events){
+		.version_done = version_done,
+		.inode_moved = inode_moved,
+		.blob_dead = blob_dead,
+		.committed = committed,
+		.marker_wanted = marker_wanted,
+		.still_sealed = still_sealed,
+		.before_replace = before_replace,
+		.arg = fs,
+	};
+}

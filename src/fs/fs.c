@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file system as a whole: putting it together, taking it apart. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct find_blob {
+	struct fs *fs;
+	uint64_t blob;
+	struct meta_version v[4];
+	size_t n;
+};
+
+static int match_blob(void *arg, const struct meta_version *v)
+{
+	struct find_blob *f = arg;
+
+	if (v->blob == f->blob && f->n < 4 && v->state != META_PUBLISHED)
+		f->v[f->n++] = *v;
+	return 0;
+}
+
+static int poisoned(void *arg, uint64_t blob)
+{
+	struct fs *fs = arg;
+	struct find_blob f = { .fs = fs, .blob = blob };
+	uint64_t seq;
+	size_t i;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = meta_version_each(fs->meta, match_blob, &f);
+	for (i = 0; r == 0 && i < f.n; i++) {
+		f.v[i].state = META_POISONED;
+		r = meta_version_set(fs->meta, &f.v[i]);
+		if (r == 0)
+			r = op_of_version(fs, f.v[i].vid, &seq);
+		if (r == 0 && seq)
+			r = transfer_withdraw(fs->transfer, seq);
+	}
+	r = tx_end(fs, r, 0, true);
+
+	/* No retry: a second fsync would succeed and mean nothing. */
+	log_line(LOG_LV_ERR, LOG_MODULE, -EIO,
+		 "the cache disk failed to write blob %llx: the mount takes no "
+		 "new data; see 'ckptfs status'",
+		 (unsigned long long)blob);
+	fs->failed = true;
+	return r;
+}
+
+static int root_load(struct fs *fs)
+{
+	struct meta_inode row;
+	struct inode *in;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = meta_inode_get(fs->meta, FS_ROOT_INO, &row);
+	if (r == 0)
+		r = inode_from_row(fs, &row, &in);
+	if (r == 0) {
+		in->uid = fs->opts.uid;
+		in->gid = fs->opts.gid;
+		in->mode = fs->opts.dir_mode;
+		in->nlookup = 1;
+		in->meta_known = true;
+		r = dir_load(fs, in);
+	}
+	return tx_end(fs, r, 0, false);
+}
+
+struct mark_arg {
+	struct fs *fs;
+};
+
+/* Files held back under temporary names have a clock that runs on. */
+static int mark_held(void *arg, const struct meta_version *v)
+{
+	struct mark_arg *m = arg;
+	struct inode *in;
+
+	if (!v->held)
+		return 0;
+	in = inode_find(m->fs, v->ino);
+	if (in)
+		attn_add(m->fs, in);
+	return 0;
+}
+
+static int parts_new(struct fs *fs)
+{
+	struct barrier_deps bd = { .host = fs->host,
+				   .meta = fs->meta,
+				   .cache = fs->cache,
+				   .poison = poisoned,
+				   .arg = fs };
+	struct fetch_opts fo = { .max_downloads = fs->opts.max_downloads,
+				 .limit = fs->opts.download_limit };
+	struct transfer_events ev;
+	struct mark_arg m = { .fs = fs };
+	int r = barrier_new(&bd, &fs->barrier);
+
+	if (r == 0)
+		r = recover_open_versions(fs);
+	if (r == 0)
+		r = fetch_engine_new(fs->host, fs->store, &fo, &fs->fetch);
+	events_fill(fs, &ev);
+	if (r == 0)
+		r = transfer_new(fs->host, fs->meta, fs->cache, fs->store,
+				 &fs->opts.transfer, &ev, &fs->transfer);
+	if (r == 0)
+		r = root_load(fs);
+	if (r == 0) {
+		r = tx_begin(fs);
+		if (r == 0)
+			r = tx_end(fs,
+				   meta_version_each(fs->meta, mark_held, &m),
+				   0, false);
+	}
+	if (r == 0)
+		r = thr_start(fs->host->thr, "janitor", janitor_step, fs,
+			      &fs->janitor);
+	if (r == 0)
+		r = thr_start(fs->host->thr, "lister", lister_step, fs,
+			      &fs->lister);
+	if (r == 0 && !fs->opts.ro)
+		r = transfer_start(fs->transfer);
+	return r;
+}
+
+int fs_new(const struct host *host, struct meta *meta, struct cache *cache,
+	   struct store *store, const struct fs_opts *opts, struct fs **ret)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
+
+	if (!fs)
+		return -ENOMEM;
+	fs->host = host;
+	fs->meta = meta;
+	fs->cache = cache;
+	fs->store = store;
+	fs->opts = *opts;
+	fs->same_boot = opts->same_boot;
+	lock_init(&fs->ns, LOCK_NS, "names");
+	lock_init(&fs->busy_lock, LOCK_LEAF, "busy");
+	lock_init(&fs->count_lock, LOCK_LEAF, "counters");
+	thr_cond_init(&fs->busy_cond);
+	fs->prefix = strdup(opts->prefix);
+	r = fs->prefix ? parts_new(fs) : -ENOMEM;
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+void fs_set_kernel(struct fs *fs, const struct fs_kernel *k)
+{
+	fs->kernel = *k;
+}
+
+static void free_memory(struct fs *fs)
+{
+	struct inode *in, *tmp;
+	struct blob_ref *b, *btmp;
+
+	HASH_ITER(hh, fs->inodes, in, tmp) {
+		if (in->live) {
+			in->live->nopen = 0;
+			live_drop(fs, in);
+		}
+		inode_drop_memory(fs, in);
+	}
+	HASH_ITER(hh, fs->blobs, b, btmp) {
+		HASH_DEL(fs->blobs, b);
+		free(b);
+	}
+	free(fs->tx_refs);
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	lock_acquire(&fs->busy_lock);
+	fs->stopping = true;
+	thr_wake(&fs->busy_cond);
+	lock_release(&fs->busy_lock);
+	thr_stop(fs->lister);
+	thr_stop(fs->janitor);
+	transfer_free(fs->transfer);
+	fs->transfer = NULL;
+	fs->janitor = fs->lister = NULL;
+	if (fs->barrier && !fs->failed &&
+	    barrier_now(fs->barrier, CLK_NEVER) < 0)
+		log_warn("the last barrier failed");
+	free_memory(fs);
+	fetch_engine_free(fs->fetch);
+	barrier_free(fs->barrier);
+	thr_cond_fini(&fs->busy_cond);
+	lock_fini(&fs->count_lock);
+	lock_fini(&fs->busy_lock);
+	lock_fini(&fs->ns);
+	free(fs->prefix);
+	free(fs);
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inode table and directory entries in memory. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static struct inode *find_locked(struct fs *fs, uint64_t ino)
+{
+	struct inode *in;
+
+	HASH_FIND(hh, fs->inodes, &ino, sizeof(ino), in);
+	return in;
+}
+
+struct inode *inode_find(struct fs *fs, uint64_t ino)
+{
+	struct inode *in;
+
+	lock_acquire(&fs->ns);
+	in = find_locked(fs, ino);
+	lock_release(&fs->ns);
+	return in;
+}
+
+struct inode *inode_get(struct fs *fs, uint64_t ino)
+{
+	struct inode *in;
+
+	lock_acquire(&fs->ns);
+	in = find_locked(fs, ino);
+	if (in)
+		in->pins++;
+	lock_release(&fs->ns);
+	return in;
+}
+
+static void inode_free(struct inode *in)
+{
+	struct dentry *d, *tmp;
+
+	HASH_ITER(hh, in->children, d, tmp) {
+		HASH_DEL(in->children, d);
+		free(d);
+	}
+	free(in->live);
+	free(in->name);
+	free(in->key);
+	free(in->target);
+	free(in);
+}
+
+/* An unlinked inode that nobody knows any more leaves the memory. */
+static void maybe_forget(struct fs *fs, struct inode *in)
+{
+	if (in->parent || in->ino == FS_ROOT_INO || in->nlookup || in->pins ||
+	    in->live || in->on_attn)
+		return;
+	HASH_DEL(fs->inodes, in);
+	inode_free(in);
+}
+
+void inode_put(struct fs *fs, struct inode *in)
+{
+	if (!in)
+		return;
+	lock_acquire(&fs->ns);
+	assert(in->pins > 0);
+	in->pins--;
+	maybe_forget(fs, in);
+	lock_release(&fs->ns);
+}
+
+void fs_ref(struct fs *fs, uint64_t ino)
+{
+	struct inode *in;
+
+	lock_acquire(&fs->ns);
+	in = find_locked(fs, ino);
+	if (in)
+		in->nlookup++;
+	lock_release(&fs->ns);
+}
+
+void fs_forget(struct fs *fs, uint64_t ino, uint64_t n)
+{
+	struct inode *in;
+
+	lock_acquire(&fs->ns);
+	in = find_locked(fs, ino);
+	if (in) {
+		in->nlookup -= n < in->nlookup ? n : in->nlookup;
+		maybe_forget(fs, in);
+	}
+	lock_release(&fs->ns);
+}
+
+void inode_drop_memory(struct fs *fs, struct inode *in)
+{
+	lock_acquire(&fs->ns);
+	HASH_DEL(fs->inodes, in);
+	lock_release(&fs->ns);
+	inode_free(in);
+}
+
+int inode_set_str(char **p, const char *value)
+{
+	char *s = NULL;
+
+	if (value && *value) {
+		s = strdup(value);
+		if (!s)
+			return -ENOMEM;
+	}
+	free(*p);
+	*p = s;
+	return 0;
+}
+
+int inode_from_row(struct fs *fs, const struct meta_inode *row,
+		   struct inode **ret)
+{
+	struct inode *in = find_locked(fs, row->ino);
+	int r = -ENOMEM;
+
+	if (in) {
+		*ret = in;
+		return 0;
+	}
+	in = calloc(1, sizeof(*in));
+	if (!in)
+		return r;
+	in->ino = row->ino;
+	in->kind = row->kind;
+	in->parent = row->parent;
+	in->mode = row->mode;
+	in->uid = row->uid;
+	in->gid = row->gid;
+	in->mtime_ns = row->mtime_ns;
+	in->atime_ns = row->mtime_ns;
+	in->ctime_ns = row->ctime_ns;
+	in->size = row->size;
+	in->vid = row->vid;
+	in->meta_known = row->meta_known;
+	in->marker = row->marker;
+	if (inode_set_str(&in->name, row->name) < 0 ||
+	    inode_set_str(&in->key, row->key) < 0 ||
+	    inode_set_str(&in->target, row->target) < 0) {
+		inode_free(in);
+		return r;
+	}
+	lock_acquire(&fs->ns);
+	HASH_ADD(hh, fs->inodes, ino, sizeof(in->ino), in);
+	lock_release(&fs->ns);
+	*ret = in;
+	return 0;
+}
+
+static void copy_str(char *dst, size_t size, const char *src)
+{
+	size_t n = src ? strlen(src) : 0;
+
+	assert(n < size);
+	if (n)
+		memcpy(dst, src, n);
+	dst[n] = '\0';
+}
+
+void inode_to_row(const struct inode *in, struct meta_inode *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->ino = in->ino;
+	ret->kind = in->kind;
+	ret->parent = in->parent;
+	copy_str(ret->name, sizeof(ret->name), in->name);
+	ret->mode = in->mode;
+	ret->uid = in->uid;
+	ret->gid = in->gid;
+	ret->mtime_ns = in->mtime_ns;
+	ret->ctime_ns = in->ctime_ns;
+	ret->size = in->size;
+	ret->vid = in->vid;
+	copy_str(ret->key, sizeof(ret->key), in->key);
+	copy_str(ret->target, sizeof(ret->target), in->target);
+	ret->meta_known = in->meta_known;
+	ret->marker = in->marker;
+}
+
+int inode_save(struct fs *fs, const struct inode *in)
+{
+	struct meta_inode row;
+
+	inode_to_row(in, &row);
+	return meta_inode_set(fs->meta, &row);
+}
+
+/* What the current version row says of the inode. */
+int inode_load_version(struct fs *fs, struct inode *in)
+{
+	struct meta_version v;
+	int r;
+
+	in->state = 0;
+	in->provisional = in->held = false;
+	if (!in->vid)
+		return 0;
+	r = meta_version_get(fs->meta, in->vid, &v);
+	if (r == -ENOENT)
+		return log_err(-EIO, "inode %llu names version %llu, which "
+			       "has no row",
+			       (unsigned long long)in->ino,
+			       (unsigned long long)in->vid);
+	if (r < 0)
+		return r;
+	in->state = v.state;
+	in->provisional = v.provisional;
+	in->held = v.held;
+	in->sealed_real_ns = v.sealed_real_ns;
+	in->seal_seq = 0;
+	if (v.state == META_SEALED && !v.held)
+		r = op_of_version(fs, in->vid, &in->seal_seq);
+	return r;
+}
+
+struct dentry *dentry_find(const struct inode *dir, const char *name)
+{
+	struct dentry *d;
+
+	HASH_FIND(hh, dir->children, name, strlen(name), d);
+	return d;
+}
+
+int dentry_add(struct fs *fs, struct inode *dir, const char *name, uint64_t ino)
+{
+	size_t n = strlen(name);
+	struct dentry *d = malloc(sizeof(*d) + n + 1);
+
+	if (!d)
+		return -ENOMEM;
+	memcpy(d->name, name, n + 1);
+	d->ino = ino;
+	lock_acquire(&fs->ns);
+	HASH_ADD_KEYPTR(hh, dir->children, d->name, n, d);
+	lock_release(&fs->ns);
+	return 0;
+}
+
+void dentry_del(struct fs *fs, struct inode *dir, const char *name)
+{
+	struct dentry *d = dentry_find(dir, name);
+
+	if (!d)
+		return;
+	lock_acquire(&fs->ns);
+	HASH_DEL(dir->children, d);
+	lock_release(&fs->ns);
+	free(d);
+}
+
+struct load_arg {
+	struct fs *fs;
+	struct inode *dir;
+	struct inode **added;
+	size_t n, cap;
+};
+
+static int load_child(void *arg, const struct meta_inode *row)
+{
+	struct load_arg *a = arg;
+	struct inode *in;
+	int r = inode_from_row(a->fs, row, &in);
+
+	if (r < 0)
+		return r;
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 64;
+		struct inode **p = realloc(a->added, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		a->added = p;
+		a->cap = cap;
+	}
+	a->added[a->n++] = in;
+	return dentry_add(a->fs, a->dir, in->name, in->ino);
+}
+
+int dir_load(struct fs *fs, struct inode *dir)
+{
+	struct load_arg a = { .fs = fs, .dir = dir };
+	size_t i;
+	int r;
+
+	meta_assert_begun(fs->meta);
+	if (dir->loaded)
+		return 0;
+	r = meta_name_each(fs->meta, dir->ino, load_child, &a);
+	for (i = 0; r == 0 && i < a.n; i++)
+		r = inode_load_version(fs, a.added[i]);
+	free(a.added);
+	if (r < 0)
+		return r;
+	lock_acquire(&fs->ns);
+	dir->loaded = true;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+bool dir_is_empty(const struct inode *dir)
+{
+	return dir->children == NULL;
+}
+
+int key_of_inode(struct fs *fs, const struct inode *in,
+		 char ret[META_KEY_MAX + 1])
+{
+	const struct inode *dir;
+
+	if (in->ino == FS_ROOT_INO) {
+		copy_str(ret, META_KEY_MAX + 1, fs->prefix);
+		return 0;
+	}
+	lock_acquire(&fs->ns);
+	dir = find_locked(fs, in->parent);
+	lock_release(&fs->ns);
+	if (!dir || !in->name)
+		return -ENOENT;
+	return key_of(fs, dir, in->name, ret);
+}
+
+int key_of(struct fs *fs, const struct inode *dir, const char *name,
+	   char ret[META_KEY_MAX + 1])
+{
+	char *end = ret + META_KEY_MAX, *p = end;
+	size_t n = strlen(name), np = strlen(fs->prefix);
+	int r = 0;
+
+	/* From the last byte to the first, then moved to the front. */
+	*p = '\0';
+	if (n > META_KEY_MAX)
+		return -ENAMETOOLONG;
+	p -= n;
+	memcpy(p, name, n);
+	lock_acquire(&fs->ns);
+	while (dir && dir->ino != FS_ROOT_INO) {
+		n = dir->name ? strlen(dir->name) : 0;
+		if (!n || (size_t)(p - ret) < n + 1) {
+			r = n ? -ENAMETOOLONG : -ENOENT;
+			break;
+		}
+		*--p = '/';
+		p -= n;
+		memcpy(p, dir->name, n);
+		dir = find_locked(fs, dir->parent);
+	}
+	lock_release(&fs->ns);
+	if (r == 0 && !dir)
+		r = -ENOENT;
+	if (r == 0 && (size_t)(p - ret) < np)
+		r = -ENAMETOOLONG;
+	if (r < 0)
+		return r;
+	p -= np;
+	memcpy(p, fs->prefix, np);
+	memmove(ret, p, (size_t)(end - p) + 1);
+	return 0;
+}
+
+const char *key_path(const struct fs *fs, const char *key)
+{
+	size_t n = strlen(fs->prefix);
+
+	return strncmp(key, fs->prefix, n) == 0 ? key + n : key;
+}
+
+int path_resolve(struct fs *fs, const char *path, struct inode **ret)
+{
+	char part[META_NAME_MAX + 1];
+	uint64_t ino = FS_ROOT_INO;
+	struct fs_entry e;
+	int r;
+
+	while (*path == '/')
+		path++;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n > META_NAME_MAX)
+			return -ENAMETOOLONG;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		r = fs_lookup(fs, ino, part, &e);
+		if (r < 0)
+			return r;
+		fs_forget(fs, e.attr.ino, 1);
+		ino = e.attr.ino;
+		path += n;
+		while (*path == '/')
+			path++;
+	}
+	*ret = inode_get(fs, ino);
+	return *ret ? 0 : -ENOENT;
+}

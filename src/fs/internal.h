@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The in-memory side of the file system.
+ *
+ * Rows are the truth; what is here is a cache of them plus what lives only as
+ * long as a file is open.  The rules:
+ *
+ *  - Fields that mirror rows (names, attributes, current version, place in the
+ *    line) change only inside a database transaction (LOCK_META) and with
+ *    fs->ns held for the assignment; so either lock is enough to read them.
+ *    Lookups take fs->ns alone and never wait for the database.
+ *  - What concerns open handles, descriptors and the lease of one inode is
+ *    guarded by its "busy" flag, a lock one may hold while the disk or the
+ *    store is waited for (busy_begin, busy_end).  Order: busy, then LOCK_META,
+ *    then fs->ns.  Nobody holds the busy flag of two inodes.
+ *  - An inode's memory lives while it has kernel references, pins, open state
+ *    or a name.
+ */
+#ifndef FS_INTERNAL_H
+#define FS_INTERNAL_H
+
+#include <uthash.h>
+
+#include "ckptfs/barrier.h"
+#include "ckptfs/cache.h"
+#include "ckptfs/clock.h"
+#include "ckptfs/disk.h"
+#include "ckptfs/fetch.h"
+#include "ckptfs/fs.h"
+#include "ckptfs/host.h"
+#include "ckptfs/lock.h"
+#include "ckptfs/log.h"
+#include "ckptfs/meta.h"
+#include "ckptfs/space.h"
+#include "ckptfs/store.h"
+#include "ckptfs/thr.h"
+
+#define OWN_TTL_NS (3600 * NS_PER_S)
+#define COPY_MAX (UINT64_C(16) << 20) /* a clean file up to this is copied */
+
+struct dentry {
+	UT_hash_handle hh;
+	uint64_t ino;
+	char name[];
+};
+
+/* The live side of an inode: from the first open until the last handle is gone
+ * and its bytes are known to be still. */
+struct live {
+	unsigned nopen, nwrite; /* handles; those that can write */
+	enum fs_io io; /* of every handle there is now */
+	int backing_id; /* 0: none */
+	struct meta_version ver; /* the current version's row; vid 0: none */
+	int rfd, wfd; /* O_RDONLY, O_RDWR; -1: not open */
+	bool writing; /* version is UNFINISHED: somebody may change it */
+	bool fresh; /* it began empty: sealed even if nothing is written */
+	bool not_wronly; /* some writer can map it */
+	bool not_append; /* some writer is not O_APPEND|O_WRONLY */
+	bool flushed; /* every handle had its FLUSH, RELEASE is on its way */
+	bool forked; /* a FLUSH by a stranger was passed over */
+	bool torn; /* the writer was dying of a signal at its last FLUSH */
+	uint64_t clean_size; /* size and ctime when last opened or sealed */
+	int64_t clean_ctime;
+	int64_t still_since; /* mono; nothing moved since */
+	int64_t snapped_at; /* mono, of the last snapshot of a log */
+	uint64_t open_seq;
+	struct fetch *fetch;
+	/* asking for the lease again */
+	bool asking;
+	unsigned asks;
+	int64_t ask_at;
+	struct fs_file *files;
+};
+
+struct inode {
+	UT_hash_handle hh;
+	uint64_t ino;
+	enum meta_kind kind;
+	uint64_t parent;
+	char *name, *key, *target; /* key, target: NULL if none */
+	uint32_t mode, uid, gid;
+	int64_t mtime_ns, ctime_ns, atime_ns;
+	uint64_t size;
+	uint64_t vid;
+	enum meta_state state; /* of vid; 0: none */
+	bool provisional, held;
+	int64_t sealed_real_ns;
+	uint64_t seal_seq; /* its op in the line; 0: none */
+	bool meta_known, marker;
+
+	/* folders */
+	struct dentry *children;
+	bool loaded; /* children mirrors the rows */
+	bool own; /* made by this cache: its names are ours */
+	bool listing;
+	int64_t listed_ns; /* mono, of the last good listing; 0: never */
+
+	/* guarded by fs->ns */
+	uint64_t nlookup;
+	unsigned pins;
+
+	/* guarded by busy */
+	bool busy;
+	struct live *live;
+	bool time_set; /* utimens while open: shown until the blob moves */
+	uint64_t time_size;
+	int64_t time_mtime;
+	struct inode *next_attn; /* in the janitor's list */
+	bool on_attn;
+};
+
+struct fs_file {
+	struct inode *in;
+	struct fs_file *next, *prev; /* in->live->files */
+	int flags;
+	bool writable;
+	bool flushed, fsynced;
+	pid_t tgid; /* opener */
+};
+
+struct tx_ref;
+
+struct blob_ref {
+	UT_hash_handle hh;
+	uint64_t blob;
+	unsigned refs; /* version rows */
+};
+
+struct fs {
+	const struct host *host;
+	struct meta *meta;
+	struct cache *cache;
+	struct store *store;
+	struct fs_opts opts;
+	char *prefix; /* owned */
+	struct fs_kernel kernel;
+	struct transfer *transfer;
+	struct fetch_engine *fetch;
+	struct barrier *barrier;
+	struct thr_worker *janitor, *lister;
+
+	struct lock ns; /* LOCK_NS */
+	struct inode *inodes;
+	struct blob_ref *blobs; /* LOCK_META */
+	struct tx_ref *tx_refs; /* of the transaction under way */
+	size_t ntx_refs, cap_tx_refs;
+
+	struct lock busy_lock; /* leaf; guards the busy flags, listing, attn */
+	struct thr_cond busy_cond;
+	struct inode *attn; /* files to look at again */
+	struct inode *stale; /* folders to list again */
+	bool stopping;
+
+	struct lock count_lock; /* leaf; guards the counters */
+	uint64_t opens_passthrough, opens_cached, open_files;
+	bool through_refused; /* the kernel said no: do not ask again */
+	bool failed; /* the disk failed */
+	bool same_boot;
+	int64_t last_evict;
+	bool evict_now;
+};
+
+/* inode.c */
+struct inode *inode_get(struct fs *fs, uint64_t ino); /* pinned, or NULL */
+void inode_put(struct fs *fs, struct inode *in); /* unpin; may free */
+/* With LOCK_META held, so that nothing vanishes. */
+struct inode *inode_find(struct fs *fs, uint64_t ino);
+int inode_from_row(struct fs *fs, const struct meta_inode *row,
+		   struct inode **ret);
+void inode_to_row(const struct inode *in, struct meta_inode *ret);
+int inode_save(struct fs *fs, const struct inode *in); /* in a transaction */
+int inode_load_version(struct fs *fs, struct inode *in);
+int inode_set_str(char **p, const char *value);
+void inode_drop_memory(struct fs *fs, struct inode *in);
+struct dentry *dentry_find(const struct inode *dir, const char *name);
+int dentry_add(struct fs *fs, struct inode *dir, const char *name,
+	       uint64_t ino);
+void dentry_del(struct fs *fs, struct inode *dir, const char *name);
+/* The key of a name in dir: prefix and path; -ENAMETOOLONG. */
+int key_of(struct fs *fs, const struct inode *dir, const char *name,
+	   char ret[META_KEY_MAX + 1]);
+int key_of_inode(struct fs *fs, const struct inode *in,
+		 char ret[META_KEY_MAX + 1]);
+/* A path below the mount from a key. */
+const char *key_path(const struct fs *fs, const char *key);
+/* The children are in memory: loads the rows if need be.  In a transaction. */
+int dir_load(struct fs *fs, struct inode *dir);
+bool dir_is_empty(const struct inode *dir);
+int path_resolve(struct fs *fs, const char *path, struct inode **ret);
+
+/* busy.c */
+void busy_begin(struct fs *fs, struct inode *in);
+bool busy_try(struct fs *fs, struct inode *in);
+void busy_end(struct fs *fs, struct inode *in);
+/* Have the janitor (a file) or the lister (a folder) look at it soon. */
+void attn_add(struct fs *fs, struct inode *in);
+struct inode *attn_take(struct fs *fs, bool folders); /* the whole list */
+
+/* tx.c: transactions, and what goes with every change */
+int tx_begin(struct fs *fs);
+/* Commit if r is 0, end in any case; tells barrier and transfer. */
+int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick);
+int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
+	   const char *key, const char *to, bool final, uint64_t *ret_seq);
+/* A put, with the number that was newest when its file was opened. */
+int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
+	   const char *key, uint64_t open_seq, uint64_t *ret_seq);
+/* The op that publishes a version; 0 if there is none.  In a transaction. */
+int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq);
+/* A version row more, one less; the blob dies with its last. */
+int version_add(struct fs *fs, struct meta_version *v);
+int version_drop(struct fs *fs, const struct meta_version *v);
+/* A version row that exists speaks of this blob from now on. */
+int blob_gained(struct fs *fs, uint64_t blob);
+/* Does the bucket, or the line, hold anything under the key of this inode? */
+bool needs_delete(struct fs *fs, const struct inode *in, const char *key);
+
+/* name.c: in a transaction */
+/* Pin a folder, load it, begin a transaction that changes it. */
+int dir_begin(struct fs *fs, uint64_t parent, const char *name,
+	      struct inode **ret);
+int dir_touch(struct fs *fs, struct inode *dir);
+int child_add(struct fs *fs, const struct fs_ctx *ctx, struct inode *dir,
+	      const char *name, struct meta_inode *row, struct inode **ret);
+void child_undo(struct fs *fs, struct inode *dir, const char *name,
+		struct inode *in);
+int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in);
+void unlink_done(struct fs *fs, struct inode *dir, struct inode *in);
+int marker_due(struct fs *fs, struct inode *dir);
+
+/* attr.c */
+void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *ret);
+void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret);
+
+/* list.c */
+int dir_refresh(struct fs *fs, struct inode *dir, bool must);
+int dir_refresh_now(struct fs *fs, struct inode *dir);
+int meta_complete(struct fs *fs, struct inode *in);
+
+/* live.c: busy held */
+int live_get(struct fs *fs, struct inode *in); /* in->live exists */
+/* Let go of the descriptors, the download and the memory. */
+void live_drop(struct fs *fs, struct inode *in);
+/* Descriptors on the current version's blob. */
+int live_open_blob(struct fs *fs, struct inode *in, bool write);
+void live_close_blob(struct fs *fs, struct inode *in);
+int live_stat(struct fs *fs, struct inode *in, struct disk_stat *ret);
+/* Begin (or join) the download of a version that is not all here; wait for
+ * all of it if whole. */
+int live_hydrate(struct fs *fs, struct inode *in, bool whole);
+/* Make v, a new row, the inode's current version, and drop another if told
+ * to; one transaction. */
+int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,
+		const struct meta_version *drop);
+void live_backing_close(struct fs *fs, struct inode *in);
+bool may_pass_through(struct fs *fs);
+
+/* seal.c: busy held */
+int seal_file(struct fs *fs, struct inode *in, bool final);
+/* After the last handle is gone (or later): ask for the lease, settle. */
+int seal_settle(struct fs *fs, struct inode *in);
+int seal_withdraw(struct fs *fs, struct inode *in);
+/* A provisional seal has its final word. */
+int seal_final(struct fs *fs, struct inode *in);
+/* Look at it again, less and less soon. */
+void ask_later(struct fs *fs, struct inode *in);
+/* No lock and no busy flag held. */
+int wait_remote(struct fs *fs, const char *key, uint64_t seq);
+
+/* unshare.c: busy held */
+int open_for_write(struct fs *fs, struct inode *in, int flags);
+
+/* janitor.c */
+int64_t janitor_step(void *arg);
+int64_t lister_step(void *arg);
+
+/* room.c */
+void evict(struct fs *fs);
+bool space_passthrough_ok(struct fs *fs);
+int space_for_write(struct fs *fs); /* may wait: nothing held */
+int space_for_bytes(struct fs *fs, size_t n);
+uint64_t dirty_bytes(struct fs *fs);
+
+/* recover.c */
+int recover_open_versions(struct fs *fs);
+
+/* events.c */
+void events_fill(struct fs *fs, struct transfer_events *ret);
+
+#endif

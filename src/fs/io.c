@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading and writing on the ordinary path. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
+		 int *ret_fd, size_t *ret_n)
+{
+	struct live *l = file->in->live;
+	struct disk_stat st;
+	uint64_t size;
+	int r;
+
+	if (l->fetch) {
+		size = l->ver.size;
+	} else {
+		r = disk_stat(fs->host->disk, l->rfd, &st);
+		if (r < 0)
+			return -EIO;
+		size = st.size;
+	}
+	if (off >= size)
+		n = 0;
+	else if (n > size - off)
+		n = (size_t)(size - off);
+	if (n && l->fetch) {
+		r = fetch_wait(l->fetch, off, n, CLK_NEVER);
+		if (r < 0)
+			return r == -ENOMEM ? r : -EIO;
+	}
+	*ret_fd = l->rfd;
+	*ret_n = n;
+	return 0;
+}
+
+int fs_write_begin(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
+		   int *ret_fd)
+{
+	struct live *l = file->in->live;
+	struct disk_stat st;
+	int r;
+
+	if (fs->failed)
+		return -EIO;
+	if (!file->writable)
+		return -EBADF;
+	r = space_for_bytes(fs, n);
+	if (r < 0)
+		return r;
+	if (l->wfd < 0) {
+		busy_begin(fs, file->in);
+		r = live_open_blob(fs, file->in, true);
+		busy_end(fs, file->in);
+		if (r < 0)
+			return r;
+	}
+	if (file->flags & O_APPEND) {
+		/* The kernel holds the inode's lock: no other append runs. */
+		r = disk_stat(fs->host->disk, l->rfd, &st);
+		if (r < 0)
+			return -EIO;
+		*off = st.size;
+	}
+	*ret_fd = l->wfd;
+	return 0;
+}
+
+void fs_write_end(struct fs *fs, struct fs_file *file, uint64_t off,
+		  ssize_t written)
+{
+	struct live *l = file->in->live;
+
+	/* Start writing out each 256 MiB, so that a barrier finds little. */
+	if (written > 0 && (off + (uint64_t)written) >> 28 != off >> 28)
+		(void)disk_writeback(fs->host->disk, l->rfd,
+				     ((off >> 28) << 28), UINT64_C(1) << 28);
+}
+
+int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
+		 uint64_t len)
+{
+	struct inode *in = file->in;
+	struct disk_stat st;
+	int r;
+
+	if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE)
+		return -EOPNOTSUPP;
+	if (!file->writable)
+		return -EBADF;
+	busy_begin(fs, in);
+	r = live_open_blob(fs, in, true);
+	if (r == 0)
+		r = disk_allocate(fs->host->disk, in->live->wfd, off, len);
+	if (r == 0 && mode == 0) {
+		r = disk_stat(fs->host->disk, in->live->wfd, &st);
+		if (r == 0 && st.size < off + len)
+			r = disk_truncate(fs->host->disk, in->live->wfd,
+					  off + len);
+	}
+	if (in->live->io == FS_IO_PASSTHROUGH) {
+		cache_blob_close(fs->cache, in->live->wfd);
+		in->live->wfd = -1;
+	}
+	busy_end(fs, in);
+	return r;
+}
+
+int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
+	     uint64_t *ret)
+{
+	struct live *l = file->in->live;
+	int64_t r;
+
+	if (l->fetch) { /* nothing is known of holes: all is data */
+		if (off >= l->ver.size)
+			return -ENXIO;
+		*ret = whence == SEEK_HOLE ? l->ver.size : off;
+		return 0;
+	}
+	r = whence == SEEK_HOLE ? disk_seek_hole(fs->host->disk, l->rfd, off) :
+				  disk_seek_data(fs->host->disk, l->rfd, off);
+	if (r < 0)
+		return (int)r;
+	*ret = (uint64_t)r;
+	return 0;
+}
+
+ssize_t fs_copy_range(struct fs *fs, struct fs_file *in, uint64_t in_off,
+		      struct fs_file *out, uint64_t out_off, size_t n)
+{
+	const size_t chunk = 1 << 20;
+	char *buf = malloc(chunk);
+	size_t done = 0, got;
+	int r = buf ? 0 : -ENOMEM, rfd, wfd;
+
+	while (r == 0 && done < n) {
+		uint64_t off = out_off + done;
+
+		got = n - done < chunk ? n - done : chunk;
+		r = fs_read_from(fs, in, in_off + done, got, &rfd, &got);
+		if (r < 0 || got == 0)
+			break;
+		r = fs_write_begin(fs, out, &off, got, &wfd);
+		if (r < 0)
+			break;
+		if (disk_pread(fs->host->disk, rfd, buf, got, in_off + done) !=
+		    (ssize_t)got)
+			r = -EIO;
+		else
+			r = disk_pwrite(fs->host->disk, wfd, buf, got, off);
+		fs_write_end(fs, out, off, r < 0 ? r : (ssize_t)got);
+		if (r == 0)
+			done += got;
+	}
+	free(buf);
+	if (out->in->live->io == FS_IO_PASSTHROUGH) {
+		busy_begin(fs, out->in);
+		cache_blob_close(fs->cache, out->in->live->wfd);
+		out->in->live->wfd = -1;
+		busy_end(fs, out->in);
+	}
+	return done ? (ssize_t)done : r;
+}

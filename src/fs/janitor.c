@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What has to be done later: asking for leases again, making a quiet open
+ * file's seal final, publishing what kept a temporary name too long, finished
+ * downloads, snapshots of logs, eviction.  And, on a worker of its own because
+ * it waits for the store: listing folders again.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+/* The whole object is here: durable first, then the row says complete. */
+static int complete_download(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct meta_version v = l->ver;
+	int r;
+
+	if (!l->fetch || !fetch_complete(l->fetch))
+		return 0;
+	r = disk_fdatasync(fs->host->disk, l->wfd >= 0 ? l->wfd : l->rfd);
+	if (r < 0)
+		return r;
+	v.complete = true;
+	r = tx_begin(fs);
+	if (r == 0)
+		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
+	if (r < 0)
+		return r;
+	l->ver = v;
+	return 0;
+}
+
+/* A seal whose handles stay open but can only write, and do not: final. */
+static int64_t settle_held_open(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	int64_t now = clk_mono(fs->host->clk), due;
+	struct disk_stat st;
+
+	if (!in->provisional || l->not_wronly || !l->nwrite)
+		return CLK_NEVER;
+	if (live_stat(fs, in, &st) < 0)
+		return CLK_NEVER;
+	if (st.size != l->clean_size || st.ctime_ns != l->clean_ctime) {
+		/* It moved: nobody is to wait for it. */
+		l->clean_size = st.size;
+		l->clean_ctime = st.ctime_ns;
+		l->fresh = true;
+		(void)seal_withdraw(fs, in);
+		return CLK_NEVER;
+	}
+	due = l->still_since + fs->opts.held_open_delay_ns;
+	if (now < due)
+		return due - now;
+	(void)seal_final(fs, in);
+	return CLK_NEVER;
+}
+
+/* A log that stays open is published as a prefix, now and then. */
+static int64_t snapshot(struct fs *fs, struct inode *in)
+{
+	char key[META_KEY_MAX + 1];
+	struct live *l = in->live;
+	int64_t now = clk_mono(fs->host->clk), due;
+	struct disk_stat st;
+
+	if (!l->writing || !l->nwrite || !in->parent ||
+	    key_of_inode(fs, in, key) < 0 ||
+	    (l->not_append && !transfer_name_is_live(key_path(fs, key))))
+		return CLK_NEVER;
+	due = l->snapped_at + fs->opts.transfer.upload_interval_ns;
+	if (now < due)
+		return due - now;
+	l->snapped_at = now;
+	if (live_stat(fs, in, &st) == 0 && st.size > 0 &&
+	    (l->fresh || st.size != l->clean_size ||
+	     st.ctime_ns != l->clean_ctime))
+		(void)seal_file(fs, in, true);
+	return fs->opts.transfer.upload_interval_ns;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A temporary name that nobody renamed is published after all. */
+static int64_t release_held(struct fs *fs, struct inode *in)
+{
+	char key[META_KEY_MAX + 1];
+	struct meta_version v;
+	int64_t due, now = clk_real(fs->host->clk);
+	uint64_t seq = 0;
+	int r;
+
+	if (!in->held || !in->parent)
+		return CLK_NEVER;
+	due = in->sealed_real_ns + fs->opts.transfer.upload_max_delay_ns;
+	if (now < due)
+		return due - now;
+	r = tx_begin(fs);
+	if (r < 0)
+		return NS_PER_S;
+	r = meta_version_get(fs->meta, in->vid, &v);
+	if (r == 0)
+		r = key_of_inode(fs, in, key);
+	if (r == 0) {
+		v.held = false;
+		r = meta_version_set(fs->meta, &v);
+	}
+	if (r == 0)
+		r = op_put(fs, in, &v, key, 0, &seq);
+	r = tx_end(fs, r, 0, true);
+	if (r < 0)
+		return NS_PER_S;
+	lock_acquire(&fs->ns);
+	in->held = false;
+	in->seal_seq = seq;
+	lock_release(&fs->ns);
+	return CLK_NEVER;
+}
+
+/* How long until this one wants to be looked at again. */
+static int64_t look(struct fs *fs, struct inode *in)
+{
+	int64_t now = clk_mono(fs->host->clk), next = CLK_NEVER;
+	struct live *l = in->live;
+
+	if (l && l->fetch && complete_download(fs, in) < 0)
+		log_warn("a download could not be made durable: it will be "
+			 "fetched again");
+	if (l && l->nopen == 0) {
+		if (l->asking && now < l->ask_at)
+			return l->ask_at - now;
+		if (seal_settle(fs, in) < 0 && in->live)
+			ask_later(fs, in);
+		if (in->live && in->live->asking)
+			next = in->live->ask_at - now;
+	} else if (l) {
+		next = min64(settle_held_open(fs, in), snapshot(fs, in));
+	}
+	return min64(next, release_held(fs, in));
+}
+
+int64_t janitor_step(void *arg)
+{
+	struct fs *fs = arg;
+	struct inode *in = attn_take(fs, false), *rest;
+	int64_t next = NS_PER_S, t;
+	int64_t now = clk_mono(fs->host->clk);
+
+	for (; in; in = rest) {
+		rest = in->next_attn;
+		t = NS_PER_MS;
+		if (busy_try(fs, in)) {
+			t = look(fs, in);
+			busy_end(fs, in);
+		}
+		if (t != CLK_NEVER)
+			attn_add(fs, in);
+		next = min64(next, t < 100000 ? 100000 : t);
+		inode_put(fs, in);
+	}
+	if (fs->evict_now || now - fs->last_evict >= NS_PER_S) {
+		fs->evict_now = false;
+		fs->last_evict = now;
+		evict(fs);
+	}
+	return next;
+}
+
+int64_t lister_step(void *arg)
+{
+	struct fs *fs = arg;
+	struct inode *in = attn_take(fs, true), *rest;
+
+	for (; in; in = rest) {
+		rest = in->next_attn;
+		if (in->parent || in->ino == FS_ROOT_INO)
+			(void)dir_refresh_now(fs, in);
+		inode_put(fs, in);
+	}
+	return CLK_NEVER;
+}

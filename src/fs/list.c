@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names from the bucket: one LIST per folder and metadata_ttl, merged with
+ * what is here.  What is not yet published wins, and a listing says nothing
+ * about a key that a queued operation speaks of, nor about one of ours that
+ * was committed after the listing began.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct seen {
+	UT_hash_handle hh;
+	bool is_dir;
+	uint64_t size;
+	int64_t mtime_ns;
+	char etag[129];
+	char name[];
+};
+
+struct listing {
+	struct fs *fs;
+	struct inode *dir;
+	char prefix[META_KEY_MAX + 2];
+	size_t nprefix;
+	int64_t began_real;
+	struct seen *seen;
+};
+
+static int take(void *arg, const char *key, const struct store_obj *obj)
+{
+	struct listing *l = arg;
+	const char *name = key + l->nprefix;
+	size_t n = strlen(name);
+	bool is_dir = obj == NULL;
+	struct seen *s;
+
+	if (is_dir && n > 0)
+		n--; /* the '/' */
+	if (n == 0 || n > META_NAME_MAX || memchr(name, '/', n))
+		return 0; /* the folder's own marker, or no name for a file */
+	if ((n == 1 && name[0] == '.') || (n == 2 && !memcmp(name, "..", 2)))
+		return 0;
+	if (l->dir->ino == FS_ROOT_INO && n == 7 && !memcmp(name, ".ckptfs", 7))
+		return 0;
+	HASH_FIND(hh, l->seen, name, n, s);
+	if (s) {
+		s->is_dir |= is_dir; /* "a" and "a/b": the folder is shown */
+		return 0;
+	}
+	s = calloc(1, sizeof(*s) + n + 1);
+	if (!s)
+		return -ENOMEM;
+	memcpy(s->name, name, n);
+	s->is_dir = is_dir;
+	if (obj) {
+		s->size = obj->size;
+		s->mtime_ns = obj->mtime_ns;
+		memcpy(s->etag, obj->etag, sizeof(s->etag) - 1);
+	}
+	HASH_ADD_KEYPTR(hh, l->seen, s->name, n, s);
+	return 0;
+}
+
+static void seen_free(struct seen *all)
+{
+	struct seen *s, *tmp;
+
+	HASH_ITER(hh, all, s, tmp) {
+		HASH_DEL(all, s);
+		free(s);
+	}
+}
+
+/* A name the bucket has and we have not. */
+static int merge_new(struct listing *l, const struct seen *s, const char *key)
+{
+	struct fs *fs = l->fs;
+	struct meta_inode row = {
+		.kind = s->is_dir ? META_DIR : META_FILE,
+		.parent = l->dir->ino,
+		.mode = s->is_dir ? fs->opts.dir_mode : fs->opts.file_mode,
+		.uid = fs->opts.uid,
+		.gid = fs->opts.gid,
+		.mtime_ns = s->mtime_ns,
+		.ctime_ns = s->mtime_ns,
+		.size = s->size,
+	};
+	struct meta_object obj = { .size = s->size, .mtime_ns = s->mtime_ns };
+	struct inode *in;
+	int r;
+
+	memcpy(row.name, s->name, strlen(s->name));
+	if (s->is_dir)
+		row.mtime_ns = row.ctime_ns = clk_real(fs->host->clk);
+	else
+		memcpy(row.key, key, strlen(key));
+	r = meta_inode_add(fs->meta, &row);
+	if (r == 0)
+		r = meta_name_add(fs->meta, l->dir->ino, s->name, row.ino);
+	if (r == 0 && !s->is_dir) {
+		memcpy(obj.key, key, strlen(key));
+		memcpy(obj.etag, s->etag, sizeof(obj.etag));
+		obj.ino = row.ino;
+		r = meta_object_set(fs->meta, &obj);
+	}
+	if (r == 0)
+		r = inode_from_row(fs, &row, &in);
+	return r < 0 ? r : dentry_add(fs, l->dir, s->name, in->ino);
+}
+
+static bool is_pending(const struct inode *in)
+{
+	return in->live || in->seal_seq || in->held || in->provisional ||
+	       (in->vid && in->state != META_PUBLISHED);
+}
+
+/* Take a name away because the bucket no longer has that object under it. */
+static int merge_gone(struct listing *l, struct inode *in)
+{
+	struct fs *fs = l->fs;
+	int r = unlink_inode(fs, l->dir, in);
+
+	if (r == 0 && in->key)
+		r = meta_object_del(fs->meta, in->key);
+	if (r == 0)
+		unlink_done(fs, l->dir, in);
+	return r;
+}
+
+static int merge_known(struct listing *l, const struct seen *s,
+		       struct inode *in, const char *key)
+{
+	struct meta_object obj;
+	int r;
+
+	if (is_pending(in) || s->is_dir || in->kind == META_DIR)
+		return 0;
+	r = meta_object_get(l->fs->meta, key, &obj);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (strcmp(obj.etag, s->etag) == 0 || obj.commit_end_ns >= l->began_real)
+		return 0;
+	/* Another writer's: a new inode under the name, as after rename(2). */
+	r = merge_gone(l, in);
+	return r < 0 ? r : merge_new(l, s, key);
+}
+
+static int merge_one(struct listing *l, const struct seen *s)
+{
+	char key[META_KEY_MAX + 1];
+	struct dentry *d;
+	struct inode *in;
+	int r = key_of(l->fs, l->dir, s->name, key);
+
+	if (r < 0)
+		return 0; /* longer than we can name */
+	if (transfer_covers(l->fs->transfer, key))
+		return 0;
+	d = dentry_find(l->dir, s->name);
+	if (!d)
+		return merge_new(l, s, key);
+	in = inode_find(l->fs, d->ino);
+	return in ? merge_known(l, s, in, key) : 0;
+}
+
+/* Names that the bucket does not have any more. */
+static int merge_missing(struct listing *l)
+{
+	struct fs *fs = l->fs;
+	struct dentry *d, *tmp;
+	int r = 0;
+
+	HASH_ITER(hh, l->dir->children, d, tmp) {
+		struct inode *in = inode_find(fs, d->ino);
+		struct meta_object obj;
+		struct seen *s;
+
+		HASH_FIND(hh, l->seen, d->name, strlen(d->name), s);
+		if (s || !in || !in->key || in->kind == META_DIR ||
+		    is_pending(in) || transfer_covers(fs->transfer, in->key))
+			continue;
+		r = meta_object_get(fs->meta, in->key, &obj);
+		if (r == 0 && obj.commit_end_ns < l->began_real)
+			r = merge_gone(l, in);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
+static int merge(struct listing *l)
+{
+	struct seen *s, *tmp;
+	int r = tx_begin(l->fs);
+
+	if (r < 0)
+		return r;
+	r = dir_load(l->fs, l->dir);
+	HASH_ITER(hh, l->seen, s, tmp) {
+		if (r < 0)
+			break;
+		r = merge_one(l, s);
+	}
+	if (r == 0)
+		r = merge_missing(l);
+	return tx_end(l->fs, r, 0, false);
+}
+
+static int list_now(struct fs *fs, struct inode *dir)
+{
+	struct listing l = { .fs = fs, .dir = dir };
+	int64_t began = clk_mono(fs->host->clk);
+	int r = key_of_inode(fs, dir, l.prefix);
+
+	if (r < 0)
+		return r;
+	l.nprefix = strlen(l.prefix);
+	if (dir->ino != FS_ROOT_INO) {
+		memcpy(l.prefix + l.nprefix, "/", 2);
+		l.nprefix++;
+	}
+	l.began_real = clk_real(fs->host->clk);
+	r = store_list(fs->store, l.prefix, NULL, true, take, &l);
+	if (r == 0)
+		r = merge(&l);
+	else
+		(void)log_err(r, "list %s: %s", l.prefix, store_last_error());
+	seen_free(l.seen);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		dir->listed_ns = began;
+		lock_release(&fs->ns);
+	}
+	return r;
+}
+
+/* One listing of a folder at a time; whoever comes meanwhile shares it. */
+int dir_refresh_now(struct fs *fs, struct inode *dir)
+{
+	int64_t now = clk_mono(fs->host->clk);
+	int r = 0;
+
+	lock_acquire(&fs->busy_lock);
+	while (dir->listing)
+		(void)thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
+			       CLK_NEVER);
+	dir->listing = true;
+	lock_release(&fs->busy_lock);
+	if (!dir->listed_ns || dir->listed_ns < now)
+		r = list_now(fs, dir);
+	lock_acquire(&fs->busy_lock);
+	dir->listing = false;
+	thr_wake(&fs->busy_cond);
+	lock_release(&fs->busy_lock);
+	return r;
+}
+
+/*
+ * must: the caller needs names it may not have.  A folder made here is never
+ * waited for: its listing is renewed beside.  Where the store does not answer,
+ * what is known stands; only a folder never listed is an error.
+ */
+int dir_refresh(struct fs *fs, struct inode *dir, bool must)
+{
+	int64_t now = clk_mono(fs->host->clk);
+	bool fresh, known;
+	int r = 0;
+
+	lock_acquire(&fs->ns);
+	known = dir->listed_ns != 0;
+	fresh = known && now - dir->listed_ns < fs->opts.metadata_ttl_ns;
+	lock_release(&fs->ns);
+	if (fresh)
+		return 0;
+	if (!must || dir->own) {
+		attn_add(fs, dir);
+		return 0;
+	}
+	r = dir_refresh_now(fs, dir);
+	if (r < 0 && known)
+		r = 0;
+	return r == 0 || r == -ENOMEM ? r : -EIO;
+}
+
+static int apply_head(struct fs *fs, struct inode *in, const char *key,
+		      const struct store_obj *o, const char *target)
+{
+	struct meta_object obj;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	if (!in->key || strcmp(in->key, key) != 0 || in->meta_known)
+		return tx_end(fs, 0, 0, false); /* overtaken */
+	lock_acquire(&fs->ns);
+	in->size = o->size;
+	if (o->meta.has_mtime)
+		in->mtime_ns = in->ctime_ns = o->meta.mtime_ns;
+	else
+		in->mtime_ns = in->ctime_ns = o->mtime_ns;
+	if (o->meta.has_mode)
+		in->mode = o->meta.mode & 0777;
+	in->meta_known = true;
+	if (target) {
+		in->kind = META_SYMLINK;
+		if (inode_set_str(&in->target, target) < 0)
+			r = -ENOMEM;
+	}
+	lock_release(&fs->ns);
+	if (r == 0)
+		r = inode_save(fs, in);
+	if (r == 0 && meta_object_get(fs->meta, key, &obj) == 0) {
+		memcpy(obj.etag, o->etag, sizeof(o->etag));
+		obj.size = o->size;
+		obj.has_crc64 = o->has_crc64;
+		obj.crc64 = o->crc64;
+		r = meta_object_set(fs->meta, &obj);
+	}
+	return tx_end(fs, r, 0, false);
+}
+
+struct body {
+	char p[1025];
+	size_t n;
+};
+
+static int take_body(void *arg, const void *p, size_t n)
+{
+	struct body *b = arg;
+
+	if (n > sizeof(b->p) - 1 - b->n)
+		return -EFBIG;
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+	return 0;
+}
+
+/* Mode, mtime, and whether it is a symbolic link: the listing cannot tell. */
+int meta_complete(struct fs *fs, struct inode *in)
+{
+	char key[META_KEY_MAX + 1];
+	struct body b = { .n = 0 };
+	struct store_obj o;
+	bool is_link;
+	int r;
+
+	lock_acquire(&fs->ns);
+	r = in->meta_known || !in->key;
+	if (!r)
+		memcpy(key, in->key, strlen(in->key) + 1);
+	lock_release(&fs->ns);
+	if (r)
+		return 0;
+	r = store_head(fs->store, key, &o);
+	if (r < 0)
+		return r == -ENOENT ? r : log_err(-EIO, "head %s: %s", key,
+						  store_last_error());
+	is_link = o.meta.has_mode && S_ISLNK(o.meta.mode) &&
+		  o.size < sizeof(b.p) && o.size > 0;
+	if (is_link) {
+		r = store_get(fs->store, key, o.etag, 0, o.size, take_body, &b,
+			      NULL);
+		if (r < 0)
+			return -EIO;
+		b.p[b.n] = '\0';
+	}
+	return apply_head(fs, in, key, &o, is_link ? b.p : NULL);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The live side of a file: its descriptors, its download, its version. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+int live_get(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	int r = 0;
+
+	if (l)
+		return 0;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	l->rfd = l->wfd = -1;
+	if (in->vid) {
+		r = tx_begin(fs);
+		if (r == 0)
+			r = tx_end(fs, meta_version_get(fs->meta, in->vid,
+							&l->ver),
+				   0, false);
+	}
+	if (r < 0) {
+		free(l);
+		return r == -ENOENT ? -EIO : r;
+	}
+	lock_acquire(&fs->ns);
+	in->live = l;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+void live_backing_close(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+
+	if (l->backing_id && fs->kernel.backing_close)
+		fs->kernel.backing_close(fs->kernel.arg, l->backing_id);
+	l->backing_id = 0;
+}
+
+void live_close_blob(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	int rfd, wfd;
+
+	live_backing_close(fs, in);
+	lock_acquire(&fs->ns); /* getattr reads through rfd */
+	rfd = l->rfd;
+	wfd = l->wfd;
+	l->rfd = l->wfd = -1;
+	lock_release(&fs->ns);
+	cache_blob_close(fs->cache, rfd);
+	cache_blob_close(fs->cache, wfd);
+}
+
+void live_drop(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+
+	if (!l)
+		return;
+	assert(l->nopen == 0);
+	live_close_blob(fs, in);
+	if (l->fetch)
+		fetch_drop(l->fetch);
+	lock_acquire(&fs->ns);
+	in->live = NULL;
+	in->time_set = false;
+	lock_release(&fs->ns);
+	free(l);
+}
+
+int live_open_blob(struct fs *fs, struct inode *in, bool write)
+{
+	struct live *l = in->live;
+	int fd;
+
+	if (l->rfd < 0) {
+		fd = cache_blob_open(fs->cache, l->ver.blob, O_RDONLY);
+		if (fd < 0)
+			return log_err(-EIO, "blob of inode %llu: %s",
+				       (unsigned long long)in->ino,
+				       strerror(-fd));
+		lock_acquire(&fs->ns);
+		l->rfd = fd;
+		lock_release(&fs->ns);
+	}
+	if (write && l->wfd < 0) {
+		fd = cache_blob_open(fs->cache, l->ver.blob, O_RDWR);
+		if (fd < 0)
+			return log_err(-EIO, "blob of inode %llu: %s",
+				       (unsigned long long)in->ino,
+				       strerror(-fd));
+		l->wfd = fd;
+	}
+	return 0;
+}
+
+int live_stat(struct fs *fs, struct inode *in, struct disk_stat *ret)
+{
+	int r = live_open_blob(fs, in, false);
+
+	return r < 0 ? r : disk_stat(fs->host->disk, in->live->rfd, ret);
+}
+
+bool may_pass_through(struct fs *fs)
+{
+	return fs->opts.passthrough != FS_PT_OFF && !fs->through_refused &&
+	       fs->kernel.backing_open;
+}
+
+int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,
+		const struct meta_version *drop)
+{
+	struct live *l = in->live;
+	uint64_t was = in->vid;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = version_add(fs, v);
+	if (r == 0)
+		r = meta_op_last(fs->meta, &l->open_seq);
+	if (r == 0) {
+		in->vid = v->vid;
+		r = inode_save(fs, in);
+	}
+	if (r == 0 && drop)
+		r = version_drop(fs, drop);
+	r = tx_end(fs, r, 0, false);
+	if (r < 0) {
+		in->vid = was;
+		return r;
+	}
+	lock_acquire(&fs->ns);
+	in->state = v->state;
+	in->provisional = in->held = false;
+	in->seal_seq = 0;
+	l->ver = *v;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+/* Runs on a download worker, with nothing held: the whole file is here and
+ * its checksum was right. */
+static void fetched(void *arg, int err, uint64_t ino)
+{
+	struct fs *fs = arg;
+	struct inode *in;
+
+	if (err < 0)
+		return;
+	in = inode_get(fs, ino);
+	if (in)
+		attn_add(fs, in); /* the janitor makes it durable and says so */
+	inode_put(fs, in);
+}
+
+static int fetch_begin(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct meta_object obj;
+	struct fetch_spec spec = { .size = in->size,
+				   .done = fetched,
+				   .done_arg = fs,
+				   .done_id = in->ino };
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = in->key ? meta_object_get(fs->meta, in->key, &obj) : -ENOENT;
+	r = tx_end(fs, r, 0, false);
+	if (r < 0)
+		return log_err(-EIO, "inode %llu has neither bytes nor object",
+			       (unsigned long long)in->ino);
+	r = live_open_blob(fs, in, true);
+	if (r < 0)
+		return r;
+	spec.key = obj.key;
+	spec.etag = obj.etag;
+	spec.size = obj.size;
+	spec.has_crc64 = obj.has_crc64;
+	spec.crc64 = obj.crc64;
+	spec.fd = l->wfd;
+	spec.name = in->name;
+	return fetch_start(fs->fetch, &spec, &l->fetch);
+}
+
+/* A blob to download into, and its row. */
+static int cold_version(struct fs *fs, struct inode *in)
+{
+	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct meta_version v = { .ino = in->ino,
+				  .state = META_PUBLISHED,
+				  .size = in->size,
+				  .mtime_ns = in->mtime_ns,
+				  .mode = in->mode };
+	int r, fd = -1;
+
+	if (in->live->ver.vid) { /* one that is here in part from before */
+		v.blob = in->live->ver.blob;
+		if (v.blob)
+			return 0;
+	}
+	r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
+	if (r < 0)
+		return r;
+	cache_blob_close(fs->cache, fd);
+	return live_switch(fs, in, &v, NULL);
+}
+
+int live_hydrate(struct fs *fs, struct inode *in, bool whole)
+{
+	struct live *l = in->live;
+	int r = 0;
+
+	if (l->ver.vid && (l->ver.state != META_PUBLISHED || l->ver.complete))
+		return 0;
+	if (!l->fetch) {
+		r = cold_version(fs, in);
+		if (r == 0)
+			r = fetch_begin(fs, in);
+	}
+	if (r == 0 && whole)
+		r = fetch_wait(l->fetch, 0, l->ver.size, CLK_NEVER);
+	return r < 0 && r != -ENOMEM && r != -ENOSPC ? -EIO : r;
+}

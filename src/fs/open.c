@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* open(2), creat(2) and the last close. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static bool writes(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* The first open of an inode settles how all of them go until the last close:
+ * the kernel allows no mixture. */
+static void choose_io(struct fs *fs, struct inode *in, bool write)
+{
+	struct live *l = in->live;
+	int id;
+
+	if (l->nopen > 0)
+		return;
+	l->io = FS_IO_CACHED;
+	if (!may_pass_through(fs) || l->fetch ||
+	    (write && !space_passthrough_ok(fs)))
+		return;
+	id = fs->kernel.backing_open(fs->kernel.arg, l->rfd);
+	if (id <= 0) {
+		if (id == -EPERM || id == -EOPNOTSUPP) {
+			fs->through_refused = true;
+			log_warn("the kernel refuses passthrough (%s): files "
+				 "take the ordinary path",
+				 strerror(-id));
+		}
+		return;
+	}
+	l->backing_id = id;
+	l->io = FS_IO_PASSTHROUGH;
+}
+
+/* A blob the kernel was given once is never punched or cut by us: its row
+ * says so before the first byte can go around us. */
+static int note_passthrough(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct meta_version v = l->ver;
+	int r;
+
+	if (l->io != FS_IO_PASSTHROUGH || v.passthrough)
+		return 0;
+	v.passthrough = true;
+	r = tx_begin(fs);
+	if (r == 0)
+		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
+	if (r == 0)
+		l->ver.passthrough = true;
+	return r;
+}
+
+static void count_open(struct fs *fs, enum fs_io io)
+{
+	lock_acquire(&fs->count_lock);
+	if (io == FS_IO_PASSTHROUGH)
+		fs->opens_passthrough++;
+	else
+		fs->opens_cached++;
+	fs->open_files++;
+	lock_release(&fs->count_lock);
+}
+
+/* busy is held; in->live is ready to be used. */
+static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
+		  int flags, struct fs_opened *ret)
+{
+	struct fs_who who = { .tgid = ctx->pid };
+	struct live *l = in->live;
+	struct fs_file *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	r = live_open_blob(fs, in, writes(flags));
+	if (r == 0) {
+		choose_io(fs, in, writes(flags));
+		r = note_passthrough(fs, in);
+	}
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	if (l->io == FS_IO_PASSTHROUGH && l->wfd >= 0) {
+		/* Our own writable descriptor would refuse us the lease. */
+		cache_blob_close(fs->cache, l->wfd);
+		l->wfd = -1;
+	}
+	if (fs->kernel.who)
+		fs->kernel.who(fs->kernel.arg, ctx->pid, &who);
+	f->in = in;
+	f->flags = flags;
+	f->writable = writes(flags);
+	f->tgid = who.tgid;
+	f->next = l->files;
+	if (l->files)
+		l->files->prev = f;
+	l->files = f;
+	l->nopen++;
+	l->nwrite += f->writable;
+	lock_acquire(&fs->ns);
+	in->pins++;
+	in->atime_ns = clk_real(fs->host->clk);
+	lock_release(&fs->ns);
+	count_open(fs, l->io);
+	ret->file = f;
+	ret->io = l->io;
+	ret->backing_id = l->backing_id;
+	ret->keep_cache = false;
+	return 0;
+}
+
+/* O_TRUNC beside handles whose close is on its way: give them a moment. */
+static void await_release(struct fs *fs, struct inode *in)
+{
+	int64_t end = clk_mono(fs->host->clk) + 50 * NS_PER_MS;
+	const struct fs_file *f;
+
+	while (in->live && in->live->nopen) {
+		for (f = in->live->files; f; f = f->next)
+			if (!f->flushed)
+				return;
+		busy_end(fs, in);
+		lock_acquire(&fs->busy_lock);
+		if (thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
+			     end) == -ETIMEDOUT)
+			end = 0;
+		lock_release(&fs->busy_lock);
+		busy_begin(fs, in);
+		if (clk_mono(fs->host->clk) >= end)
+			return;
+	}
+}
+
+static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
+		     int flags, struct fs_opened *ret)
+{
+	int r;
+
+	if (flags & O_TRUNC)
+		await_release(fs, in);
+	r = live_get(fs, in);
+	if (r < 0)
+		return r;
+	if (writes(flags) || (flags & O_TRUNC))
+		r = open_for_write(fs, in, flags);
+	else if (!in->live->writing)
+		r = live_hydrate(fs, in, false);
+	if (r == 0)
+		r = attach(fs, ctx, in, flags, ret);
+	if (r < 0 && in->live && in->live->nopen == 0)
+		(void)seal_settle(fs, in);
+	return r;
+}
+
+int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
+	    struct fs_opened *ret)
+{
+	struct inode *in = inode_get(fs, ino);
+	int r = 0;
+
+	if (!in)
+		return -ENOENT;
+	if (in->kind != META_FILE)
+		r = in->kind == META_DIR ? -EISDIR : -ELOOP;
+	else if (fs->opts.ro && (writes(flags) || (flags & O_TRUNC)))
+		r = -EROFS;
+	if (r == 0 && (writes(flags) || (flags & O_TRUNC)))
+		r = space_for_write(fs);
+	if (r == 0 && !in->meta_known)
+		r = meta_complete(fs, in);
+	if (r == 0) {
+		busy_begin(fs, in);
+		r = open_busy(fs, ctx, in, flags, ret);
+		busy_end(fs, in);
+	}
+	if (r == 0 && (flags & O_SYNC) == O_SYNC && writes(flags))
+		r = barrier_now(fs->barrier, CLK_NEVER);
+	inode_put(fs, in);
+	return r;
+}
+
+/* The rows of a new empty file: inode, name, and the version about to be
+ * written. */
+static int create_rows(struct fs *fs, const struct fs_ctx *ctx,
+		       struct inode *dir, const char *name, mode_t mode,
+		       struct meta_version *v, struct inode **ret)
+{
+	struct meta_inode row = { .kind = META_FILE,
+				  .mode = mode & ~ctx->umask & 07777 };
+	int r = child_add(fs, ctx, dir, name, &row, ret);
+
+	if (r == 0)
+		r = dir_touch(fs, dir);
+	if (r < 0)
+		return r;
+	v->ino = row.ino;
+	v->mode = row.mode;
+	r = version_add(fs, v);
+	if (r == 0) {
+		(*ret)->vid = v->vid;
+		(*ret)->state = META_UNFINISHED;
+		r = inode_save(fs, *ret);
+	}
+	return r;
+}
+
+static int create_live(struct fs *fs, struct inode *in,
+		       const struct meta_version *v, int fd)
+{
+	struct live *l = calloc(1, sizeof(*l));
+	struct disk_stat st;
+	int r = l ? disk_stat(fs->host->disk, fd, &st) : -ENOMEM;
+
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	l->rfd = -1;
+	l->wfd = fd;
+	l->ver = *v;
+	l->writing = l->fresh = true;
+	l->clean_size = st.size;
+	l->clean_ctime = st.ctime_ns;
+	lock_acquire(&fs->ns);
+	in->live = l;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+/* A blob that no row was ever committed for. */
+static void drop_blob(struct fs *fs, uint64_t blob)
+{
+	if (cache_blob_unlink(fs->cache, blob) < 0)
+		log_debug("a blob of no use stays until the next mount");
+}
+
+int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
+	      const char *name, mode_t mode, int flags, struct fs_entry *ret,
+	      struct fs_opened *ret_open)
+{
+	struct cache_tag tag = { 0, parent, name };
+	struct meta_version v = { .state = META_UNFINISHED,
+				  .complete = true,
+				  .passthrough = may_pass_through(fs) };
+	char key[META_KEY_MAX + 1];
+	struct inode *dir, *in = NULL;
+	struct dentry *d;
+	uint64_t there = 0;
+	int r, fd = -1;
+
+	r = fs->failed ? -EIO : fs->opts.ro ? -EROFS : space_for_write(fs);
+	if (r == 0)
+		r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
+	if (r < 0)
+		return r;
+	r = dir_begin(fs, parent, name, &dir);
+	if (r < 0) {
+		cache_blob_close(fs->cache, fd);
+		drop_blob(fs, v.blob);
+		return r;
+	}
+	d = dentry_find(dir, name);
+	if (d) {
+		there = d->ino;
+		r = -EEXIST;
+	}
+	if (r == 0)
+		r = key_of(fs, dir, name, key);
+	v.sealed_real_ns = clk_real(fs->host->clk);
+	if (r == 0)
+		r = create_rows(fs, ctx, dir, name, mode, &v, &in);
+	if (r == 0)
+		r = create_live(fs, in, &v, fd);
+	if (r == 0)
+		in->busy = true; /* nobody else knows it yet */
+	r = tx_end(fs, r, 0, false);
+	inode_put(fs, dir);
+	if (r < 0) {
+		if (in)
+			child_undo(fs, dir, name, in);
+		cache_blob_close(fs->cache, fd);
+		drop_blob(fs, v.blob);
+		if (r != -EEXIST || (flags & O_EXCL))
+			return r;
+		r = fs_open(fs, ctx, there, flags, ret_open);
+		if (r == 0) {
+			entry_fill(fs, ret_open->file->in, ret);
+			fs_ref(fs, there);
+		}
+		return r;
+	}
+	if ((flags & O_ACCMODE) != O_WRONLY)
+		in->live->not_wronly = true;
+	if ((flags & (O_ACCMODE | O_APPEND)) != (O_WRONLY | O_APPEND))
+		in->live->not_append = true;
+	r = attach(fs, ctx, in, flags, ret_open);
+	if (r == 0) {
+		fs_ref(fs, in->ino);
+		entry_fill(fs, in, ret);
+	}
+	busy_end(fs, in);
+	return r;
+}
+
+void fs_release(struct fs *fs, struct fs_file *file)
+{
+	struct inode *in = file->in;
+	struct live *l;
+
+	busy_begin(fs, in);
+	l = in->live;
+	if (file->prev)
+		file->prev->next = file->next;
+	else
+		l->files = file->next;
+	if (file->next)
+		file->next->prev = file->prev;
+	l->nopen--;
+	l->nwrite -= file->writable;
+	if (l->nopen == 0) {
+		live_backing_close(fs, in);
+		l->io = FS_IO_CACHED;
+		if (seal_settle(fs, in) < 0 && in->live)
+			ask_later(fs, in);
+	}
+	busy_end(fs, in);
+	lock_acquire(&fs->count_lock);
+	fs->open_files--;
+	lock_release(&fs->count_lock);
+	inode_put(fs, in);
+	free(file);
+}

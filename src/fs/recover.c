@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * After a crash (and at every mount): what was open comes back unfinished,
+ * seals that were about to be final become so, and blobs nobody knows are put
+ * aside.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct all {
+	struct meta_version *v;
+	size_t n, cap;
+	uint64_t *replaced; /* sorted */
+};
+
+static int keep(void *arg, const struct meta_version *row)
+{
+	struct all *a = arg;
+
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 64;
+		struct meta_version *p = realloc(a->v, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		a->v = p;
+		a->cap = cap;
+	}
+	a->v[a->n++] = *row;
+	return 0;
+}
+
+/* Is its blob at rest and as it was sealed?  0 yes, -EAGAIN somebody still
+ * writes, -ESTALE it moved. */
+static int at_rest(struct fs *fs, const struct meta_version *v)
+{
+	struct disk_stat st;
+	int fd = cache_blob_open(fs->cache, v->blob, O_RDONLY), r;
+
+	if (fd < 0)
+		return -ESTALE;
+	r = disk_lease(fs->host->disk, fd, DISK_LEASE_READ);
+	if (r == -EOPNOTSUPP)
+		r = 0;
+	if (r == 0)
+		r = disk_stat(fs->host->disk, fd, &st);
+	cache_blob_close(fs->cache, fd);
+	if (r < 0)
+		return r == -EAGAIN ? r : -ESTALE;
+	if (st.size < v->size)
+		return -ESTALE;
+	if (fs->same_boot && v->seal_ctime_ns && !v->append_only &&
+	    (st.size != v->size || st.ctime_ns != v->seal_ctime_ns))
+		return -ESTALE;
+	return 0;
+}
+
+static int finish_provisional(struct fs *fs, struct meta_version *v)
+{
+	struct meta_op op;
+	uint64_t seq = 0;
+	int r = op_of_version(fs, v->vid, &seq), s = at_rest(fs, v);
+
+	if (r < 0)
+		return r;
+	v->provisional = false;
+	if (s < 0) {
+		v->state = META_UNFINISHED;
+		v->held = false;
+		if (seq)
+			r = meta_op_del(fs->meta, seq);
+	} else if (seq) {
+		r = meta_op_get(fs->meta, seq, &op);
+		op.final = true;
+		if (r == 0)
+			r = meta_op_set(fs->meta, &op);
+	}
+	return r == 0 ? meta_version_set(fs->meta, v) : r;
+}
+
+/* The name shows the version before; the unfinished bytes stay beside it. */
+static int step_back(struct fs *fs, struct meta_inode *in,
+		     const struct meta_version *v)
+{
+	struct meta_version old;
+	int r;
+
+	in->vid = 0;
+	if (v->replaces && meta_version_get(fs->meta, v->replaces, &old) == 0) {
+		in->vid = old.vid;
+		in->size = old.size;
+		in->mtime_ns = old.mtime_ns;
+	}
+	r = meta_inode_set(fs->meta, in);
+	log_warn("%s was being rewritten when the daemon stopped: it shows its "
+		 "last finished version; the unfinished bytes are kept",
+		 in->name);
+	return r;
+}
+
+static int unfinished_row(struct fs *fs, struct meta_version *v)
+{
+	struct meta_inode in;
+	struct meta_version old;
+	struct disk_stat st;
+	bool in_place = false;
+	int r = meta_inode_get(fs->meta, v->ino, &in), fd;
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (in.vid != v->vid || in.parent == 0)
+		return 0;
+	if (v->replaces && meta_version_get(fs->meta, v->replaces, &old) == 0)
+		in_place = old.blob == v->blob;
+	if (!in_place && (v->replaces || in.key[0]))
+		return step_back(fs, &in, v);
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	if (fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0) {
+		in.size = v->size = st.size;
+		in.mtime_ns = v->mtime_ns = st.mtime_ns;
+	}
+	cache_blob_close(fs->cache, fd);
+	log_warn("%s was open for writing when the daemon stopped: kept as "
+		 "unfinished, not published",
+		 in.name);
+	r = meta_version_set(fs->meta, v);
+	return r < 0 ? r : meta_inode_set(fs->meta, &in);
+}
+
+static int by_number(const void *x, const void *y)
+{
+	uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+
+	return a < b ? -1 : a > b;
+}
+
+/* Some version would fall back on this one. */
+static bool a_is_replaced(const struct all *a, uint64_t vid)
+{
+	return bsearch(&vid, a->replaced, a->n, sizeof(vid), by_number);
+}
+
+/* No inode shows it and no operation speaks of it. */
+static int maybe_garbage(struct fs *fs, const struct all *a,
+			 const struct meta_version *v)
+{
+	struct meta_inode in;
+	uint64_t seq = 0;
+	int r = meta_inode_get(fs->meta, v->ino, &in);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0 && in.parent && (in.vid == v->vid || a_is_replaced(a, v->vid)))
+		return 0;
+	if (r == 0 && in.parent && v->state != META_PUBLISHED &&
+	    v->state != META_SEALED)
+		return 0; /* unfinished, torn …: for recover */
+	r = op_of_version(fs, v->vid, &seq);
+	if (r < 0 || seq)
+		return r;
+	return version_drop(fs, v);
+}
+
+static int drop_unlinked(void *arg, const struct meta_inode *row)
+{
+	struct all *a = arg;
+	struct meta_version v = { .ino = row->ino };
+
+	return keep(a, &v);
+}
+
+/* Downloads that were not finished are begun anew when somebody reads. */
+static int incomplete_downloads(struct fs *fs, struct all *a)
+{
+	struct meta_inode in;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < a->n; i++) {
+		struct meta_version *v = &a->v[i];
+
+		if (v->state != META_PUBLISHED || v->complete)
+			continue;
+		r = meta_inode_get(fs->meta, v->ino, &in);
+		if (r == 0 && in.vid == v->vid) {
+			in.vid = 0;
+			r = meta_inode_set(fs->meta, &in);
+		}
+		if (r == 0 || r == -ENOENT)
+			r = version_drop(fs, v);
+		v->ino = 0;
+	}
+	return r;
+}
+
+static int versions(struct fs *fs, struct all *a)
+{
+	struct all gone = { 0 };
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < a->n; i++) {
+		struct meta_version *v = &a->v[i];
+
+		if (v->state == META_SEALED && v->provisional)
+			r = finish_provisional(fs, v);
+		if (r == 0 && v->state == META_UNFINISHED)
+			r = unfinished_row(fs, v);
+	}
+	if (r == 0)
+		r = meta_inode_each_unlinked(fs->meta, drop_unlinked, &gone);
+	for (i = 0; r == 0 && i < gone.n; i++)
+		r = meta_inode_del(fs->meta, gone.v[i].ino);
+	free(gone.v);
+	for (i = 0; r == 0 && i < a->n; i++)
+		if (a->v[i].ino)
+			r = maybe_garbage(fs, a, &a->v[i]);
+	return r;
+}
+
+static int references(struct fs *fs, struct all *a)
+{
+	size_t i;
+	int r = 0;
+
+	a->replaced = calloc(a->n + 1, sizeof(*a->replaced));
+	if (!a->replaced)
+		return -ENOMEM;
+	for (i = 0; r == 0 && i < a->n; i++) {
+		a->replaced[i] = a->v[i].replaces;
+		r = blob_gained(fs, a->v[i].blob);
+	}
+	qsort(a->replaced, a->n, sizeof(*a->replaced), by_number);
+	return r;
+}
+
+struct stray {
+	struct fs *fs;
+	uint64_t *blobs;
+	size_t n, cap;
+};
+
+static int find_stray(void *arg, uint64_t blob)
+{
+	struct stray *s = arg;
+	struct blob_ref *b;
+
+	HASH_FIND(hh, s->fs->blobs, &blob, sizeof(blob), b);
+	if (b)
+		return 0;
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 64;
+		uint64_t *p = realloc(s->blobs, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		s->blobs = p;
+		s->cap = cap;
+	}
+	s->blobs[s->n++] = blob;
+	return 0;
+}
+
+static int note_dead(void *arg, uint64_t blob)
+{
+	struct stray *s = arg;
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->blobs[i] == blob)
+			s->blobs[i] = 0;
+	return 0;
+}
+
+static int strays(struct fs *fs)
+{
+	struct stray s = { .fs = fs };
+	size_t i;
+	int r = cache_blob_each(fs->cache, find_stray, &s);
+
+	if (r == 0)
+		r = tx_begin(fs);
+	if (r == 0)
+		r = tx_end(fs, meta_dead_each(fs->meta, note_dead, &s), 0,
+			   false);
+	for (i = 0; r == 0 && i < s.n; i++) {
+		if (!s.blobs[i])
+			continue;
+		log_warn("blob %llx is known to no row: moved to lost+found",
+			 (unsigned long long)s.blobs[i]);
+		r = cache_blob_lose(fs->cache, s.blobs[i]);
+	}
+	free(s.blobs);
+	return r;
+}
+
+int recover_open_versions(struct fs *fs)
+{
+	struct all a = { 0 };
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = meta_version_each(fs->meta, keep, &a);
+	if (r == 0)
+		r = references(fs, &a);
+	if (r == 0)
+		r = incomplete_downloads(fs, &a);
+	if (r == 0)
+		r = versions(fs, &a);
+	r = tx_end(fs, r, 0, false);
+	free(a.v);
+	free(a.replaced);
+	return r == 0 ? strays(fs) : r;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rename(2): rows at once, whatever lies below. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct move {
+	struct inode *from, *to; /* folders */
+	const char *name, *newname;
+	struct inode *in, *over; /* what moves; what it replaces, or NULL */
+	char key[META_KEY_MAX + 1], newkey[META_KEY_MAX + 1];
+};
+
+static bool is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
+{
+	while (dir && dir->ino != FS_ROOT_INO) {
+		if (dir->ino == ino)
+			return true;
+		dir = inode_find(fs, dir->parent);
+	}
+	return false;
+}
+
+/* POSIX's rules, given both names. */
+static int check_move(struct fs *fs, struct move *m, unsigned flags)
+{
+	int r = 0;
+
+	if (!m->in)
+		return -ENOENT;
+	if (m->over && (flags & 1))
+		return -EEXIST;
+	if (m->in->kind == META_DIR && is_below(fs, m->to, m->in->ino))
+		return -EINVAL;
+	if (!m->over || m->over == m->in)
+		return 0;
+	if (m->in->kind == META_DIR && m->over->kind != META_DIR)
+		return -ENOTDIR;
+	if (m->in->kind != META_DIR && m->over->kind == META_DIR)
+		return -EISDIR;
+	if (m->over->kind == META_DIR) {
+		r = dir_load(fs, m->over);
+		if (r == 0 && !dir_is_empty(m->over))
+			r = -ENOTEMPTY;
+	}
+	return r;
+}
+
+static bool in_line(struct fs *fs, const struct move *m)
+{
+	return m->in->key || m->in->seal_seq ||
+	       transfer_covers(fs->transfer, m->key);
+}
+
+/* The operation a rename is in the line: see the header comment of line.h. */
+static int move_op(struct fs *fs, struct move *m)
+{
+	struct inode *in = m->in;
+	bool temp = transfer_name_is_temporary(key_path(fs, m->newkey));
+	struct meta_version v;
+	int r;
+
+	if (in->kind == META_DIR)
+		return op_add(fs, META_OP_RENAME_DIR, in->ino, 0, m->key,
+			      m->newkey, true, NULL);
+	if (in->kind == META_FILE && in->held) {
+		if (temp)
+			return 0;
+		r = meta_version_get(fs->meta, in->vid, &v);
+		if (r == 0) {
+			v.held = false;
+			r = meta_version_set(fs->meta, &v);
+		}
+		if (r == 0)
+			r = op_put(fs, in, &v, m->newkey, 0, &in->seal_seq);
+		if (r == 0)
+			in->held = false;
+		return r;
+	}
+	if (!in_line(fs, m))
+		return 0; /* its seal will be its place */
+	return op_add(fs, META_OP_RENAME, in->ino,
+		      in->kind == META_FILE && in->seal_seq ? in->vid : 0,
+		      m->key, m->newkey, true, NULL);
+}
+
+static int move_rows(struct fs *fs, struct move *m)
+{
+	struct meta_inode row;
+	int r = 0;
+
+	if (m->over)
+		r = unlink_inode(fs, m->to, m->over);
+	if (r == 0)
+		r = meta_name_del(fs->meta, m->from->ino, m->name);
+	if (r == 0)
+		r = meta_name_add(fs->meta, m->to->ino, m->newname,
+				  m->in->ino);
+	if (r == 0)
+		r = marker_due(fs, m->from);
+	if (r == 0)
+		r = dir_touch(fs, m->from);
+	if (r == 0 && m->to != m->from)
+		r = dir_touch(fs, m->to);
+	if (r == 0) {
+		inode_to_row(m->in, &row);
+		row.parent = m->to->ino;
+		memset(row.name, 0, sizeof(row.name));
+		memcpy(row.name, m->newname, strlen(m->newname));
+		row.ctime_ns = clk_real(fs->host->clk);
+		r = meta_inode_set(fs->meta, &row);
+	}
+	return r;
+}
+
+static void move_memory(struct fs *fs, struct move *m, char *name)
+{
+	if (m->over)
+		unlink_done(fs, m->to, m->over);
+	dentry_del(fs, m->from, m->name);
+	lock_acquire(&fs->ns);
+	free(m->in->name);
+	m->in->name = name;
+	m->in->parent = m->to->ino;
+	m->in->ctime_ns = clk_real(fs->host->clk);
+	lock_release(&fs->ns);
+}
+
+static struct inode *child(struct fs *fs, struct inode *dir, const char *name)
+{
+	struct dentry *d = dentry_find(dir, name);
+
+	return d ? inode_get(fs, d->ino) : NULL;
+}
+
+/* Inside the transaction; both folders are loaded. */
+static int move(struct fs *fs, struct move *m, unsigned flags)
+{
+	char *name = NULL;
+	int r;
+
+	m->in = child(fs, m->from, m->name);
+	m->over = child(fs, m->to, m->newname);
+	r = check_move(fs, m, flags);
+	if (r == 0 && m->in == m->over)
+		return tx_end(fs, 0, 0, false);
+	if (r == 0)
+		r = key_of(fs, m->from, m->name, m->key);
+	if (r == 0)
+		r = key_of(fs, m->to, m->newname, m->newkey);
+	if (r == 0) {
+		name = strdup(m->newname);
+		r = name ? dentry_add(fs, m->to, "\1", m->in->ino) : -ENOMEM;
+		if (r == 0)
+			dentry_del(fs, m->to, "\1");
+	}
+	if (r == 0)
+		r = move_op(fs, m);
+	if (r == 0)
+		r = move_rows(fs, m);
+	r = tx_end(fs, r, 0, true);
+	if (r == 0) {
+		move_memory(fs, m, name);
+		name = NULL;
+		r = dentry_add(fs, m->to, m->newname, m->in->ino);
+	}
+	free(name);
+	return r;
+}
+
+int fs_rename(struct fs *fs, uint64_t parent, const char *name,
+	      uint64_t newparent, const char *newname, unsigned flags)
+{
+	struct move m = { .name = name, .newname = newname };
+	struct inode *to;
+	int r;
+
+	if (flags & ~1u) /* all but RENAME_NOREPLACE */
+		return -EINVAL;
+	to = inode_get(fs, newparent);
+	if (!to)
+		return -ENOENT;
+	r = to->kind == META_DIR ? 0 : -ENOTDIR;
+	if (r == 0)
+		r = strlen(newname) > META_NAME_MAX ? -ENAMETOOLONG : 0;
+	if (r == 0)
+		r = dir_begin(fs, parent, name, &m.from);
+	if (r < 0) {
+		inode_put(fs, to);
+		return r;
+	}
+	m.to = to;
+	r = to->parent || to->ino == FS_ROOT_INO ? dir_load(fs, to) : -ENOENT;
+	if (r < 0)
+		(void)tx_end(fs, r, 0, false);
+	else
+		r = move(fs, &m, flags);
+	inode_put(fs, m.over);
+	inode_put(fs, m.in);
+	inode_put(fs, m.from);
+	inode_put(fs, to);
+	return r;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sealing: when a file's content becomes a version that is published.
+ *
+ *	open, written --FLUSH--> provisional seal, with its place in the line
+ *	provisional --bytes moved--> withdrawn: no place, nobody waits for it
+ *	last RELEASE, lease granted, nothing moved --> final
+ *
+ * The daemon does not see passthrough writes, and a mapping goes on writing
+ * after the last close; so change is told by the blob's (size, ctime), and the
+ * kernel is asked for a lease before a seal is final.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static bool moved(const struct live *l, const struct disk_stat *st)
+{
+	return st->size != l->clean_size || st->ctime_ns != l->clean_ctime;
+}
+
+/* Its place in the line, if any, is given up; the version is open again. */
+int seal_withdraw(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct meta_version v = l->ver;
+	uint64_t seq = in->seal_seq;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	v.state = META_UNFINISHED;
+	v.provisional = v.held = false;
+	r = meta_version_set(fs->meta, &v);
+	if (r == 0 && seq)
+		r = transfer_withdraw(fs->transfer, seq);
+	r = tx_end(fs, r == -ENOENT ? 0 : r, seq, seq != 0);
+	if (r < 0)
+		return r;
+	lock_acquire(&fs->ns);
+	l->ver = v;
+	in->state = v.state;
+	in->provisional = in->held = false;
+	in->seal_seq = 0;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+/* A file that a bare log would not be missed for: anything that replaces an
+ * object, or looks like a checkpoint. */
+static bool is_precious(struct fs *fs, const struct inode *in, const char *key)
+{
+	static const char *const ends[] = { ".ckpt",   ".pt",	 ".pth",
+					    ".bin",    ".npz",	 ".safetensors",
+					    ".keras",  ".h5",	 ".distcp",
+					    ".msgpack" };
+	size_t i, n = strlen(key), m;
+
+	if (transfer_name_is_live(key_path(fs, key)))
+		return false;
+	if (in->key)
+		return true;
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		m = strlen(ends[i]);
+		if (n > m && strcmp(key + n - m, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_torn(struct fs *fs, struct inode *in, const char *key,
+		    uint64_t size)
+{
+	const char *base = strrchr(key, '/');
+
+	if (in->live->torn && is_precious(fs, in, key)) {
+		log_warn("%s: its writer was killed: held back as torn; see "
+			 "'ckptfs status'",
+			 key_path(fs, key));
+		return true;
+	}
+	if (cache_format_check(fs->host, in->live->rfd, base ? base + 1 : key,
+			       size) == -EBADMSG) {
+		log_warn("%s: the file is cut short: held back as torn; see "
+			 "'ckptfs status'",
+			 key_path(fs, key));
+		return true;
+	}
+	return false;
+}
+
+/* A folder with something in it needs no marker any more. */
+static int drop_marker(struct fs *fs, uint64_t parent)
+{
+	char key[META_KEY_MAX + 1];
+	struct inode *dir = inode_find(fs, parent);
+	int r;
+
+	if (!dir || !dir->marker)
+		return 0;
+	r = key_of_inode(fs, dir, key);
+	if (r < 0)
+		return r;
+	memcpy(key + strlen(key), "/", 2);
+	r = op_add(fs, META_OP_DEL, dir->ino, 0, key, NULL, true, NULL);
+	if (r < 0)
+		return r;
+	dir->marker = false;
+	return inode_save(fs, dir);
+}
+
+static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
+		     const struct disk_stat *st, bool final)
+{
+	bool set = in->time_set && st->size == in->time_size &&
+		   st->mtime_ns == in->time_mtime;
+
+	v->state = META_SEALED;
+	v->provisional = !final;
+	v->held = false;
+	v->complete = true;
+	v->append_only = !in->live->not_append;
+	v->size = st->size;
+	v->mtime_ns = set ? in->mtime_ns : st->mtime_ns;
+	v->seal_ctime_ns = st->ctime_ns;
+	v->sealed_real_ns = clk_real(fs->host->clk);
+	v->mode = in->mode;
+}
+
+/* The rows of a seal, in a transaction. */
+static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
+		     const char *key, uint64_t *seq)
+{
+	struct meta_inode row;
+	int r = 0;
+
+	if (in->seal_seq && v->vid == in->vid)
+		r = transfer_withdraw(fs->transfer, in->seal_seq);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0)
+		r = meta_version_set(fs->meta, v);
+	if (r == 0 && v->state == META_SEALED && !v->held)
+		r = op_put(fs, in, v, key, in->live->open_seq, seq);
+	if (r == 0 && *seq)
+		r = drop_marker(fs, in->parent);
+	if (r < 0)
+		return r;
+	inode_to_row(in, &row);
+	row.size = v->size;
+	row.mtime_ns = v->mtime_ns;
+	row.meta_known = true;
+	row.ctime_ns = v->seal_ctime_ns;
+	return meta_inode_set(fs->meta, &row);
+}
+
+/* A seal that is final, or published already, is not touched again: what was
+ * written since is the next version, in the same blob. */
+static int next_version(struct fs *fs, struct inode *in)
+{
+	struct meta_version v = in->live->ver;
+
+	if (v.state == META_UNFINISHED ||
+	    (v.state == META_SEALED && v.provisional) || v.state == META_TORN)
+		return 0;
+	if (v.state == META_SEALED && !transfer_underway(fs->transfer, v.vid))
+		return seal_withdraw(fs, in);
+	v.replaces = v.vid;
+	v.state = META_UNFINISHED;
+	return live_switch(fs, in, &v, NULL);
+}
+
+/* The content as it is now gets its place in the line. */
+int seal_file(struct fs *fs, struct inode *in, bool final)
+{
+	char key[META_KEY_MAX + 1];
+	struct live *l = in->live;
+	struct meta_version v;
+	struct disk_stat st;
+	uint64_t seq = 0, old;
+	int r = next_version(fs, in);
+
+	v = l->ver;
+	if (r == 0)
+		r = live_stat(fs, in, &st);
+	if (r == 0)
+		barrier_note_blob(fs->barrier, v.blob, -1);
+	if (r == 0)
+		r = tx_begin(fs);
+	if (r < 0)
+		return r;
+	describe(fs, in, &v, &st, final);
+	r = key_of_inode(fs, in, key);
+	if (r == 0) {
+		v.held = transfer_name_is_temporary(key_path(fs, key));
+		if (is_torn(fs, in, key, st.size)) {
+			v.state = META_TORN;
+			v.held = v.provisional = false;
+		}
+		r = seal_rows(fs, in, &v, key, &seq);
+	}
+	old = in->seal_seq;
+	r = tx_end(fs, r, old, old || seq);
+	if (r < 0)
+		return r;
+	lock_acquire(&fs->ns);
+	l->ver = v;
+	in->state = v.state;
+	in->provisional = v.provisional;
+	in->held = v.held;
+	in->sealed_real_ns = v.sealed_real_ns;
+	in->seal_seq = seq;
+	in->size = v.size;
+	in->mtime_ns = v.mtime_ns;
+	in->ctime_ns = v.seal_ctime_ns;
+	in->meta_known = true;
+	lock_release(&fs->ns);
+	l->fresh = false;
+	l->clean_size = st.size;
+	l->clean_ctime = st.ctime_ns;
+	l->still_since = clk_mono(fs->host->clk);
+	return 0;
+}
+
+int seal_final(struct fs *fs, struct inode *in)
+{
+	struct meta_version v = in->live->ver;
+	struct meta_op op;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	v.provisional = false;
+	r = meta_version_set(fs->meta, &v);
+	if (r == 0 && in->seal_seq) {
+		r = meta_op_get(fs->meta, in->seal_seq, &op);
+		op.final = true;
+		if (r == 0)
+			r = meta_op_set(fs->meta, &op);
+	}
+	r = tx_end(fs, r, in->seal_seq, true);
+	if (r < 0)
+		return r;
+	lock_acquire(&fs->ns);
+	in->live->ver = v;
+	in->provisional = false;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+/* Opened for writing and left as it was: the version before stands. */
+static int revert(struct fs *fs, struct inode *in)
+{
+	struct meta_version v = in->live->ver;
+	uint64_t was = in->vid;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = version_drop(fs, &v);
+	if (r == 0) {
+		in->vid = v.replaces;
+		r = inode_save(fs, in);
+	}
+	if (r == 0)
+		r = inode_load_version(fs, in);
+	r = tx_end(fs, r, 0, false);
+	if (r < 0)
+		in->vid = was;
+	return r;
+}
+
+/* Unlinked and closed: nothing of it is needed, save what the line holds. */
+static int drop_unlinked(struct fs *fs, struct inode *in)
+{
+	struct meta_version v = in->live->ver;
+	uint64_t seq = 0;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	if (v.vid && v.state == META_SEALED && v.provisional && in->seal_seq) {
+		seq = in->seal_seq;
+		r = transfer_withdraw(fs->transfer, seq);
+		if (r == 0)
+			r = version_drop(fs, &v);
+	} else if (v.vid && !in->seal_seq) {
+		r = version_drop(fs, &v);
+	}
+	if (r == 0)
+		r = meta_inode_del(fs->meta, in->ino);
+	r = tx_end(fs, r == -ENOENT ? 0 : r, seq, seq != 0);
+	if (r == 0)
+		live_drop(fs, in);
+	return r;
+}
+
+void ask_later(struct fs *fs, struct inode *in)
+{
+	static const int64_t after[] = { 100000, NS_PER_MS, 10 * NS_PER_MS,
+					 100 * NS_PER_MS };
+	struct live *l = in->live;
+	unsigned i = l->asks++;
+
+	if (i == 4)
+		log_info("inode %llu: still mapped or written to by somebody "
+			 "after its last close: not final yet",
+			 (unsigned long long)in->ino);
+	l->asking = true;
+	l->ask_at = clk_mono(fs->host->clk) + (i < 4 ? after[i] : NS_PER_S);
+	attn_add(fs, in);
+}
+
+int seal_settle(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct disk_stat st;
+	int r = 0;
+
+	if (!l || l->nopen)
+		return 0;
+	if (!in->parent && in->ino != FS_ROOT_INO)
+		return drop_unlinked(fs, in);
+	if (!l->writing) {
+		if (!l->fetch || fetch_settled(l->fetch))
+			live_drop(fs, in);
+		return 0;
+	}
+	live_backing_close(fs, in);
+	cache_blob_close(fs->cache, l->wfd);
+	l->wfd = -1;
+	r = live_open_blob(fs, in, false);
+	if (r == 0 && l->ver.passthrough)
+		r = disk_lease(fs->host->disk, l->rfd, DISK_LEASE_READ);
+	if (r == -EAGAIN) {
+		ask_later(fs, in);
+		return 0;
+	}
+	if (r == -EOPNOTSUPP)
+		r = 0;
+	if (r == 0)
+		r = disk_stat(fs->host->disk, l->rfd, &st);
+	if (r < 0)
+		return r;
+	l->asking = false;
+	if (!moved(l, &st) && !l->fresh) {
+		if (l->ver.state == META_UNFINISHED && l->ver.replaces)
+			r = revert(fs, in);
+		else if (l->ver.state == META_UNFINISHED)
+			r = seal_file(fs, in, true);
+		else if (l->ver.provisional)
+			r = seal_final(fs, in);
+	} else {
+		r = seal_file(fs, in, true);
+	}
+	if (r == 0)
+		live_drop(fs, in);
+	return r;
+}
+
+static bool is_opener(const struct inode *in, pid_t tgid)
+{
+	const struct fs_file *f;
+
+	for (f = in->live->files; f; f = f->next)
+		if (f->writable && f->tgid == tgid)
+			return true;
+	return false;
+}
+
+/* close(2) of this one returns when the bucket has it. */
+static bool waits_remote(const struct fs *fs, const struct fs_file *file)
+{
+	return fs->opts.close_mode == FS_REMOTE ||
+	       (fs->opts.fsync_remote && file->fsynced);
+}
+
+static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
+		      struct fs_file *file)
+{
+	struct fs_who who = { .tgid = ctx->pid };
+	struct inode *in = file->in;
+	struct live *l = in->live;
+	struct disk_stat st;
+	bool final = waits_remote(fs, file);
+	int r;
+
+	if (fs->kernel.who)
+		fs->kernel.who(fs->kernel.arg, ctx->pid, &who);
+	if (!who.tgid || !is_opener(in, who.tgid)) {
+		l->forked = true; /* counts only if RELEASE follows */
+		return 0;
+	}
+	l->torn = who.signaled;
+	if (!in->parent)
+		return 0;
+	r = live_stat(fs, in, &st);
+	if (r == 0 && (l->fresh || moved(l, &st)))
+		r = seal_file(fs, in, final);
+	return r;
+}
+
+int wait_remote(struct fs *fs, const char *key, uint64_t seq)
+{
+	int64_t t = fs->opts.remote_timeout_ns;
+	int r = transfer_wait(fs->transfer, key, seq,
+			      t == CLK_NEVER ? t :
+					       clk_mono(fs->host->clk) + t);
+
+	return r == -ETIMEDOUT || r == -ECANCELED ? -EIO : r;
+}
+
+int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
+{
+	char key[META_KEY_MAX + 1];
+	struct inode *in = file->in;
+	uint64_t seq;
+	int r;
+
+	if (!file->writable)
+		return 0;
+	busy_begin(fs, in);
+	r = flush_busy(fs, ctx, file);
+	file->flushed = true;
+	seq = in->seal_seq;
+	if (r == 0 && seq && waits_remote(fs, file))
+		r = key_of_inode(fs, in, key);
+	busy_end(fs, in);
+	if (r == 0 && fs->opts.close_mode != FS_ASYNC)
+		r = barrier_now(fs->barrier, CLK_NEVER);
+	if (r == 0 && seq && waits_remote(fs, file))
+		r = wait_remote(fs, key, seq);
+	return r;
+}
+
+int fs_fsync(struct fs *fs, struct fs_file *file, bool datasync)
+{
+	struct inode *in = file->in;
+	int r = 0;
+
+	busy_begin(fs, in);
+	if (in->live && in->live->writing)
+		barrier_note_blob(fs->barrier, in->live->ver.blob, -1);
+	file->fsynced = true;
+	busy_end(fs, in);
+	/* A file open for writing, or under a temporary name, waits for the
+	 * bucket at close or rename: its bytes may not be published yet. */
+	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
+}

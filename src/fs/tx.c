@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transactions, operations in the line, and how long blobs live. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct tx_ref {
+	uint64_t blob;
+	int delta;
+};
+
+int tx_begin(struct fs *fs)
+{
+	int r = meta_begin(fs->meta);
+
+	if (r == 0)
+		fs->ntx_refs = 0;
+	return r;
+}
+
+static struct blob_ref *ref_find(struct fs *fs, uint64_t blob)
+{
+	struct blob_ref *b;
+
+	HASH_FIND(hh, fs->blobs, &blob, sizeof(blob), b);
+	return b;
+}
+
+/* How many rows will speak of a blob once this transaction is committed. */
+static long refs_then(struct fs *fs, uint64_t blob)
+{
+	struct blob_ref *b = ref_find(fs, blob);
+	long n = b ? (long)b->refs : 0;
+	size_t i;
+
+	for (i = 0; i < fs->ntx_refs; i++)
+		if (fs->tx_refs[i].blob == blob)
+			n += fs->tx_refs[i].delta;
+	return n;
+}
+
+static int ref_note(struct fs *fs, uint64_t blob, int delta)
+{
+	struct blob_ref *b;
+
+	if (!blob)
+		return 0;
+	if (fs->ntx_refs == fs->cap_tx_refs) {
+		size_t cap = fs->cap_tx_refs ? fs->cap_tx_refs * 2 : 16;
+		struct tx_ref *p = realloc(fs->tx_refs, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		fs->tx_refs = p;
+		fs->cap_tx_refs = cap;
+	}
+	/* Memory now, so that the commit cannot fail for want of it. */
+	if (!ref_find(fs, blob)) {
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			return -ENOMEM;
+		b->blob = blob;
+		HASH_ADD(hh, fs->blobs, blob, sizeof(b->blob), b);
+	}
+	fs->tx_refs[fs->ntx_refs++] =
+		(struct tx_ref){ .blob = blob, .delta = delta };
+	return 0;
+}
+
+static void refs_apply(struct fs *fs, bool committed)
+{
+	size_t i;
+
+	for (i = 0; i < fs->ntx_refs; i++) {
+		struct blob_ref *b = ref_find(fs, fs->tx_refs[i].blob);
+
+		if (!b)
+			continue;
+		if (committed)
+			b->refs = (unsigned)((int)b->refs +
+					     fs->tx_refs[i].delta);
+		if (b->refs > 0)
+			continue;
+		if (committed && fs->tx_refs[i].delta < 0)
+			barrier_dead(fs->barrier, b->blob);
+		HASH_DEL(fs->blobs, b);
+		free(b);
+	}
+	fs->ntx_refs = 0;
+}
+
+int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick)
+{
+	if (r == 0)
+		r = meta_commit(fs->meta);
+	refs_apply(fs, r == 0);
+	meta_end(fs->meta);
+	if (r == 0) {
+		barrier_note_change(fs->barrier);
+		if (kick && fs->transfer)
+			transfer_kick(fs->transfer, kick_seq);
+	}
+	return r;
+}
+
+int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
+	   const char *key, const char *to, bool final, uint64_t *ret_seq)
+{
+	struct meta_op op = { .kind = kind, .ino = ino, .vid = vid,
+			      .final = final, .cut = true };
+	int r;
+
+	if (strlen(key) > META_KEY_MAX || (to && strlen(to) > META_KEY_MAX))
+		return -ENAMETOOLONG;
+	memcpy(op.key, key, strlen(key) + 1);
+	if (to)
+		memcpy(op.to, to, strlen(to) + 1);
+	r = meta_op_add(fs->meta, &op);
+	if (r == 0 && ret_seq)
+		*ret_seq = op.seq;
+	return r;
+}
+
+int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
+	   const char *key, uint64_t open_seq, uint64_t *ret_seq)
+{
+	struct meta_op op = { .kind = META_OP_PUT,
+			      .ino = in->ino,
+			      .vid = v->vid,
+			      .open_seq = open_seq,
+			      .final = !v->provisional,
+			      .cut = true };
+	int r;
+
+	memcpy(op.key, key, strlen(key) + 1);
+	op.unordered = transfer_name_is_live(key_path(fs, key));
+	r = meta_op_add(fs->meta, &op);
+	if (r == 0)
+		*ret_seq = op.seq;
+	return r;
+}
+
+struct find_op {
+	uint64_t vid, seq;
+};
+
+static int match_op(void *arg, const struct meta_op *op)
+{
+	struct find_op *f = arg;
+
+	if (op->kind == META_OP_PUT && op->vid == f->vid)
+		f->seq = op->seq;
+	return 0;
+}
+
+int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq)
+{
+	struct find_op f = { .vid = vid };
+	int r = meta_op_each(fs->meta, 0, match_op, &f);
+
+	if (r == 0)
+		*ret_seq = f.seq;
+	return r;
+}
+
+int version_add(struct fs *fs, struct meta_version *v)
+{
+	int r = ref_note(fs, v->blob, 1);
+
+	v->epoch = fs->opts.epoch;
+	return r < 0 ? r : meta_version_add(fs->meta, v);
+}
+
+int version_drop(struct fs *fs, const struct meta_version *v)
+{
+	int r = meta_version_del(fs->meta, v->vid);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (!v->blob)
+		return 0;
+	r = ref_note(fs, v->blob, -1);
+	if (r == 0 && refs_then(fs, v->blob) == 0)
+		r = meta_dead_add(fs->meta, v->blob);
+	return r;
+}
+
+int blob_gained(struct fs *fs, uint64_t blob)
+{
+	return ref_note(fs, blob, 1);
+}
+
+bool needs_delete(struct fs *fs, const struct inode *in, const char *key)
+{
+	struct meta_object o;
+
+	if (in->seal_seq || in->key || (in->kind == META_DIR && in->marker))
+		return true;
+	return meta_object_get(fs->meta, key, &o) == 0 ||
+	       (fs->transfer && transfer_covers(fs->transfer, key));
+}

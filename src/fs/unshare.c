@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening for writing: which blob may change.
+ *
+ * What the bucket or the line still needs must stay as it is.  So a write goes
+ * to a fresh blob (truncation), to a copy, or, where that would be too dear or
+ * somebody has the file open, to the blob itself behind a row that says so.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static void now_writing(struct fs *fs, struct inode *in,
+			const struct disk_stat *st, bool fresh)
+{
+	struct live *l = in->live;
+
+	lock_acquire(&fs->ns);
+	l->writing = true;
+	lock_release(&fs->ns);
+	l->fresh = fresh;
+	l->torn = l->forked = l->not_wronly = l->not_append = false;
+	l->clean_size = st->size;
+	l->clean_ctime = st->ctime_ns;
+	l->still_since = clk_mono(fs->host->clk);
+}
+
+/* The current version is being changed from here on. */
+static int begin(struct fs *fs, struct inode *in, struct meta_version *v,
+		 bool fresh, const struct meta_version *drop)
+{
+	struct disk_stat st;
+	int r = live_switch(fs, in, v, drop);
+
+	if (r < 0)
+		return r;
+	r = live_stat(fs, in, &st);
+	if (r == 0)
+		now_writing(fs, in, &st, fresh);
+	return r;
+}
+
+static struct meta_version unfinished(struct fs *fs, const struct inode *in)
+{
+	struct meta_version v = { .ino = in->ino,
+				  .state = META_UNFINISHED,
+				  .complete = true,
+				  .mode = in->mode,
+				  .replaces = in->vid };
+
+	v.passthrough = may_pass_through(fs);
+	v.sealed_real_ns = clk_real(fs->host->clk);
+	return v;
+}
+
+static int begin_fresh(struct fs *fs, struct inode *in)
+{
+	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct meta_version v = unfinished(fs, in), old;
+	struct live *l = in->live;
+	bool drop = l->writing && (l->ver.state == META_UNFINISHED ||
+				   (l->ver.state == META_SEALED &&
+				    l->ver.provisional));
+	int r = 0, fd = -1;
+
+	/* Its writers are gone (but for a mapping) and its bytes superseded
+	 * before they were ever sealed for good: nobody will see them. */
+	if (drop && l->ver.state == META_SEALED)
+		r = seal_withdraw(fs, in);
+	if (r < 0)
+		return r;
+	old = l->ver;
+	if (drop)
+		v.replaces = old.replaces;
+	r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
+	if (r < 0)
+		return r;
+	cache_blob_close(fs->cache, fd);
+	live_close_blob(fs, in);
+	if (l->fetch) {
+		fetch_drop(l->fetch);
+		l->fetch = NULL;
+	}
+	return begin(fs, in, &v, true, drop ? &old : NULL);
+}
+
+static int begin_copy(struct fs *fs, struct inode *in)
+{
+	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct meta_version v = unfinished(fs, in);
+	int r = live_open_blob(fs, in, false), fd = -1;
+
+	if (r < 0)
+		return r;
+	r = cache_blob_copy(fs->cache, in->live->rfd, in->live->ver.size, &tag,
+			    &v.blob, &fd);
+	if (r < 0)
+		return r;
+	live_close_blob(fs, in);
+	cache_blob_close(fs->cache, fd);
+	return begin(fs, in, &v, false, NULL);
+}
+
+static int begin_in_place(struct fs *fs, struct inode *in, bool barrier)
+{
+	struct meta_version v = unfinished(fs, in);
+	int r;
+
+	v.blob = in->live->ver.blob;
+	v.size = in->live->ver.size;
+	r = begin(fs, in, &v, false, NULL);
+	if (r == 0 && barrier)
+		r = barrier_now(fs->barrier, CLK_NEVER);
+	return r;
+}
+
+/* The line keeps its bytes in a copy; the live blob is free to change. */
+static int part_from_sealed(struct fs *fs, struct inode *in,
+			    struct meta_version *sealed,
+			    struct meta_version *row)
+{
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	r = meta_version_set(fs->meta, sealed);
+	if (r == 0)
+		r = blob_gained(fs, sealed->blob);
+	if (r == 0) {
+		row->epoch = fs->opts.epoch;
+		r = meta_version_add(fs->meta, row); /* takes the old's place */
+	}
+	if (r == 0) {
+		in->vid = row->vid;
+		r = inode_save(fs, in);
+	}
+	r = tx_end(fs, r, 0, false);
+	if (r < 0) {
+		in->vid = sealed->vid;
+		return r;
+	}
+	lock_acquire(&fs->ns);
+	in->live->ver = *row;
+	in->state = META_UNFINISHED;
+	in->seal_seq = 0;
+	in->provisional = in->held = false;
+	lock_release(&fs->ns);
+	return 0;
+}
+
+static int begin_shared(struct fs *fs, struct inode *in)
+{
+	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct meta_version sealed = in->live->ver, row = unfinished(fs, in);
+	struct disk_stat st;
+	int r = live_open_blob(fs, in, false), fd = -1;
+
+	row.blob = sealed.blob;
+	row.size = sealed.size;
+	row.passthrough = sealed.passthrough;
+	if (r == 0)
+		r = cache_blob_copy(fs->cache, in->live->rfd, sealed.size, &tag,
+				    &sealed.blob, &fd);
+	if (r < 0)
+		return r;
+	cache_blob_close(fs->cache, fd);
+	sealed.passthrough = false;
+	sealed.seal_ctime_ns = 0; /* a blob of its own: nobody can move it */
+	barrier_note_blob(fs->barrier, sealed.blob, -1);
+	r = part_from_sealed(fs, in, &sealed, &row);
+	if (r == 0)
+		r = live_stat(fs, in, &st);
+	if (r < 0)
+		return r;
+	now_writing(fs, in, &st, false);
+	log_info("inode %llu is written to before its last version is "
+		 "published: that version goes on from a copy",
+		 (unsigned long long)in->ino);
+	return barrier_now(fs->barrier, CLK_NEVER);
+}
+
+/* There is content and it is to be kept. */
+static int begin_change(struct fs *fs, struct inode *in, bool append)
+{
+	struct live *l = in->live;
+	int r = live_hydrate(fs, in, true);
+
+	if (r < 0)
+		return r;
+	if (append)
+		return begin_in_place(fs, in, false);
+	if (l->ver.state == META_PUBLISHED) {
+		if (l->nopen == 0 && l->ver.size <= COPY_MAX)
+			return begin_copy(fs, in);
+		return begin_in_place(fs, in, true);
+	}
+	return l->nopen == 0 ? begin_copy(fs, in) : begin_shared(fs, in);
+}
+
+int open_for_write(struct fs *fs, struct inode *in, int flags)
+{
+	bool trunc = flags & O_TRUNC;
+	bool append = (flags & (O_ACCMODE | O_APPEND)) == (O_WRONLY | O_APPEND);
+	struct live *l;
+	int r = fs->failed ? -EIO : live_get(fs, in);
+
+	if (r < 0)
+		return r;
+	l = in->live;
+	if (trunc && l->nopen == 0) {
+		r = begin_fresh(fs, in);
+	} else {
+		if (!l->writing)
+			r = begin_change(fs, in, append && !trunc);
+		if (r == 0 && trunc) {
+			r = live_open_blob(fs, in, true);
+			if (r == 0)
+				r = disk_truncate(fs->host->disk, l->wfd, 0);
+		}
+	}
+	if (r < 0)
+		return r;
+	if ((flags & O_ACCMODE) != O_WRONLY)
+		l->not_wronly = true;
+	if (!append)
+		l->not_append = true;
+	return 0;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sending bodies: uploads in parts, begun, resumed, sent. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "transfer"
+#define CRC_CHUNK (1u << 20)
+
+ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n)
+{
+	struct blob_src *s = arg;
+	ssize_t got;
+
+	if (s->t->stopping)
+		return -ECANCELED;
+	limit_take(s->t, n);
+	got = disk_pread(s->t->host->disk, s->fd, p, n, s->base + off);
+	if (got > 0)
+		count_sent(s->t, (size_t)got);
+	return got == (ssize_t)n ? got : got < 0 ? got : -EIO;
+}
+
+/* Cache, mount and number: never given twice, and of two the later is told. */
+void write_id_of(const struct transfer *t, const struct meta_version *v,
+		 char ret[STORE_WRITE_ID_MAX])
+{
+	(void)snprintf(ret, STORE_WRITE_ID_MAX, "%s-%08x-%016llx",
+		       t->opts.cache_id, v->epoch, (unsigned long long)v->vid);
+}
+
+void put_meta(const struct transfer *t, const struct meta_version *v,
+	      struct store_meta *ret)
+{
+	*ret = (struct store_meta){ .has_mtime = true,
+				    .has_mode = true,
+				    .mtime_ns = v->mtime_ns,
+				    .mode = S_IFREG | v->mode };
+	write_id_of(t, v, ret->write_id);
+}
+
+static uint64_t part_len(const struct titem *it, unsigned i)
+{
+	uint64_t off = it->part_size * i;
+
+	return it->v.size - off < it->part_size ? it->v.size - off :
+						  it->part_size;
+}
+
+static int crc_of(struct transfer *t, int fd, uint64_t off, uint64_t len,
+		  uint64_t *ret)
+{
+	char *buf = malloc(CRC_CHUNK);
+	uint64_t crc = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (len) {
+		size_t n = len < CRC_CHUNK ? (size_t)len : CRC_CHUNK;
+
+		if (disk_pread(t->host->disk, fd, buf, n, off) != (ssize_t)n) {
+			free(buf);
+			return -EIO;
+		}
+		crc = crc64nvme(crc, buf, n);
+		off += n;
+		len -= n;
+	}
+	free(buf);
+	*ret = crc;
+	return 0;
+}
+
+struct resume {
+	struct transfer *t;
+	struct titem *it;
+	int fd;
+};
+
+/* A part the store has: kept if its size and checksum are those of our bytes
+ * (or of the row that says we sent it, where the store tells no checksum). */
+static int known_part(void *arg, const struct store_part *p)
+{
+	struct resume *r = arg;
+	struct tpart *q;
+	uint64_t crc;
+
+	if (p->number < 1 || p->number > r->it->nparts ||
+	    p->size != part_len(r->it, p->number - 1))
+		return 0;
+	q = &r->it->parts[p->number - 1];
+	if (crc_of(r->t, r->fd, r->it->part_size * (p->number - 1), p->size,
+		   &crc) < 0)
+		return -EIO;
+	if (p->has_crc64 ? p->crc64 != crc :
+			   q->crc64 != crc || strcmp(q->etag, p->etag) != 0)
+		return 0;
+	q->crc64 = crc;
+	memcpy(q->etag, p->etag, sizeof(q->etag));
+	q->state = PART_DONE;
+	return 0;
+}
+
+static int row_part(void *arg, const struct meta_part *row)
+{
+	struct titem *it = arg;
+
+	if (row->number < 1 || row->number > it->nparts || !row->etag[0])
+		return 0;
+	it->parts[row->number - 1].crc64 = row->crc64;
+	memcpy(it->parts[row->number - 1].etag, row->etag,
+	       sizeof(it->parts[0].etag) - 1);
+	return 0;
+}
+
+static int resume(struct transfer *t, struct titem *it)
+{
+	struct resume r = { .t = t, .it = it };
+	int e;
+
+	r.fd = cache_blob_open(t->cache, it->v.blob, O_RDONLY);
+	if (r.fd < 0)
+		return -EIO;
+	e = store_mpu_list_parts(t->store, it->key, it->upload_id, known_part,
+				 &r);
+	cache_blob_close(t->cache, r.fd);
+	return e;
+}
+
+static int tx(struct transfer *t, int r)
+{
+	if (r == 0)
+		r = meta_commit(t->meta);
+	meta_end(t->meta);
+	if (r == 0 && t->ev.committed)
+		t->ev.committed(t->ev.arg);
+	return r;
+}
+
+static int begin_anew(struct transfer *t, struct titem *it,
+		      struct meta_upload *up)
+{
+	struct store_meta meta;
+	int r;
+
+	memset(up, 0, sizeof(*up));
+	up->vid = it->vid;
+	memcpy(up->key, it->key, strlen(it->key));
+	up->begun_real_ns = clk_real(t->host->clk);
+	up->part_size = plan_part_size(it->v.size, t->opts.part_size,
+				       &t->store->limits);
+	r = meta_begin(t->meta);
+	if (r == 0) {
+		r = meta_part_del_all(t->meta, up->vid);
+		if (r == 0)
+			r = meta_upload_set(t->meta, up);
+		r = tx(t, r);
+	}
+	if (r < 0)
+		return r;
+	put_meta(t, &it->v, &meta);
+	r = store_mpu_begin(t->store, it->key, &meta, up->id);
+	if (r < 0)
+		return r;
+	r = meta_begin(t->meta);
+	return r < 0 ? r : tx(t, meta_upload_set(t->meta, up));
+}
+
+static int load_upload(struct transfer *t, struct titem *it,
+		       struct meta_upload *up)
+{
+	struct meta_version v;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_version_get(t->meta, it->vid, &v);
+	if (r == 0) {
+		it->v = v; /* mode and mtime may have been set since */
+		r = meta_upload_get(t->meta, it->vid, up);
+	}
+	return tx(t, r == -ENOENT ? 1 : r);
+}
+
+static int make_parts(struct titem *it, const struct meta_upload *up)
+{
+	free(it->parts);
+	free(it->upload_id);
+	it->part_size = up->part_size;
+	it->nparts = (unsigned)((it->v.size + up->part_size - 1) /
+				up->part_size);
+	it->parts_done = it->parts_going = 0;
+	it->parts = calloc(it->nparts, sizeof(*it->parts));
+	it->upload_id = strdup(up->id);
+	return it->parts && it->upload_id ? 0 : -ENOMEM;
+}
+
+/* Begin an upload in parts, or take up the one that was begun. */
+int body_begin(struct transfer *t, struct titem *it)
+{
+	struct meta_upload up;
+	unsigned i;
+	int r, got = load_upload(t, it, &up);
+
+	if (got < 0)
+		return got;
+	if (got == 0 && up.id[0] && up.part_size &&
+	    strcmp(up.key, it->key) == 0) {
+		r = make_parts(it, &up);
+		if (r < 0)
+			return r;
+		r = meta_begin(t->meta);
+		if (r < 0)
+			return r;
+		(void)tx(t, meta_part_each(t->meta, it->vid, row_part, it));
+		r = resume(t, it);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0)
+			goto count;
+	} else if (got == 0 && up.id[0]) {
+		if (store_mpu_abort(t->store, up.key, up.id) < 0)
+			log_info("an unfinished upload of %s is left behind",
+				 up.key);
+	}
+	r = begin_anew(t, it, &up);
+	if (r == 0)
+		r = make_parts(it, &up);
+	if (r < 0)
+		return r;
+count:
+	it->sent = 0;
+	for (i = 0; i < it->nparts; i++) {
+		if (it->parts[i].state != PART_DONE)
+			continue;
+		it->parts_done++;
+		it->sent += part_len(it, i);
+	}
+	return 0;
+}
+
+int body_part(struct transfer *t, struct titem *it, unsigned i)
+{
+	struct tpart *p = &it->parts[i];
+	struct meta_part row = { .vid = it->vid, .number = i + 1 };
+	struct store_part got;
+	struct blob_src s = { .t = t, .base = it->part_size * i };
+	struct store_src src = { .read = blob_read,
+				 .arg = &s,
+				 .len = part_len(it, i),
+				 .has_crc64 = true };
+	int r;
+
+	s.fd = cache_blob_open(t->cache, it->v.blob, O_RDONLY);
+	if (s.fd < 0)
+		return -EIO;
+	r = crc_of(t, s.fd, s.base, src.len, &src.crc64);
+	if (r == 0)
+		r = store_mpu_part(t->store, it->key, it->upload_id, i + 1,
+				   &src, &got);
+	cache_blob_close(t->cache, s.fd);
+	if (r < 0)
+		return r;
+	p->crc64 = src.crc64;
+	memcpy(p->etag, got.etag, sizeof(p->etag));
+	row.off = s.base;
+	row.len = src.len;
+	row.crc64 = src.crc64;
+	memcpy(row.etag, got.etag, sizeof(got.etag));
+	r = meta_begin(t->meta);
+	return r < 0 ? r : tx(t, meta_part_set(t->meta, &row));
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Visible commits: the moment the bucket changes. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "transfer"
+
+/* What we know the bucket to have under a key. */
+static int known(struct transfer *t, const char *key, struct meta_object *ret)
+{
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_object_get(t->meta, key, ret);
+	meta_end(t->meta);
+	return r;
+}
+
+static void cond_of(struct transfer *t, int have, const struct meta_object *obj,
+		    struct store_cond *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (t->opts.overwrite || !(t->store->caps & STORE_CAP_PUT_COND))
+		return;
+	if (have == 0)
+		ret->if_match = obj->etag;
+	else
+		ret->if_absent = true;
+}
+
+/* Ours, from this version or (greater) a later one of this cache? */
+static bool is_ours(const struct transfer *t, const struct titem *it,
+		    const struct store_obj *o)
+{
+	char mine[STORE_WRITE_ID_MAX];
+
+	write_id_of(t, &it->v, mine);
+	return o->has_meta && strcmp(o->meta.write_id, mine) == 0;
+}
+
+static bool is_our_older(const struct transfer *t, const struct titem *it,
+			 const struct store_obj *o)
+{
+	char mine[STORE_WRITE_ID_MAX];
+
+	write_id_of(t, &it->v, mine);
+	return o->has_meta && strncmp(o->meta.write_id, mine, 17) == 0 &&
+	       strcmp(o->meta.write_id, mine) < 0;
+}
+
+/* The bucket holds something else than we thought: our own write whose answer
+ * was lost, our own older one, or another writer's. */
+static int resolve(struct transfer *t, struct titem *it, int err,
+		   struct store_obj *obj)
+{
+	struct meta_object row;
+	struct store_obj now;
+	int r = store_head(t->store, it->key, &now);
+
+	if (r == 0 && is_ours(t, it, &now)) {
+		*obj = now;
+		return 0;
+	}
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (err != -EEXIST && err != -ESTALE)
+		return err;
+	if (r == 0 && !is_our_older(t, it, &now))
+		return -EBUSY; /* a conflict */
+	/* Deleted by others, or our own older one: what stands there now is
+	 * what we replace. */
+	r = meta_begin(t->meta);
+	if (r < 0)
+		return r;
+	if (now.etag[0] && r == 0 && is_our_older(t, it, &now)) {
+		r = meta_object_get(t->meta, it->key, &row);
+		if (r == -ENOENT) {
+			memset(&row, 0, sizeof(row));
+			memcpy(row.key, it->key, strlen(it->key));
+			r = 0;
+		}
+		memcpy(row.etag, now.etag, sizeof(now.etag));
+		row.size = now.size;
+		if (r == 0)
+			r = meta_object_set(t->meta, &row);
+	} else {
+		r = meta_object_del(t->meta, it->key);
+	}
+	if (r == 0 || r == -ENOENT)
+		r = meta_commit(t->meta);
+	meta_end(t->meta);
+	return r < 0 ? r : -EAGAIN;
+}
+
+static int put_whole(struct transfer *t, struct titem *it,
+		     const struct store_cond *cond, struct store_obj *obj)
+{
+	struct store_meta meta;
+	struct blob_src s = { .t = t };
+	struct store_src src = { .read = blob_read,
+				 .arg = &s,
+				 .len = it->v.size };
+	int r;
+
+	s.fd = cache_blob_open(t->cache, it->v.blob, O_RDONLY);
+	if (s.fd < 0)
+		return -EIO;
+	put_meta(t, &it->v, &meta);
+	r = store_put(t->store, it->key, &src, &meta, cond, obj);
+	cache_blob_close(t->cache, s.fd);
+	return r;
+}
+
+static int put_parts(struct transfer *t, struct titem *it,
+		     const struct store_cond *cond, struct store_obj *obj)
+{
+	struct store_part *parts = calloc(it->nparts, sizeof(*parts));
+	struct store_meta meta;
+	uint64_t crc = 0;
+	unsigned i;
+	int r;
+
+	if (!parts)
+		return -ENOMEM;
+	for (i = 0; i < it->nparts; i++) {
+		uint64_t off = it->part_size * i;
+
+		parts[i].number = i + 1;
+		parts[i].size = it->v.size - off < it->part_size ?
+					it->v.size - off :
+					it->part_size;
+		memcpy(parts[i].etag, it->parts[i].etag,
+		       sizeof(parts[i].etag));
+		parts[i].has_crc64 = true;
+		parts[i].crc64 = it->parts[i].crc64;
+		crc = i ? crc64nvme_combine(crc, parts[i].crc64,
+					    parts[i].size) :
+			  parts[i].crc64;
+	}
+	put_meta(t, &it->v, &meta);
+	r = store_mpu_commit(t->store, it->key, it->upload_id, parts,
+			     it->nparts, &meta, cond, obj);
+	free(parts);
+	if (r == 0 && obj->has_crc64 && obj->crc64 != crc)
+		return -EBADMSG;
+	return r;
+}
+
+static int reload_version(struct transfer *t, struct titem *it)
+{
+	struct meta_version v;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_version_get(t->meta, it->vid, &v);
+	if (r == 0)
+		it->v = v;
+	meta_end(t->meta);
+	return r;
+}
+
+static int commit_put(struct transfer *t, struct titem *it)
+{
+	struct meta_object old, row = { .ino = it->ino };
+	struct store_cond cond;
+	struct store_obj obj = { 0 };
+	int r, have;
+
+	if (t->ev.still_sealed) {
+		r = t->ev.still_sealed(t->ev.arg, it->ino, it->vid);
+		if (r < 0)
+			return r;
+	}
+	have = known(t, it->key, &old);
+	if (have < 0 && have != -ENOENT)
+		return have;
+	if (have == 0 && t->ev.before_replace) {
+		r = t->ev.before_replace(t->ev.arg, it->key);
+		if (r < 0)
+			return r;
+	}
+	r = reload_version(t, it);
+	if (r < 0)
+		return r;
+	cond_of(t, have, &old, &cond);
+	r = it->upload_id ? put_parts(t, it, &cond, &obj) :
+			    put_whole(t, it, &cond, &obj);
+	if (r < 0 && r != -ENOMEM && r != -EIO && r != -ECANCELED)
+		r = resolve(t, it, r, &obj);
+	if (r < 0)
+		return r;
+	if (obj.size != it->v.size)
+		return log_err(-EBADMSG, "%s: the store has %llu bytes, we "
+			       "sent %llu",
+			       it->key, (unsigned long long)obj.size,
+			       (unsigned long long)it->v.size);
+	memcpy(row.key, it->key, strlen(it->key));
+	memcpy(row.etag, obj.etag, sizeof(obj.etag));
+	row.vid = it->vid;
+	row.bound = it->bound ? it->bound : it->seq;
+	row.size = obj.size;
+	row.mtime_ns = obj.mtime_ns;
+	row.has_crc64 = obj.has_crc64;
+	row.crc64 = obj.crc64;
+	return record_done(t, it, &row, false);
+}
+
+struct mem_src {
+	const char *p;
+};
+
+static ssize_t mem_read(void *arg, uint64_t off, void *p, size_t n)
+{
+	const struct mem_src *s = arg;
+
+	memcpy(p, s->p + off, n);
+	return (ssize_t)n;
+}
+
+/* A small object that is all in its row: a symbolic link, a folder's marker. */
+static int commit_small(struct transfer *t, struct titem *it)
+{
+	struct meta_inode in;
+	struct meta_object old, row = { .ino = it->ino };
+	struct mem_src s = { .p = "" };
+	struct store_src src = { .read = mem_read, .arg = &s };
+	struct store_meta meta = { .has_mtime = true, .has_mode = true };
+	struct store_cond cond;
+	struct store_obj obj = { 0 };
+	bool marker = it->kind == META_OP_MARKER;
+	int r, have;
+
+	r = meta_begin(t->meta);
+	if (r < 0)
+		return r;
+	r = meta_inode_get(t->meta, it->ino, &in);
+	meta_end(t->meta);
+	if (r == -ENOENT || (marker && t->ev.marker_wanted &&
+			     !t->ev.marker_wanted(t->ev.arg, it->ino)))
+		return record_done(t, it, NULL, false); /* not wanted now */
+	if (r < 0)
+		return r;
+	s.p = marker ? "" : in.target;
+	src.len = strlen(s.p);
+	meta.mtime_ns = in.mtime_ns;
+	meta.mode = (marker ? S_IFDIR : S_IFLNK) | in.mode;
+	it->v = (struct meta_version){ .epoch = 0, .vid = it->seq };
+	write_id_of(t, &it->v, meta.write_id);
+	have = known(t, it->key, &old);
+	if (have < 0 && have != -ENOENT)
+		return have;
+	cond_of(t, have, &old, &cond);
+	r = store_put(t->store, it->key, &src, &meta, &cond, &obj);
+	if (r < 0 && r != -ENOMEM && r != -ECANCELED)
+		r = resolve(t, it, r, &obj);
+	if (r == -EBUSY && marker) { /* somebody else's marker serves as well */
+		r = store_head(t->store, it->key, &obj);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	memcpy(row.key, it->key, strlen(it->key));
+	memcpy(row.etag, obj.etag, sizeof(obj.etag));
+	row.bound = it->seq;
+	row.size = obj.size;
+	row.mtime_ns = obj.mtime_ns;
+	return record_done(t, it, &row, false);
+}
+
+static int commit_del(struct transfer *t, struct titem *it)
+{
+	struct store_cond cond = { 0 };
+	struct meta_object old;
+	int r, have = known(t, it->key, &old);
+
+	if (have < 0)
+		return have == -ENOENT ? record_done(t, it, NULL, false) : have;
+	if (t->ev.before_replace) {
+		r = t->ev.before_replace(t->ev.arg, it->key);
+		if (r < 0)
+			return r;
+	}
+	if (t->store->caps & STORE_CAP_DEL_COND && !t->opts.overwrite)
+		cond.if_match = old.etag;
+	r = store_del(t->store, it->key, cond.if_match ? &cond : NULL);
+	if (r == -ESTALE) {
+		struct store_obj now;
+
+		r = store_head(t->store, it->key, &now);
+		if (r == 0)
+			log_warn("%s: another writer replaced the object: it "
+				 "is not deleted",
+				 it->key);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r < 0 ? r : record_done(t, it, NULL, true);
+}
+
+int commit_item(struct transfer *t, struct titem *it)
+{
+	switch (it->kind) {
+	case META_OP_PUT:
+		return commit_put(t, it);
+	case META_OP_SYMLINK:
+	case META_OP_MARKER:
+		return commit_small(t, it);
+	case META_OP_DEL:
+		return commit_del(t, it);
+	case META_OP_RENAME:
+		return commit_rename(t, it);
+	case META_OP_RENAME_DIR:
+		return commit_rename_dir(t, it);
+	}
+	return -EINVAL;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Folding: what need never become visible leaves the line, in one
+ * transaction. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "transfer"
+
+struct lost {
+	uint64_t ino, vid;
+};
+
+static bool still_there(const struct transfer *t, uint64_t vid)
+{
+	size_t i;
+
+	for (i = 0; i < t->nops; i++)
+		if (t->ops[i].kind == LINE_PUT && t->ops[i].vid == vid)
+			return true;
+	return false;
+}
+
+/* Puts that the change may take away. */
+static int candidates(struct transfer *t, const struct line_change *c,
+		      struct lost **ret, size_t *ret_n)
+{
+	struct lost *l = calloc(c->n + 1, sizeof(*l));
+	struct titem *it;
+	size_t i, n = 0;
+
+	if (!l)
+		return -ENOMEM;
+	for (i = 0; i < c->n; i++) {
+		it = item_find(t, c->edit[i].row.seq);
+		if (it && it->kind == META_OP_PUT)
+			l[n++] = (struct lost){ it->ino, it->vid };
+	}
+	*ret = l;
+	*ret_n = n;
+	return 0;
+}
+
+/* A name's clock runs from the first close that no put has covered: the put
+ * that stays inherits it, or a name rewritten often would never be sent. */
+static void inherit_clock(struct transfer *t, const struct line_change *c)
+{
+	struct titem *gone, *it, *tmp;
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		gone = item_find(t, c->edit[i].row.seq);
+		if (!c->edit[i].drop || !gone || gone->kind != META_OP_PUT)
+			continue;
+		HASH_ITER(hh, t->items, it, tmp) {
+			if (it != gone && it->kind == META_OP_PUT &&
+			    strcmp(it->key, gone->key) == 0 &&
+			    it->queued_mono > gone->queued_mono)
+				it->queued_mono = gone->queued_mono;
+		}
+	}
+}
+
+/* A log closed again before its last close was sent: only the newest counts. */
+static int older_logs(struct transfer *t, struct line_change *c)
+{
+	size_t i, k, n = 0;
+	struct line_edit *e;
+
+	for (i = 0; i < t->nops; i++) {
+		const struct line_op *a = &t->ops[i];
+		bool newer = false;
+
+		if (!a->unordered || a->flying || a->underway || a->parked)
+			continue;
+		for (k = i + 1; k < t->nops && !newer; k++)
+			newer = t->ops[k].unordered &&
+				strcmp(t->ops[k].key, a->key) == 0;
+		if (!newer)
+			continue;
+		e = realloc(c->edit, (n + 1) * sizeof(*e));
+		if (!e)
+			return -ENOMEM;
+		c->edit = e;
+		memset(&e[n], 0, sizeof(*e));
+		e[n].drop = true;
+		e[n].row.seq = a->seq;
+		c->n = ++n;
+	}
+	return 0;
+}
+
+static int apply(struct transfer *t, struct line_change *c)
+{
+	struct lost *l = NULL;
+	size_t n = 0, i, dropped = 0;
+	int r;
+
+	lock_acquire(&t->lock);
+	r = candidates(t, c, &l, &n);
+	inherit_clock(t, c);
+	lock_release(&t->lock);
+	for (i = 0; i < c->n; i++)
+		dropped += c->edit[i].drop;
+	if (r == 0)
+		r = line_write(t, c);
+	r = line_tx_end(t, r);
+	lock_acquire(&t->lock);
+	for (i = 0; r == 0 && i < n; i++)
+		if (still_there(t, l[i].vid))
+			l[i].vid = 0;
+	if (r == 0)
+		t->stats.folded += dropped;
+	lock_release(&t->lock);
+	for (i = 0; r == 0 && i < n; i++)
+		if (l[i].vid && t->ev.version_done)
+			t->ev.version_done(t->ev.arg, l[i].ino, l[i].vid,
+					   false);
+	free(l);
+	return r;
+}
+
+int fold_apply(struct transfer *t)
+{
+	struct line_change c = { 0 };
+	struct line_env env;
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	line_env_fill(t, &env);
+	lock_acquire(&t->lock);
+	t->fold_wanted = false;
+	r = line_fold(t->ops, t->nops, &env, &c);
+	lock_release(&t->lock);
+	r = r == 0 ? apply(t, &c) : line_tx_end(t, r);
+	line_change_release(&c);
+	if (r < 0)
+		return r;
+	memset(&c, 0, sizeof(c));
+	r = line_tx(t);
+	if (r < 0)
+		return r;
+	lock_acquire(&t->lock);
+	r = older_logs(t, &c);
+	lock_release(&t->lock);
+	r = r == 0 && c.n ? apply(t, &c) : line_tx_end(t, r);
+	line_change_release(&c);
+	return r;
+}
+
+int transfer_withdraw(struct transfer *t, uint64_t seq)
+{
+	struct line_change c = { 0 };
+	int r = line_refresh(t);
+
+	if (r < 0)
+		return r;
+	lock_acquire(&t->lock);
+	r = line_withdraw(t->ops, t->nops, seq, &c);
+	lock_release(&t->lock);
+	if (r == 0)
+		r = line_write(t, &c);
+	line_change_release(&c);
+	return r == -ENOENT ? 0 : r;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's memory: the line as items, each with how far its body is.
+ *
+ * t->lock (a leaf) guards all of it.  Rows are read and written with it not
+ * held; an item is owned by the worker that set its `busy`, or by the part it
+ * is sending, so it cannot go away meanwhile (`pins`).
+ */
+#ifndef TRANSFER_INTERNAL_H
+#define TRANSFER_INTERNAL_H
+
+#include <uthash.h>
+
+#include "ckptfs/cache.h"
+#include "ckptfs/clock.h"
+#include "ckptfs/disk.h"
+#include "ckptfs/hash.h"
+#include "ckptfs/host.h"
+#include "ckptfs/line.h"
+#include "ckptfs/lock.h"
+#include "ckptfs/log.h"
+#include "ckptfs/meta.h"
+#include "ckptfs/rng.h"
+#include "ckptfs/store.h"
+#include "ckptfs/thr.h"
+#include "ckptfs/transfer.h"
+
+#include "plan_size.h"
+
+enum body {
+	BODY_NONE, /* not begun */
+	BODY_BEGINNING, /* a worker begins the upload, or resumes it */
+	BODY_SENDING, /* parts are going */
+	BODY_SENT, /* all parts are there, or it goes with the commit */
+};
+
+enum part_state { PART_TODO, PART_SENDING, PART_DONE };
+
+struct tpart {
+	enum part_state state;
+	uint64_t crc64;
+	char etag[STORE_ETAG_MAX];
+};
+
+/* What is known of a row of the line beside line.h's view of it. */
+struct titem {
+	UT_hash_handle hh; /* by seq */
+	uint64_t seq;
+	enum meta_op_kind kind;
+	uint64_t ino, vid, bound;
+	char *key, *to;
+	char *error; /* the last, in words; NULL: none */
+
+	struct meta_version v; /* of a put */
+
+	enum body body;
+	char *upload_id;
+	uint64_t part_size;
+	unsigned nparts, parts_done, parts_going;
+	struct tpart *parts;
+	uint64_t sent;
+
+	bool busy; /* a worker has it: commits it, or begins its body */
+	bool parked;
+	bool gone; /* left the line while somebody has it pinned */
+	unsigned pins;
+	unsigned attempts;
+	int64_t retry_at; /* mono */
+	int64_t queued_mono; /* when its name was first closed, as we saw */
+};
+
+/* An upload whose version is gone or has another key: to be aborted. */
+struct orphan {
+	struct orphan *next;
+	uint64_t vid;
+	char *key, *id;
+};
+
+/* What the bucket has under a key the line speaks of. */
+struct have {
+	UT_hash_handle hh;
+	uint64_t vid, bound;
+	bool there;
+	char key[];
+};
+
+struct transfer {
+	const struct host *host;
+	struct meta *meta;
+	struct cache *cache;
+	struct store *store;
+	struct transfer_opts opts;
+	char *prefix;
+	struct transfer_events ev;
+
+	struct lock lock; /* leaf; guards all below */
+	struct thr_cond cond; /* something left the line */
+	/* The line, a copy of its rows: changes only in a transaction and with
+	 * the lock held, so either is enough to read it. */
+	struct line_op *ops;
+	size_t nops, cap_ops;
+	struct titem *items; /* hash by seq: the same rows */
+	struct orphan *orphans;
+	bool bodies_stale; /* the choice below is out of date */
+	uint64_t bodies[64]; /* seqs whose bodies may go now, best first */
+	size_t nbodies;
+	struct have *have;
+	uint64_t last_seq; /* rows up to this one were read */
+	uint64_t *touched; /* rows to read again */
+	size_t ntouched, cap_touched;
+	bool stale, fold_wanted;
+	bool stopping;
+	unsigned waiters; /* somebody waits: delays do not apply */
+	unsigned nworkers;
+	struct thr_worker *workers[64];
+
+	struct put_time *put_times; /* of live logs */
+	struct transfer_stats stats;
+	/* token bucket of upload_limit */
+	int64_t tokens, refilled_at;
+	/* rate: bytes in the last whole second, and in this one */
+	int64_t rate_second;
+	uint64_t rate_bytes;
+};
+
+struct put_time {
+	UT_hash_handle hh;
+	int64_t mono;
+	char key[];
+};
+
+/* load.c: in a transaction; the copy of the line is brought up to date */
+int line_refresh(struct transfer *t);
+/* Write a change to the rows; the memory follows at the next refresh. */
+int line_write(struct transfer *t, struct line_change *c);
+/* Begin a transaction with the line up to date; commit (if r is 0) and end it,
+ * with the copy following. */
+int line_tx(struct transfer *t);
+int line_tx_end(struct transfer *t, int r);
+void line_env_fill(struct transfer *t, struct line_env *ret);
+/* line_done() of one row, in a transaction. */
+int line_row_done(struct transfer *t, uint64_t seq);
+
+/* items.c: with the lock */
+struct titem *item_find(struct transfer *t, uint64_t seq);
+void item_free(struct titem *it);
+void item_unpin(struct transfer *t, struct titem *it);
+struct have *have_find(struct transfer *t, const char *key);
+/* The bucket has (or has not) a key from now on. */
+void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
+	      uint64_t bound);
+bool have_below(struct transfer *t, const char *dir);
+/* A link's or marker's identity in the line, in place of a version's. */
+#define VID_LINK (UINT64_C(1) << 62)
+#define VID_MARKER (UINT64_C(1) << 61)
+#define VID_NUMBER (VID_MARKER - 1)
+
+/* plan.c: what to do next; with the lock */
+enum act { ACT_NONE, ACT_FOLD, ACT_COMMIT, ACT_BEGIN, ACT_PART, ACT_ABORT };
+struct action {
+	enum act act;
+	struct titem *it;
+	unsigned part; /* from 0 */
+	struct orphan *orphan;
+};
+/* wait: nanoseconds until something may be due, when ACT_NONE. */
+struct action plan_next(struct transfer *t, int64_t *wait);
+
+/* fold_apply.c */
+int fold_apply(struct transfer *t);
+
+/* worker.c */
+int64_t worker_step(void *arg);
+void kick_all(struct transfer *t);
+
+/* body.c */
+int body_begin(struct transfer *t, struct titem *it);
+int body_part(struct transfer *t, struct titem *it, unsigned part);
+struct blob_src {
+	struct transfer *t;
+	int fd;
+	uint64_t base;
+};
+ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n);
+void write_id_of(const struct transfer *t, const struct meta_version *v,
+		 char ret[STORE_WRITE_ID_MAX]);
+void put_meta(const struct transfer *t, const struct meta_version *v,
+	      struct store_meta *ret);
+
+/* commit.c */
+int commit_item(struct transfer *t, struct titem *it);
+
+/* rename.c */
+int commit_rename(struct transfer *t, struct titem *it);
+int commit_rename_dir(struct transfer *t, struct titem *it);
+
+/* record.c: transactions */
+int record_done(struct transfer *t, struct titem *it,
+		const struct meta_object *obj, bool drop_object);
+int record_park(struct transfer *t, struct titem *it, const char *why);
+int record_conflict(struct transfer *t, struct titem *it);
+int record_begun(struct transfer *t, struct titem *it);
+
+/* limit.c */
+void limit_take(struct transfer *t, size_t n);
+void count_sent(struct transfer *t, size_t n);
+#endif

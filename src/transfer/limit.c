@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bandwidth: the limit and the measure. */
+#include "config.h"
+
+#include "internal.h"
+
+/* Wait until n bytes may go; called from a body's source, nothing held. */
+void limit_take(struct transfer *t, size_t n)
+{
+	int64_t limit = (int64_t)t->opts.upload_limit, now, burst;
+
+	if (!limit)
+		return;
+	burst = limit / 4 + 65536;
+	lock_acquire(&t->lock);
+	t->tokens -= (int64_t)n;
+	for (;;) {
+		now = clk_mono(t->host->clk);
+		if (!t->refilled_at)
+			t->refilled_at = now;
+		t->tokens += (int64_t)((double)(now - t->refilled_at) *
+				       (double)limit / (double)NS_PER_S);
+		t->refilled_at = now;
+		if (t->tokens > burst)
+			t->tokens = burst;
+		if (t->tokens >= 0 || t->stopping)
+			break;
+		(void)thr_wait(t->host->thr, &t->lock, &t->cond,
+			       now + (int64_t)((double)-t->tokens *
+					       (double)NS_PER_S /
+					       (double)limit) +
+				       NS_PER_MS);
+	}
+	lock_release(&t->lock);
+}
+
+void count_sent(struct transfer *t, size_t n)
+{
+	int64_t s = clk_mono(t->host->clk) / NS_PER_S;
+
+	lock_acquire(&t->lock);
+	if (s != t->rate_second) {
+		t->stats.rate = s == t->rate_second + 1 ? t->rate_bytes : 0;
+		t->rate_second = s;
+		t->rate_bytes = 0;
+	}
+	t->rate_bytes += n;
+	t->stats.bytes_sent += n;
+	lock_release(&t->lock);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results become rows, one transaction each. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "transfer"
+
+static int inode_key(struct transfer *t, const struct titem *it,
+		     const struct meta_object *obj, bool drop_object)
+{
+	struct meta_inode in;
+	int r = meta_inode_get(t->meta, it->ino, &in);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (it->kind == META_OP_MARKER || in.kind == META_DIR) {
+		in.marker = obj != NULL;
+	} else if (drop_object) {
+		return 0; /* its inode is gone, or has another key */
+	} else if (obj) {
+		memset(in.key, 0, sizeof(in.key));
+		memcpy(in.key, obj->key, strlen(obj->key));
+	}
+	return meta_inode_set(t->meta, &in);
+}
+
+static int version_published(struct transfer *t, const struct titem *it,
+			     const struct meta_object *obj)
+{
+	struct meta_version v;
+	int r = meta_version_get(t->meta, it->vid, &v);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	v.state = META_PUBLISHED;
+	v.provisional = v.held = false;
+	v.complete = true;
+	v.crc64 = obj->crc64;
+	r = meta_version_set(t->meta, &v);
+	if (r == 0)
+		r = meta_part_del_all(t->meta, it->vid);
+	if (r == 0)
+		r = meta_upload_del(t->meta, it->vid);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* The operation is done.  obj: what the bucket has under its key now (NULL:
+ * no news); drop_object: nothing. */
+int record_done(struct transfer *t, struct titem *it,
+		const struct meta_object *obj, bool drop_object)
+{
+	struct meta_object row;
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	if (obj) {
+		row = *obj;
+		row.commit_end_ns = clk_real(t->host->clk);
+		r = meta_object_set(t->meta, &row);
+	} else if (drop_object) {
+		r = meta_object_del(t->meta, it->key);
+	}
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && it->kind == META_OP_PUT)
+		r = version_published(t, it, obj);
+	if (r == 0 && (obj || drop_object))
+		r = inode_key(t, it, obj, drop_object);
+	if (r == 0)
+		r = line_row_done(t, it->seq);
+	r = line_tx_end(t, r == -ENOENT ? 0 : r);
+	if (r < 0)
+		return r;
+	lock_acquire(&t->lock);
+	if (obj)
+		have_set(t, obj->key, true, obj->vid, obj->bound);
+	else if (drop_object)
+		have_set(t, it->key, false, 0, 0);
+	if (it->kind == META_OP_PUT || it->kind == META_OP_SYMLINK)
+		t->stats.puts++;
+	else if (it->kind == META_OP_DEL)
+		t->stats.deletes++;
+	t->stats.last_error[0] = '\0';
+	lock_release(&t->lock);
+	if (it->kind == META_OP_PUT && t->ev.version_done)
+		t->ev.version_done(t->ev.arg, it->ino, it->vid, true);
+	else if (t->ev.inode_moved)
+		t->ev.inode_moved(t->ev.arg, it->ino);
+	return 0;
+}
+
+/* The store refuses this one for good: it stays, and says why. */
+int record_park(struct transfer *t, struct titem *it, const char *why)
+{
+	struct meta_op op;
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	r = meta_op_get(t->meta, it->seq, &op);
+	if (r == 0) {
+		op.parked = true;
+		(void)snprintf(op.why, sizeof(op.why), "%s", why);
+		r = meta_op_set(t->meta, &op);
+	}
+	lock_acquire(&t->lock);
+	it->parked = true;
+	lock_release(&t->lock);
+	transfer_kick(t, it->seq);
+	return line_tx_end(t, r == -ENOENT ? 0 : r);
+}
+
+/* Another writer's object stands under the name: ours is kept, and leaves the
+ * line. */
+int record_conflict(struct transfer *t, struct titem *it)
+{
+	struct meta_version v;
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	if (it->kind == META_OP_PUT &&
+	    meta_version_get(t->meta, it->vid, &v) == 0) {
+		v.state = META_CONFLICT;
+		r = meta_version_set(t->meta, &v);
+	}
+	if (r == 0)
+		r = line_row_done(t, it->seq);
+	r = line_tx_end(t, r == -ENOENT ? 0 : r);
+	log_warn("%s: another writer changed the object: theirs stays, ours is "
+		 "kept on this machine; see 'ckptfs status'",
+		 it->key);
+	if (r == 0 && it->kind == META_OP_PUT && t->ev.version_done)
+		t->ev.version_done(t->ev.arg, it->ino, it->vid, false);
+	return r;
+}
+
+/* From its first commit on a window is not changed: on record before the
+ * request is sent. */
+int record_begun(struct transfer *t, struct titem *it)
+{
+	struct line_change c = { 0 };
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	lock_acquire(&t->lock);
+	r = line_begin(t->ops, t->nops, it->seq, &c);
+	lock_release(&t->lock);
+	if (r == 0)
+		r = line_write(t, &c);
+	line_change_release(&c);
+	return line_tx_end(t, r);
+}

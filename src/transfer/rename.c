@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Renames of what the bucket holds: one native step where there is one, else
+ * server-side copies (oldest first, all of them), then deletes (newest first).
+ * The object rows tell how far it is, so it is taken up after a crash.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "transfer"
+
+static int end(struct transfer *t, int r)
+{
+	if (r == 0)
+		r = meta_commit(t->meta);
+	meta_end(t->meta);
+	if (r == 0 && t->ev.committed)
+		t->ev.committed(t->ev.arg);
+	return r;
+}
+
+/* The object row and its inode's key follow a copy. */
+static int record_copy(struct transfer *t, const struct meta_object *from,
+		       const char *to, const struct store_obj *o, uint64_t seq)
+{
+	struct meta_object row = *from;
+	struct meta_inode in;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	memset(row.key, 0, sizeof(row.key));
+	memcpy(row.key, to, strlen(to));
+	memcpy(row.etag, o->etag, sizeof(o->etag));
+	row.bound = seq;
+	row.mtime_ns = o->mtime_ns;
+	row.commit_end_ns = clk_real(t->host->clk);
+	r = meta_object_set(t->meta, &row);
+	if (r == 0 && from->ino) {
+		r = meta_inode_get(t->meta, from->ino, &in);
+		if (r == 0 && strcmp(in.key, from->key) == 0) {
+			memset(in.key, 0, sizeof(in.key));
+			memcpy(in.key, to, strlen(to));
+			r = meta_inode_set(t->meta, &in);
+		}
+		if (r == -ENOENT)
+			r = 0;
+	}
+	r = end(t, r);
+	if (r < 0)
+		return r;
+	lock_acquire(&t->lock);
+	have_set(t, to, true, row.vid, seq);
+	t->stats.copies++;
+	t->stats.bytes_copied += row.size;
+	lock_release(&t->lock);
+	if (from->ino && t->ev.inode_moved)
+		t->ev.inode_moved(t->ev.arg, from->ino);
+	return 0;
+}
+
+static int copy_one(struct transfer *t, const struct meta_object *from,
+		    const char *to, uint64_t seq)
+{
+	struct meta_object old;
+	struct store_cond cond = { 0 };
+	struct store_obj o = { 0 }, src;
+	int r = meta_begin(t->meta), have;
+
+	if (r < 0)
+		return r;
+	have = meta_object_get(t->meta, to, &old);
+	meta_end(t->meta);
+	if (have < 0 && have != -ENOENT)
+		return have;
+	if (have == 0 && old.bound == seq)
+		return 0; /* done before a crash */
+	if (t->ev.before_replace) {
+		r = t->ev.before_replace(t->ev.arg, to);
+		if (r < 0)
+			return r;
+	}
+	if (t->store->caps & STORE_CAP_PUT_COND && !t->opts.overwrite) {
+		cond.if_match = have == 0 ? old.etag : NULL;
+		cond.if_absent = have != 0;
+	}
+	r = store_copy(t->store, from->key, from->etag, to, NULL, &cond, &o);
+	if (r == -EOPNOTSUPP)
+		r = store_copy(t->store, from->key, from->etag, to, NULL, NULL,
+			       &o);
+	if (r == -EEXIST || r == -ESTALE) {
+		/* Perhaps our own copy, whose answer was lost. */
+		if (store_head(t->store, to, &o) == 0 &&
+		    store_head(t->store, from->key, &src) == 0 &&
+		    o.has_meta && src.has_meta && src.meta.write_id[0] &&
+		    strcmp(o.meta.write_id, src.meta.write_id) == 0 &&
+		    o.size == src.size)
+			r = 0;
+		else if (r == -EEXIST || r == -ESTALE)
+			return -EBUSY;
+	}
+	return r < 0 ? r : record_copy(t, from, to, &o, seq);
+}
+
+static int delete_one(struct transfer *t, const struct meta_object *from)
+{
+	struct store_cond cond = { .if_match = from->etag };
+	bool with = t->store->caps & STORE_CAP_DEL_COND && !t->opts.overwrite;
+	int r;
+
+	if (t->ev.before_replace) {
+		r = t->ev.before_replace(t->ev.arg, from->key);
+		if (r < 0)
+			return r;
+	}
+	r = store_del(t->store, from->key, with ? &cond : NULL);
+	if (r < 0 && r != -ESTALE)
+		return r;
+	r = meta_begin(t->meta);
+	if (r < 0)
+		return r;
+	r = end(t, meta_object_del(t->meta, from->key));
+	if (r == 0) {
+		lock_acquire(&t->lock);
+		have_set(t, from->key, false, 0, 0);
+		lock_release(&t->lock);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static int finish(struct transfer *t, struct titem *it)
+{
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	r = line_tx_end(t, line_row_done(t, it->seq));
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0) {
+		lock_acquire(&t->lock);
+		t->stats.renames++;
+		lock_release(&t->lock);
+		if (t->ev.inode_moved)
+			t->ev.inode_moved(t->ev.arg, it->ino);
+	}
+	return r;
+}
+
+int commit_rename(struct transfer *t, struct titem *it)
+{
+	struct meta_object from;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_object_get(t->meta, it->key, &from);
+	meta_end(t->meta);
+	if (r == -ENOENT)
+		return finish(t, it); /* moved already, or never there */
+	if (r == 0)
+		r = copy_one(t, &from, it->to, it->seq);
+	if (r == 0)
+		r = delete_one(t, &from);
+	return r < 0 ? r : finish(t, it);
+}
+
+struct below {
+	struct transfer *t;
+	struct meta_object *o;
+	size_t n, cap;
+};
+
+static int gather(void *arg, const struct meta_object *row)
+{
+	struct below *b = arg;
+
+	if (b->n == b->cap) {
+		size_t cap = b->cap ? b->cap * 2 : 32;
+		struct meta_object *p = realloc(b->o, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		b->o = p;
+		b->cap = cap;
+	}
+	b->o[b->n++] = *row;
+	return 0;
+}
+
+static int by_age(const void *x, const void *y)
+{
+	const struct meta_object *a = x, *b = y;
+
+	if (a->bound != b->bound)
+		return a->bound < b->bound ? -1 : 1;
+	if (a->mtime_ns != b->mtime_ns)
+		return a->mtime_ns < b->mtime_ns ? -1 : 1;
+	return strcmp(a->key, b->key);
+}
+
+/* Objects of others below the folder, which no row knows yet. */
+static int learn(void *arg, const char *key, const struct store_obj *obj)
+{
+	struct below *b = arg;
+	struct meta_object row = { .size = obj->size,
+				   .mtime_ns = obj->mtime_ns };
+
+	memcpy(row.key, key, strlen(key));
+	memcpy(row.etag, obj->etag, sizeof(obj->etag));
+	return gather(b, &row);
+}
+
+static int learn_all(struct transfer *t, const char *prefix)
+{
+	struct below b = { .t = t };
+	struct meta_object have;
+	size_t i;
+	int r = store_list(t->store, prefix, NULL, false, learn, &b), e;
+
+	if (r < 0)
+		goto out;
+	r = meta_begin(t->meta);
+	if (r < 0)
+		goto out;
+	for (i = 0; r == 0 && i < b.n; i++) {
+		e = meta_object_get(t->meta, b.o[i].key, &have);
+		if (e == -ENOENT)
+			r = meta_object_set(t->meta, &b.o[i]);
+		else if (e < 0)
+			r = e;
+	}
+	r = end(t, r);
+out:
+	free(b.o);
+	return r;
+}
+
+/* Markers of the folders below move with them: keys end in '/'. */
+int commit_rename_dir(struct transfer *t, struct titem *it)
+{
+	char from[META_KEY_MAX + 2], to[META_KEY_MAX + 1];
+	size_t n = strlen(it->key), m = strlen(it->to), i;
+	struct below b = { .t = t };
+	int r;
+
+	memcpy(from, it->key, n);
+	memcpy(from + n, "/", 2);
+	r = learn_all(t, from);
+	if (r == 0)
+		r = meta_begin(t->meta);
+	if (r < 0)
+		return r;
+	r = meta_object_each(t->meta, from, gather, &b);
+	meta_end(t->meta);
+	if (b.n)
+		qsort(b.o, b.n, sizeof(*b.o), by_age);
+	for (i = 0; r == 0 && i < b.n; i++) {
+		size_t k = strlen(b.o[i].key) - n;
+
+		if (m + k > META_KEY_MAX) {
+			r = -EINVAL;
+			break;
+		}
+		memcpy(to, it->to, m);
+		memcpy(to + m, b.o[i].key + n, k + 1);
+		r = copy_one(t, &b.o[i], to, it->seq);
+	}
+	for (i = b.n; r == 0 && i > 0; i--)
+		r = delete_one(t, &b.o[i - 1]);
+	free(b.o);
+	return r < 0 ? r : finish(t, it);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker's step: one action, performed with nothing locked, its result put
+ * on record. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "transfer"
+
+void kick_all(struct transfer *t)
+{
+	unsigned i;
+
+	for (i = 0; i < t->nworkers; i++)
+		if (t->workers[i])
+			thr_kick(t->workers[i]);
+}
+
+static struct line_op *op_of(struct transfer *t, uint64_t seq)
+{
+	size_t i;
+
+	for (i = 0; i < t->nops; i++)
+		if (t->ops[i].seq == seq)
+			return &t->ops[i];
+	return NULL;
+}
+
+/* Refused for good, and not because we are let in nowhere any more? */
+static bool is_permanent(struct transfer *t, int r, unsigned attempts)
+{
+	char key[META_KEY_MAX + 32];
+	struct store_obj o;
+
+	if (r == -EINVAL || r == -EOPNOTSUPP)
+		return true;
+	if (r == -EBADMSG || r == -EPROTO)
+		return attempts >= 8;
+	if (r != -EACCES || attempts < 3)
+		return false;
+	(void)snprintf(key, sizeof(key), "%s.ckptfs/alive", t->prefix);
+	r = store_head(t->store, key, &o);
+	return r == 0 || r == -ENOENT;
+}
+
+/* With the lock. */
+static void say_error(struct transfer *t, struct titem *it, int r,
+		      const char *words)
+{
+	char text[160];
+
+	(void)snprintf(text, sizeof(text), "%s%s%s", strerror(-r),
+		       words[0] ? ": " : "", words);
+	free(it->error);
+	it->error = strdup(text);
+	memcpy(t->stats.last_error, text, sizeof(text));
+}
+
+/* An action on an item failed: when again, or never. */
+static void failed(struct transfer *t, struct titem *it, int r)
+{
+	char words[160];
+	unsigned attempts;
+
+	(void)snprintf(words, sizeof(words), "%s", store_last_error());
+	if (r == -ECANCELED)
+		return;
+	lock_acquire(&t->lock);
+	attempts = ++it->attempts;
+	lock_release(&t->lock);
+	if (is_permanent(t, r, attempts)) {
+		log_line(LOG_LV_ERR, LOG_MODULE, r, "%s: parked: %s", it->key,
+			 words);
+		lock_acquire(&t->lock);
+		say_error(t, it, r, words);
+		it->retry_at = CLK_NEVER;
+		lock_release(&t->lock);
+		(void)record_park(t, it, words[0] ? words : strerror(-r));
+		return;
+	}
+	if (attempts == 1 || attempts % 16 == 0)
+		log_warn("%s: %s%s%s: trying again (%u)", it->key,
+			 strerror(-r), words[0] ? ": " : "", words, attempts);
+	lock_acquire(&t->lock);
+	t->stats.retries++;
+	if (r != -EAGAIN || words[0])
+		say_error(t, it, r, words);
+	it->retry_at = clk_mono(t->host->clk) +
+		       plan_backoff(attempts, rng_u64(t->host->rng));
+	lock_release(&t->lock);
+}
+
+static void note_put_time(struct transfer *t, const struct titem *it)
+{
+	struct put_time *p;
+	size_t n = strlen(it->key);
+
+	HASH_FIND(hh, t->put_times, it->key, n, p);
+	if (!p) {
+		p = calloc(1, sizeof(*p) + n + 1);
+		if (!p)
+			return;
+		memcpy(p->key, it->key, n + 1);
+		HASH_ADD_KEYPTR(hh, t->put_times, p->key, n, p);
+	}
+	p->mono = clk_mono(t->host->clk);
+}
+
+/* The store no longer knows the upload: all of it again. */
+static void body_again(struct transfer *t, struct titem *it)
+{
+	struct line_op *op;
+
+	lock_acquire(&t->lock);
+	op = op_of(t, it->seq);
+	if (op)
+		op->sent = false;
+	it->body = BODY_NONE;
+	free(it->upload_id);
+	it->upload_id = NULL;
+	it->sent = 0;
+	t->bodies_stale = true;
+	lock_release(&t->lock);
+}
+
+static int forget_upload(struct transfer *t, uint64_t vid)
+{
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_upload_del(t->meta, vid);
+	if (r == 0 || r == -ENOENT)
+		r = meta_part_del_all(t->meta, vid);
+	if (r == 0 || r == -ENOENT)
+		r = meta_commit(t->meta);
+	meta_end(t->meta);
+	return r;
+}
+
+static void do_commit(struct transfer *t, struct titem *it)
+{
+	struct line_op *op;
+	int r = record_begun(t, it);
+
+	if (r == 0)
+		r = commit_item(t, it);
+	if (r == -EBUSY)
+		r = record_conflict(t, it);
+	if (r == -ENOENT && it->upload_id) {
+		(void)forget_upload(t, it->vid);
+		body_again(t, it);
+		r = -EAGAIN;
+	}
+	if (r == -EBADMSG && it->upload_id) {
+		if (store_mpu_abort(t->store, it->key, it->upload_id) < 0)
+			log_info("an unfinished upload of %s is left behind",
+				 it->key);
+		(void)forget_upload(t, it->vid);
+		body_again(t, it);
+	}
+	lock_acquire(&t->lock);
+	op = op_of(t, it->seq);
+	if (op)
+		op->flying = false;
+	it->busy = false;
+	if (r == 0 && it->kind == META_OP_PUT)
+		note_put_time(t, it);
+	thr_wake(&t->cond);
+	lock_release(&t->lock);
+	if (r < 0)
+		failed(t, it, r);
+}
+
+static void do_begin(struct transfer *t, struct titem *it)
+{
+	struct line_op *op;
+	int r = body_begin(t, it);
+
+	lock_acquire(&t->lock);
+	it->busy = false;
+	op = op_of(t, it->seq);
+	it->body = r < 0				? BODY_NONE :
+		   it->parts_done == it->nparts ? BODY_SENT :
+						  BODY_SENDING;
+	if (r == 0 && op) {
+		op->underway = true;
+		op->sent = it->body == BODY_SENT;
+	}
+	t->bodies_stale = true;
+	lock_release(&t->lock);
+	if (r < 0)
+		failed(t, it, r);
+}
+
+static void do_part(struct transfer *t, struct titem *it, unsigned part)
+{
+	struct line_op *op;
+	int r = body_part(t, it, part);
+
+	lock_acquire(&t->lock);
+	it->parts_going--;
+	it->parts[part].state = r == 0 ? PART_DONE : PART_TODO;
+	if (r == 0) {
+		it->parts_done++;
+		it->sent += it->v.size - it->part_size * part <
+					    it->part_size ?
+				    it->v.size - it->part_size * part :
+				    it->part_size;
+		it->attempts = 0;
+	}
+	if (it->parts_done == it->nparts) {
+		it->body = BODY_SENT;
+		op = op_of(t, it->seq);
+		if (op)
+			op->sent = true;
+		t->bodies_stale = true;
+	}
+	lock_release(&t->lock);
+	if (r == -ENOENT) {
+		(void)forget_upload(t, it->vid);
+		lock_acquire(&t->lock);
+		r = it->parts_going == 0 ? -EAGAIN : 0;
+		lock_release(&t->lock);
+		if (r)
+			body_again(t, it);
+		r = -EAGAIN;
+	}
+	if (r < 0)
+		failed(t, it, r);
+}
+
+static void do_abort(struct transfer *t, struct orphan *o)
+{
+	int r = o->key && o->id ? store_mpu_abort(t->store, o->key, o->id) : 0;
+
+	if (r == 0 || r == -ENOENT)
+		r = forget_upload(t, o->vid);
+	if (r < 0 && r != -ENOENT)
+		log_info("an unfinished upload of %s stays until the next "
+			 "mount",
+			 o->key ? o->key : "?");
+	free(o->key);
+	free(o->id);
+	free(o);
+}
+
+static int refresh_if_stale(struct transfer *t)
+{
+	bool stale;
+	int r;
+
+	lock_acquire(&t->lock);
+	stale = t->stale;
+	lock_release(&t->lock);
+	if (!stale)
+		return 0;
+	r = line_tx(t);
+	if (r == 0)
+		meta_end(t->meta);
+	return r;
+}
+
+int64_t worker_step(void *arg)
+{
+	struct transfer *t = arg;
+	struct action a;
+	int64_t wait;
+
+	if (refresh_if_stale(t) < 0)
+		return NS_PER_S;
+	lock_acquire(&t->lock);
+	if (t->stopping) {
+		lock_release(&t->lock);
+		return CLK_NEVER;
+	}
+	a = plan_next(t, &wait);
+	lock_release(&t->lock);
+	switch (a.act) {
+	case ACT_NONE:
+		return wait;
+	case ACT_FOLD:
+		if (fold_apply(t) < 0)
+			return NS_PER_S;
+		break;
+	case ACT_COMMIT:
+		do_commit(t, a.it);
+		break;
+	case ACT_BEGIN:
+		do_begin(t, a.it);
+		break;
+	case ACT_PART:
+		do_part(t, a.it, a.part);
+		break;
+	case ACT_ABORT:
+		do_abort(t, a.orphan);
+		break;
+	}
+	lock_acquire(&t->lock);
+	if (a.it)
+		item_unpin(t, a.it);
+	lock_release(&t->lock);
+	kick_all(t);
+	return 0;
+}
