@@ -245,7 +245,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 	r = fs_create(fs_of(req), &ctx, parent, name, mode, O_WRONLY | O_EXCL,
 		      &e, &o);
 	if (r == 0) {
-		(void)fs_flush(fs_of(req), &ctx, o.file);
+		r = fs_flush(fs_of(req), &ctx, o.file);
 		fs_release(fs_of(req), o.file);
 	}
 	reply_entry(req, r, &e);
