@@ -83,7 +83,7 @@ static int begin_epoch(struct meta *m, const struct meta_opts *opts,
 	if (r == 0)
 		r = meta_mark(m, &mark);
 	if (r == 0)
-		r = disk_sync_dir(m->host->disk, "");
+		r = disk_syncfs(m->host->disk);
 	if (r == 0)
 		r = meta_barrier(m, &mark);
 	return r;

@@ -13,10 +13,10 @@ allowed() {
 	store)    echo "$base http cred sign store" ;;
 	cache)    echo "$base disk cache" ;;
 	meta)     echo "$base disk meta" ;;
-	transfer) echo "$base disk store cache meta line transfer" ;;
-	fs)       echo "$base disk store cache meta transfer fs barrier space" ;;
+	transfer) echo "$base disk store cache meta fetch line transfer" ;;
+	fs)       echo "$base disk store cache meta fetch transfer fs barrier space" ;;
 	fuse)     echo "$base fs fuse" ;;
-	cli)      echo "$base disk http cred store cache meta transfer fs fuse cli" ;;
+	cli)      echo "$base disk http cred store cache meta transfer fs fuse options source control daemon" ;;
 	*)        return 1 ;;
 	esac
 }
