@@ -34,8 +34,8 @@ static int show(void *arg, const char *line, size_t n)
 
 	if (json_parse(line, n, &j) < 0)
 		return -EPROTO;
-	(void)json_get_int(j, "exit", &status);
-	a->status = (int)status;
+	if (json_get_int(j, "exit", &status) == 0)
+		a->status = (int)status;
 	s = json_get_str(j, "error");
 	if (s) {
 		fprintf(stderr, "ckptfs: %s\n", s);

@@ -64,7 +64,7 @@ static bool any_link(const char *dir, const char *mountpoint)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
-	char path[512];
+	char path[1024];
 	bool found = false;
 
 	while (d && !found && (e = readdir(d)) != NULL) {
