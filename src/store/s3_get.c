@@ -146,9 +146,12 @@ int s3_get(struct store *s, const char *key, const char *if_match, uint64_t off,
 {
 	struct s3 *s3 = (struct s3 *)s;
 	struct http_resp resp;
-	struct range g = {
-		.resp = &resp, .off = off, .len = len, .sink = sink, .arg = arg
-	};
+	struct range g = { .resp = &resp,
+			   .off = off,
+			   .len = len,
+			   .sink = sink,
+			   .arg = arg,
+			   .if_match = if_match };
 	struct s3_req q = {
 		.method = "GET", .key = key, .sink = take, .sink_arg = &g
 	};
