@@ -84,6 +84,7 @@ struct meta_version {
 	bool provisional; /* the seal may still be withdrawn */
 	bool held; /* sealed under a temporary name: not in the line */
 	bool append_only; /* all its writers were */
+	bool sparse; /* it was sealed with holes: they are no loss */
 	uint64_t size;
 	int64_t mtime_ns; /* of the content */
 	int64_t seal_ctime_ns; /* the blob's, at the seal; one boot only */
@@ -151,8 +152,8 @@ struct meta_part {
 
 /*
  * Called during recovery for a version that may have lost its bytes: is the
- * blob there, not shorter than size, without a hole inside?  0 yes, -ENODATA
- * no, else an error that ends the open.
+ * blob there, not shorter than size, and, unless it is sparse, without a hole
+ * inside?  0 yes, -ENODATA no, else an error that ends the open.
  */
 typedef int meta_check_fn(void *arg, const struct meta_version *v);
 

@@ -115,6 +115,14 @@ static int drop_marker(struct fs *fs, uint64_t parent)
 	return inode_save(fs, dir);
 }
 
+/* Holes its writer left: recovery is not to take them for lost bytes. */
+static bool has_hole(struct fs *fs, const struct live *l, uint64_t size)
+{
+	int64_t hole = size ? disk_seek_hole(fs->host->disk, l->rfd, 0) : -1;
+
+	return hole >= 0 && (uint64_t)hole < size;
+}
+
 static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
 		     const struct disk_stat *st, bool final)
 {
@@ -126,6 +134,7 @@ static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
 	v->held = false;
 	v->complete = true;
 	v->append_only = !in->live->not_append;
+	v->sparse = has_hole(fs, in->live, st->size);
 	v->size = st->size;
 	v->mtime_ns = set ? in->mtime_ns : st->mtime_ns;
 	v->seal_ctime_ns = st->ctime_ns;

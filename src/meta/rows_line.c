@@ -59,7 +59,7 @@ static void bind_version(struct meta *m, struct bind *b,
 	put_int(b, v->state);
 	put_u64(b, v->blob);
 	put_int(b, v->complete | v->passthrough << 1 | v->provisional << 2 |
-			   v->held << 3 | v->append_only << 4);
+			   v->held << 3 | v->append_only << 4 | v->sparse << 5);
 	put_u64(b, v->size);
 	put_int(b, v->mtime_ns);
 	put_int(b, v->seal_ctime_ns);
@@ -88,6 +88,7 @@ static void read_version(sqlite3_stmt *st, struct meta_version *v)
 	v->provisional = flag(f, 2);
 	v->held = flag(f, 3);
 	v->append_only = flag(f, 4);
+	v->sparse = flag(f, 5);
 	v->size = take_u64(&b);
 	v->mtime_ns = take_int(&b);
 	v->seal_ctime_ns = take_int(&b);
