@@ -16,8 +16,8 @@
  * joins windows, where something is gained by it, and leaves in each only the
  * difference it makes: its rows are then *net* actions, at most one a name,
  * and the operations in between are gone for ever.  So a later fold may join
- * windows but never divides one.  tests/model/test_fold_model.c tries all short histories and
- * holds every state of the bucket to the promises.
+ * windows but never divides one.  tests/model/test_fold_model.c tries all short
+ * histories and holds every state of the bucket to the promises.
  *
  * A window of several rows holds only puts and deletes.  A rename of what the
  * bucket holds, a put whose seal is not final and a parked row are windows of
@@ -151,6 +151,13 @@ int line_fold(const struct line_op *ops, size_t n, const struct line_env *env,
 int line_begin(const struct line_op *ops, size_t n, uint64_t seq,
 	       struct line_change *ret) NONNULL(1, 4) MUST_USE;
 int line_done(const struct line_op *ops, size_t n, uint64_t seq,
+	      struct line_change *ret) NONNULL(1, 4) MUST_USE;
+/*
+ * The store refuses row seq for good: parked, and no longer begun unless more
+ * of its window is under way, so that a newer version may supersede it.  To
+ * try again, clear parked.
+ */
+int line_park(const struct line_op *ops, size_t n, uint64_t seq,
 	      struct line_change *ret) NONNULL(1, 4) MUST_USE;
 /*
  * A put leaves the line: its seal was withdrawn, it is torn or held back.

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(elt) ((elt)->oom = true)
 #include "transfer/fold_names.h"
 
 /* Each round divides further; past this many, do not join what is unsettled. */
@@ -138,7 +136,7 @@ static int move_new(void *arg, struct names *ns, struct name *nm)
 		return 0;
 	r = names_moved_key(nm->key, d->op->key, d->op->to, &key);
 	if (!r)
-		r = names_get(ns, key, true, &dst);
+		r = names_get(ns, key, key, &dst);
 	if (!r)
 		r = bind(d->f, dst, content, d->place, unsure);
 	if (!r)
@@ -529,9 +527,9 @@ static int fold_init(struct fold *f, const struct line_env *env)
 				(line_bound(op) != line_bound(v->row[p - 1]));
 		if (op->kind == LINE_RENAME_DIR)
 			continue;
-		r = names_get(&f->names, op->key, false, &f->key[p]);
+		r = names_get(&f->names, op->key, NULL, &f->key[p]);
 		if (!r && op->kind == LINE_RENAME)
-			r = names_get(&f->names, op->to, false, &f->to[p]);
+			r = names_get(&f->names, op->to, NULL, &f->to[p]);
 	}
 	return r;
 }

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(elt) ((elt)->oom = true)
 #include "transfer/fold_names.h"
 
 struct name_dir {
@@ -18,7 +16,7 @@ struct name_dir {
 
 struct name_move {
 	const char *from, *to;
-	bool sure, begun;
+	bool sure;
 };
 
 static struct name_dir *find_dir(const struct names *ns, const char *dir,
@@ -77,52 +75,49 @@ static int enter(struct names *ns, struct name *nm)
 	return 0;
 }
 
-int names_get(struct names *ns, const char *key, bool own, struct name **ret)
+int names_get(struct names *ns, const char *key, char *own, struct name **ret)
 {
 	struct name *nm;
+	int r = -ENOMEM;
 
-	HASH_FIND_STR(ns->table, key, nm);
+	HASH_FIND(hh, ns->table, key, strlen(key), nm);
 	if (!nm) {
 		nm = calloc(1, sizeof(*nm));
 		if (!nm)
-			goto fail;
+			goto out;
 		nm->key = key;
 		nm->asked = -1;
 		HASH_ADD_KEYPTR(hh, ns->table, nm->key, strlen(nm->key), nm);
 		if (nm->oom) {
 			free(nm);
-			goto fail;
+			goto out;
 		}
-		nm->owned = own;
-		own = false;
+		nm->own = own;
+		own = NULL;
 		if (enter(ns, nm))
-			goto fail;
+			goto out;
 	}
-	if (own)
-		free((void *)(uintptr_t)key);
 	*ret = nm;
-	return 0;
-fail:
-	if (own)
-		free((void *)(uintptr_t)key);
-	return -ENOMEM;
+	r = 0;
+out:
+	free(own);
+	return r;
 }
 
 void names_release(struct names *ns)
 {
-	struct name *nm, *tmp;
-	struct name_dir *d, *dtmp;
+	struct name *nm = ns->table, *next;
+	struct name_dir *d = ns->dirs, *dnext;
 
-	HASH_ITER(hh, ns->table, nm, tmp)
-	{
-		HASH_DEL(ns->table, nm);
-		if (nm->owned)
-			free((void *)(uintptr_t)nm->key);
+	HASH_CLEAR(hh, ns->table);
+	for (; nm; nm = next) {
+		next = nm->hh.next;
+		free(nm->own);
 		free(nm);
 	}
-	HASH_ITER(hh, ns->dirs, d, dtmp)
-	{
-		HASH_DEL(ns->dirs, d);
+	HASH_CLEAR(hh, ns->dirs);
+	for (; d; d = dnext) {
+		dnext = d->hh.next;
 		free(d->list);
 		free(d);
 	}
@@ -158,52 +153,69 @@ int names_moved_key(const char *key, const char *from, const char *to,
 	return 0;
 }
 
-static bool asks(const struct names *ns, const char *key)
+/* Past this many folder renames, one onto the other, do not follow. */
+#define MOVES_MAX 12
+
+static enum presence later_of(enum presence a, enum presence b)
 {
-	return ns->env->bucket_has(ns->env->arg, key);
+	return a > b ? a : b;
 }
 
-/* Present in the bucket once every folder rename passed so far is done? */
-static int ask_moved(const struct names *ns, const char *key,
+/*
+ * Present once the first i of the folder renames passed so far are done?  The
+ * target of a rename was empty in the mount; yet the bucket may hold there
+ * what a withdrawn put was to replace.
+ */
+static int ask_after(const struct names *ns, const char *key, size_t i,
 		     enum presence *ret)
 {
-	enum presence p = GONE;
-	char *at = strdup(key);
-	bool sure = true;
-	int r = at ? 0 : -ENOMEM;
+	const struct name_move *m = i ? &ns->moves[i - 1] : NULL;
+	enum presence stays, comes;
+	char *old;
+	int r;
 
-	for (size_t i = ns->n_moves; !r && i-- > 0;) {
-		const struct name_move *m = &ns->moves[i];
-		char *old = NULL;
-
-		if (path_is_below(at, m->to)) {
-			if (m->begun && asks(ns, at))
-				break;
-			r = names_moved_key(at, m->to, m->from, &old);
-			free(at);
-			at = old;
-			sure &= m->sure;
-		} else if (path_is_below(at, m->from)) {
-			if (m->sure)
-				goto out;
-			sure = false;
-		}
+	if (!m) {
+		*ret = ns->env->bucket_has(ns->env->arg, key) ? THERE : GONE;
+		return 0;
 	}
-	if (!r)
-		p = !sure ? MAYBE : asks(ns, at) ? THERE : GONE;
-out:
-	free(at);
-	if (!r)
-		*ret = p;
-	return r;
+	if (m->sure && path_is_below(key, m->from)) {
+		*ret = GONE;
+		return 0;
+	}
+	r = ask_after(ns, key, i - 1, &stays);
+	if (r)
+		return r;
+	if (path_is_below(key, m->from)) {
+		*ret = stays == GONE ? GONE : MAYBE;
+		return 0;
+	}
+	if (stays == THERE || !path_is_below(key, m->to)) {
+		*ret = stays;
+		return 0;
+	}
+	r = names_moved_key(key, m->to, m->from, &old);
+	if (r)
+		return r;
+	r = ask_after(ns, old, i - 1, &comes);
+	free(old);
+	if (r)
+		return r;
+	if (comes == THERE && !m->sure)
+		comes = MAYBE;
+	*ret = later_of(stays, comes);
+	return 0;
 }
 
 static int ask(struct names *ns, struct name *nm, enum presence *ret)
 {
+	if (ns->n_moves > MOVES_MAX) {
+		*ret = MAYBE;
+		return 0;
+	}
 	if (ns->n_moves)
-		return ask_moved(ns, nm->key, ret);
+		return ask_after(ns, nm->key, ns->n_moves, ret);
 	if (nm->asked < 0)
-		nm->asked = asks(ns, nm->key);
+		nm->asked = ns->env->bucket_has(ns->env->arg, nm->key);
 	*ret = nm->asked ? THERE : GONE;
 	return 0;
 }
@@ -247,75 +259,85 @@ int names_each_below(struct names *ns, const char *dir, names_fn *fn, void *arg)
 	return 0;
 }
 
-static bool asks_below(const struct names *ns, const char *dir)
+static int below_after(const struct names *ns, const char *dir, size_t i,
+		       bool *ret)
 {
-	return ns->env->bucket_has_below(ns->env->arg, dir);
-}
+	const struct name_move *m = i ? &ns->moves[i - 1] : NULL;
+	bool below;
+	char *old;
+	int r;
 
-int names_bucket_below(const struct names *ns, const char *dir, bool *ret)
-{
-	char *at = strdup(dir);
-	bool below = false;
-	int r = at ? 0 : -ENOMEM;
-
-	for (size_t i = ns->n_moves; !r && i-- > 0;) {
-		const struct name_move *m = &ns->moves[i];
-		char *old = NULL;
-
-		if (path_is_below(at, m->to)) {
-			if (m->begun && asks_below(ns, at))
-				break;
-			r = names_moved_key(at, m->to, m->from, &old);
-			free(at);
-			at = old;
-		} else if (path_is_below(m->to, at)) {
-			below = true;
-			goto out;
-		} else if (path_is_below(at, m->from)) {
-			below = !m->sure;
-			goto out;
-		}
+	if (!m) {
+		*ret = ns->env->bucket_has_below(ns->env->arg, dir);
+		return 0;
 	}
-	if (!r)
-		below = asks_below(ns, at);
-out:
-	free(at);
+	if (m->sure && path_is_below(dir, m->from)) {
+		*ret = false;
+		return 0;
+	}
+	r = below_after(ns, dir, i - 1, &below);
+	if (!r && !below && path_is_below(m->to, dir)) {
+		r = below_after(ns, m->from, i - 1, &below);
+	} else if (!r && !below && path_is_below(dir, m->to)) {
+		r = names_moved_key(dir, m->to, m->from, &old);
+		if (r)
+			return r;
+		r = below_after(ns, old, i - 1, &below);
+		free(old);
+	}
 	if (!r)
 		*ret = below;
 	return r;
 }
 
-static int forget(void *arg, struct names *ns, struct name *nm)
+int names_bucket_below(const struct names *ns, const char *dir, bool *ret)
 {
-	(void)arg;
-	(void)ns;
-	nm->round = 0;
-	return 0;
+	if (ns->n_moves > MOVES_MAX) {
+		*ret = true;
+		return 0;
+	}
+	return below_after(ns, dir, ns->n_moves, ret);
+}
+
+/* Take account of what a name's place below the source holds. */
+static int mirror(void *arg, struct names *ns, struct name *nm)
+{
+	const struct name_move *m = arg;
+	struct name *src;
+	char *key;
+	int r = names_moved_key(nm->key, m->to, m->from, &key);
+
+	if (!r)
+		r = names_get(ns, key, key, &src);
+	return r ? r : names_touch(ns, src);
 }
 
 static int carry(void *arg, struct names *ns, struct name *nm)
 {
 	const struct name_move *m = arg;
+	enum presence comes = nm->now;
 	struct name *dst;
 	char *key;
 	int r = names_moved_key(nm->key, m->from, m->to, &key);
 
 	if (!r)
-		r = names_get(ns, key, true, &dst);
+		r = names_get(ns, key, key, &dst);
+	if (!r)
+		r = names_touch(ns, dst);
 	if (r)
 		return r;
-	dst->round = ns->round;
-	dst->now = m->sure ? nm->now : MAYBE;
-	dst->unsure = nm->unsure || !m->sure;
-	dst->win = 0;
-	nm->now = m->sure ? GONE : MAYBE;
+	if (comes == THERE && !m->sure)
+		comes = MAYBE;
+	dst->now = later_of(dst->now, comes);
+	dst->unsure |= nm->unsure || !m->sure;
+	nm->now = m->sure || comes == GONE ? GONE : MAYBE;
 	nm->unsure = !m->sure;
 	return 0;
 }
 
 int names_move_dir(struct names *ns, const struct line_op *op)
 {
-	struct name_move m = { op->key, op->to, !op->parked, op->begun };
+	struct name_move m = { op->key, op->to, !op->parked };
 	int r;
 
 	if (ns->n_moves == ns->cap_moves) {
@@ -328,8 +350,7 @@ int names_move_dir(struct names *ns, const struct line_op *op)
 		ns->moves = moves;
 		ns->cap_moves = cap;
 	}
-	/* The target was empty; from now on its names are asked anew. */
-	r = names_each_below(ns, op->to, forget, NULL);
+	r = names_each_below(ns, op->to, mirror, &m);
 	if (!r)
 		r = names_each_below(ns, op->key, carry, &m);
 	if (!r)

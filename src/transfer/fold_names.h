@@ -7,8 +7,7 @@
 #ifndef TRANSFER_FOLD_NAMES_H
 #define TRANSFER_FOLD_NAMES_H
 
-#include <uthash.h>
-
+#include "transfer/line_hash.h"
 #include "transfer/line_view.h"
 
 /* MAYBE: hangs on a seal that may be withdrawn, or on a parked row. */
@@ -17,7 +16,8 @@ enum presence { GONE, MAYBE, THERE };
 struct name {
 	UT_hash_handle hh;
 	const char *key;
-	bool owned, oom;
+	char *own; /* key, when it is freed with the name */
+	bool oom;
 	signed char asked; /* what the bucket said; -1: not asked */
 	/* where the walk is, if round is the present one */
 	unsigned round;
@@ -52,8 +52,8 @@ struct names {
 
 /* Before any name: keep account of what is below dir. */
 int names_watch(struct names *ns, const char *dir);
-/* The key is borrowed unless own, when it is taken, also on failure. */
-int names_get(struct names *ns, const char *key, bool own, struct name **ret);
+/* The key is borrowed; own, NULL or the same, is taken, also on failure. */
+int names_get(struct names *ns, const char *key, char *own, struct name **ret);
 void names_release(struct names *ns);
 
 void names_begin_round(struct names *ns);

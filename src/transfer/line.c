@@ -307,6 +307,59 @@ out:
 	return r;
 }
 
+static int park_row(const struct line_view *v, size_t at, struct line_change *c)
+{
+	const struct line_op *op = v->row[at];
+	size_t w = v->win[at];
+	struct line_op *row;
+	int r = line_change_row(c, op, &row);
+
+	if (r)
+		return r;
+	row->parked = true;
+	row->flying = false;
+	if (v->start[w + 1] - v->start[w] == 1)
+		row->begun = false;
+	return 0;
+}
+
+int line_park(const struct line_op *ops, size_t n, uint64_t seq,
+	      struct line_change *ret)
+{
+	struct line_change c = { 0 };
+	struct line_view v;
+	const struct line_op *op;
+	struct line_op *row;
+	size_t at;
+	int r = line_view_init(&v, ops, n);
+
+	if (r)
+		return r;
+	r = line_change_init(&c, 1);
+	if (r)
+		goto out;
+	at = line_view_find(&v, seq);
+	op = find_loner(&v, seq);
+	if (at != LINE_NOWHERE) {
+		r = park_row(&v, at, &c);
+	} else if (op) {
+		r = line_change_row(&c, op, &row);
+		if (!r) {
+			row->parked = true;
+			row->begun = row->flying = false;
+		}
+	} else {
+		r = -ENOENT;
+	}
+out:
+	line_view_release(&v);
+	if (r)
+		line_change_release(&c);
+	else
+		*ret = c;
+	return r;
+}
+
 /*
  * Rows go; the last one of a window that stays carries the end of the window,
  * and that it is begun.
@@ -317,17 +370,25 @@ static int leave(const struct line_view *v, const bool *gone,
 	for (size_t w = 0; w < v->n_win; w++) {
 		const struct line_op *heir = NULL;
 		bool begun = line_view_is_begun(v, w), any = false;
+		bool alone = true; /* whoever stays */
 		struct line_op *row;
 		int r;
 
 		for (size_t i = v->start[w]; i < v->start[w + 1]; i++) {
-			if (gone[i])
-				line_change_drop(c, v->row[i]->seq);
-			else
-				heir = v->row[i];
 			any |= gone[i];
+			if (gone[i]) {
+				line_change_drop(c, v->row[i]->seq);
+				continue;
+			}
+			alone = !heir;
+			heir = v->row[i];
 		}
-		if (!any || !heir || (heir->cut && heir->begun == begun))
+		if (!any || !heir)
+			continue;
+		/* Nothing of a parked row is on its way. */
+		if (alone && heir->parked)
+			begun = false;
+		if (heir->cut && heir->begun == begun)
 			continue;
 		r = line_change_row(c, heir, &row);
 		if (r)

@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(elt) ((elt)->oom = true)
-#include <uthash.h>
-
+#include "transfer/line_hash.h"
 #include "transfer/line_view.h"
 
 struct path_node {
@@ -123,11 +120,11 @@ bool path_set_touches(const struct path_set *s, const char *dir, size_t len)
 
 void path_set_release(struct path_set *s)
 {
-	struct path_node *nd, *tmp;
+	struct path_node *nd = s->nodes, *next;
 
-	HASH_ITER(hh, s->nodes, nd, tmp)
-	{
-		HASH_DEL(s->nodes, nd);
+	HASH_CLEAR(hh, s->nodes);
+	for (; nd; nd = next) {
+		next = nd->hh.next;
 		free(nd);
 	}
 	memset(s, 0, sizeof(*s));

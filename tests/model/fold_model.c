@@ -369,6 +369,33 @@ static void commit(struct run *r, const struct state *s, size_t i)
 	go(r, &t);
 }
 
+/* The store refuses row seq, which was handed out. */
+static void park(struct run *r, const struct state *s, uint64_t seq)
+{
+	struct line_op ops[ROWS];
+	struct line_change c;
+	struct state t = *s;
+
+	if (line_park(ops, rows_load(r->m, s, ops), seq, &c))
+		abort();
+	rows_apply(r->m, &t, &c);
+	push(r, "park", (int)seq);
+	go(r, &t);
+}
+
+static void step_retries(struct run *r, const struct state *s)
+{
+	for (size_t i = 0; i < s->n_rows; i++) {
+		struct state t = *s;
+
+		if (!(s->row[i].flags & PARKED))
+			continue;
+		t.row[i].flags &= (unsigned char)~PARKED;
+		push(r, "retry", s->row[i].seq);
+		go(r, &t);
+	}
+}
+
 static void step_commits(struct run *r, const struct state *s)
 {
 	struct line_op ops[ROWS];
@@ -387,6 +414,8 @@ static void step_commits(struct run *r, const struct state *s)
 		if (c.n == 0) {
 			line_change_release(&c);
 			commit(r, s, may[i]);
+			if (r->m->park)
+				park(r, s, ops[may[i]].seq);
 			continue;
 		}
 		rows_apply(r->m, &t, &c);
@@ -407,6 +436,7 @@ static void explore(struct run *r, const struct state *s)
 	step_commits(r, s);
 	step_bodies(r, s);
 	step_seals(r, s);
+	step_retries(r, s);
 	if (s->n_rows > 0 && r->steps == 0)
 		report(r, BAD_STUCK);
 	if (s->n_rows == 0 &&

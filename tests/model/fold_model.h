@@ -64,6 +64,7 @@ struct model {
 	const char *start; /* digits: indexes of names the bucket has */
 	unsigned ops; /* length of a history */
 	bool withdraw; /* seals are provisional at first */
+	bool park; /* the store may refuse anything, for a while */
 	bool any_time; /* folds also when none is due */
 	const struct line_rules *rules;
 	enum line_order order;

@@ -150,6 +150,7 @@ size_t rows_load(const struct model *m, const struct state *s,
 			.final = r->flags & FINAL,
 			.cut = r->flags & CUT,
 			.begun = r->flags & BEGUN,
+			.parked = r->flags & PARKED,
 			.big = r->kind == LINE_PUT,
 			.underway = r->flags & UNDERWAY,
 			.sent = r->flags & SENT,
@@ -176,6 +177,7 @@ static void row_store(const struct model *m, struct row *r,
 	r->flags =
 		(unsigned char)((op->final ? FINAL : 0) | (op->cut ? CUT : 0) |
 				(op->begun ? BEGUN : 0) |
+				(op->parked ? PARKED : 0) |
 				(op->underway ? UNDERWAY : 0) |
 				(op->sent ? SENT : 0));
 }

@@ -22,7 +22,7 @@ struct hist {
 	signed char moved; /* version a rename moved */
 };
 
-enum { FINAL = 1, CUT = 2, BEGUN = 4, UNDERWAY = 8, SENT = 16 };
+enum { FINAL = 1, CUT = 2, BEGUN = 4, UNDERWAY = 8, SENT = 16, PARKED = 32 };
 struct row {
 	unsigned char seq, bound, kind, key, to, vid, flags;
 };

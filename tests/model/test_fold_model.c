@@ -146,6 +146,25 @@ START_TEST(in_other_orders_the_bucket_still_comes_to_equal_the_mount)
 }
 END_TEST
 
+START_TEST(what_the_store_refuses_is_published_once_it_no_longer_does)
+{
+	static const struct model run[] = {
+		{ FLAT, .start = "0", .ops = 3, .park = true },
+		{ FOLDERS, .start = "01", .ops = 3, .park = true },
+		{ MIXED, .start = "04", .ops = 3, .park = true },
+		{ PLAIN, .start = "0", .ops = 3, .park = true, .withdraw = true,
+		  .any_time = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(run); i++) {
+		struct model m = run[i];
+
+		ck_assert_int_eq(model_explore(&m), 0);
+		expect_none(&m, ALWAYS);
+	}
+}
+END_TEST
+
 START_TEST(without_folding_no_version_is_skipped)
 {
 	struct model m = { FLAT, .start = "01", .ops = 4, .order = LINE_EXACT };
@@ -379,6 +398,8 @@ static void add(TCase *c)
 			    ARRAY_SIZE(provisional));
 	tcase_add_test(
 		c, in_other_orders_the_bucket_still_comes_to_equal_the_mount);
+	tcase_add_test(
+		c, what_the_store_refuses_is_published_once_it_no_longer_does);
 	tcase_add_test(c, without_folding_no_version_is_skipped);
 	tcase_add_test(c,
 		       if_every_overwritten_version_counts_none_older_is_shown);

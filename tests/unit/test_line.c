@@ -206,6 +206,11 @@ static const struct {
 	{ " A/x ", "1 rd A>B, 2 put A/x, 3 del A/x", "1 rd A>B" },
 	{ " A/p/x ", "1 rd A/p>B/p, 2 put B/y, 3 rd B>C",
 	  "1 rd A/p>B/p, 2 put B/y, 3 rd B>C" },
+	/* Half moved, or moved onto what a withdrawn put was to replace. */
+	{ " D/y E/x ", "1 rd D>E g, 2 put D/x, 3 put D/x, 4 del E/x",
+	  "1 rd D>E g, 3 put D/x, 4 del E/x" },
+	{ " D/x E/x ", "1 del E/x, 2 rd E>D, 3 put D/x, 4 ren D/x>m=3, 5 put m",
+	  "1 del E/x, 2 rd E>D, 4 del D/x=3 c, 5 put m" },
 	/* A good version supersedes a parked one. */
 	{ " ", "1 put a p, 2 put b, 3 put a", "2 put b c, 3 put a" },
 	{ " ", "1 put a p, 2 put b, 3 put b", "1 put a p, 3 put b" },
@@ -408,6 +413,11 @@ static const struct {
 	  "" },
 	{ line_done, "1 put l go, 2 put b", 1, "2 put b", "" },
 	{ line_done, "1 put a", 2, NULL, "" },
+	{ line_park, "1 put a g, 2 put b", 1, "1 put a p, 2 put b", "" },
+	{ line_park, "1 put a c, 2 put b g", 1, "1 put a cp, 2 put b g", "" },
+	{ line_done, "1 put a cp, 2 put b g", 2, "1 put a p", "" },
+	{ line_park, "1 put l go, 2 put b", 1, "1 put l po, 2 put b", "" },
+	{ line_park, "1 put a", 2, NULL, "" },
 	{ line_withdraw, "1 put a, 2 put b n", 2, "1 put a", "" },
 	{ line_withdraw, "1 put a c, 2 put b, 3 put c", 2, "1 put a, 3 put c",
 	  "" },
