@@ -394,9 +394,12 @@ static void *read_again(void *arg)
 START_TEST(readers_see_one_version_or_the_other)
 {
 	struct store *s = suite_open(_i);
-	struct reader rd = { .s = s, .key = k("v") };
+	struct reader rd = { .s = s };
+	char key[2048];
 	pthread_t tid;
 
+	snprintf(key, sizeof(key), "%s", k("v"));
+	rd.key = key;
 	suite_have(s, k("v"), 200000, 1);
 	if (suite_backend->is_racy) {
 		suite_close(s);
