@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The download engine: one object version into one sparse blob, in parallel
- * ranges, shared by all who have the file open.
+ * The download engine: brings versions of objects into blobs.
  *
- * A fetch runs from fetch_start() until everything is here or fetch_drop().
- * The range somebody waits for goes first; then, for formats that are read
- * from their end, the tail; then the rest from the front.  All ranges carry
- * the pinned etag, so bytes of two versions are never mixed.
+ * A fetch is one download of one version (key and etag) into one open blob,
+ * shared by all who read it; the caller keeps one per inode.  Ranges are got
+ * side by side, those somebody waits for first, and can be read as soon as
+ * their bytes are written, though the checksum of the whole is known only at
+ * the end.  Which ranges are present is memory only.
  *
- * Threads: any.
+ * Threads: any.  No lock of a higher rank may be held, and none at all where
+ * it says "waits".  Callbacks are called with no lock held, from a worker or
+ * from within a call of this module.
  */
 #ifndef CKPTFS_FETCH_H
 #define CKPTFS_FETCH_H
@@ -24,44 +26,87 @@ struct host;
 struct store;
 
 struct fetch_opts {
-	unsigned max_downloads; /* workers; 0: 16 */
+	unsigned max_downloads; /* requests at once, at most 256; 0: 16 */
 	uint64_t limit; /* bytes per second; 0: none */
+	uint64_t chunk; /* bytes of the smallest request; 0: 8 MiB */
 };
 
+/* host and store are borrowed.  Starts the workers. */
 int fetch_engine_new(const struct host *host, struct store *store,
 		     const struct fetch_opts *opts, struct fetch_engine **ret)
 	NONNULL(1, 2, 3, 4) MUST_USE;
-/* Every fetch was dropped before.  NULL is allowed. */
+/* Have every wait, present and to come, return -ECANCELED, and no request
+ * begin; does not wait. */
+void fetch_engine_stop(struct fetch_engine *e) NONNULL(1);
+/* Stop, then wait for the workers (store_shutdown() first makes that quick).
+ * Every fetch was dropped.  NULL is allowed. */
 void fetch_engine_free(struct fetch_engine *e);
-/* Bytes received since the start. */
-uint64_t fetch_engine_bytes(struct fetch_engine *e) NONNULL(1);
 
 struct fetch_spec {
-	const char *key, *etag; /* copied */
+	const char *key, *etag; /* of the version; copied */
 	uint64_t size;
-	bool has_crc64;
-	uint64_t crc64; /* of the whole; verified when all is here */
-	int fd; /* of the blob, writable; borrowed until fetch_drop() */
-	const char *name; /* tells the format by its ending */
-	/* All is here and verified (err 0), or it can never be (err < 0).  On a
-	 * worker, nothing held. */
+	int fd; /* of the blob, by host's disk, writable; borrowed */
+	bool has_crc64; /* else what the store says with the bytes, if it does */
+	uint64_t crc64; /* CRC-64/NVME of the whole, as head told it */
+	const char *name; /* tells by its ending what is read from its end;
+			     not kept, NULL: unknown */
+	/*
+	 * Called once: with 0 when all is there and the checksum is right (or
+	 * unknown), where the caller makes it durable and records it; with
+	 * -EBADMSG when the checksum is wrong, with -ESTALE when the store has
+	 * that version no more.  Never after the last drop has returned or
+	 * released was called.  May be NULL.
+	 */
 	void (*done)(void *arg, int err, uint64_t id);
-	void *done_arg;
+	/*
+	 * The last call: fd is not used any more.  NULL: then the last drop
+	 * waits for that instead.
+	 */
+	void (*released)(void *arg, uint64_t id);
+	void *done_arg; /* of both */
 	uint64_t done_id;
 };
 
+/* Begin the download; the caller has one reference. */
 int fetch_start(struct fetch_engine *e, const struct fetch_spec *spec,
 		struct fetch **ret) NONNULL(1, 2, 3) MUST_USE;
-/* Wait until [off, off + len) is in the blob.  0; -ESTALE: the version is gone
- * from the store; -EBADMSG: wrong checksum; -EIO; -ETIMEDOUT; -ECANCELED.
- * While the store does not answer, it is asked again. */
+struct fetch *fetch_ref(struct fetch *f) NONNULL(1);
+/*
+ * Give one reference back.  With the last the download is given up and what
+ * is under way cancelled, which without released is waited for (so not from
+ * done, then): it ends with the next bytes or the request's own time limit.
+ * NULL is allowed.
+ */
+void fetch_drop(struct fetch *f);
+
+/*
+ * Wait until [off, off + len), cut at the end of the file, is in the blob.
+ * A wait for the whole file is one for its checksum, too.
+ * 0; -EBADMSG: the bytes were wrong, for good; -ESTALE: that version is gone,
+ * for good, and the range is not among what was got before; -ETIMEDOUT: the
+ * deadline passed; -ECANCELED: the engine was stopped; -EACCES, -EIO or
+ * -ENOSPC (of the cache disk): refused just now, a later wait tries again.
+ * Transient errors are tried again for ever.
+ */
 int fetch_wait(struct fetch *f, uint64_t off, uint64_t len,
 	       int64_t deadline_mono_ns) NONNULL(1) MUST_USE;
+/* Whether the range is there; waits for nothing. */
+bool fetch_has(struct fetch *f, uint64_t off, uint64_t len) NONNULL(1);
+/* All of it is there and verified. */
 bool fetch_complete(struct fetch *f) NONNULL(1);
-/* Complete, or failed for good. */
+/* Complete, or never to be. */
 bool fetch_settled(struct fetch *f) NONNULL(1);
-/* Stop and forget; waits for the ranges under way.  Nobody waits in
- * fetch_wait(). */
-void fetch_drop(struct fetch *f) NONNULL(1);
+/* Bytes in the blob. */
+uint64_t fetch_progress(struct fetch *f) NONNULL(1);
+
+/* Bytes written to blobs since the start. */
+uint64_t fetch_engine_bytes(struct fetch_engine *e) NONNULL(1);
+struct fetch_stats {
+	uint64_t bytes; /* written to blobs, since the start */
+	uint64_t requests, retries;
+	unsigned active; /* fetches not yet done */
+};
+void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
+	NONNULL(1, 2);
 
 #endif

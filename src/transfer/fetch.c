@@ -1,241 +1,299 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The download engine: workers, the life of a fetch.
+ *
+ * All workers are alike and each does one request at a time: of the oldest
+ * want that is not yet under way, else of the oldest fetch that is not yet
+ * all claimed.  One of them takes wants only, so a reader never waits for a
+ * whole background request to end before its own begins.
+ *
+ * A fetch is on the engine's list until its last reference is gone and no
+ * worker is busy with it; whoever sees that last frees it.
+ */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ckptfs/cache.h"
 #include "ckptfs/clock.h"
-#include "ckptfs/disk.h"
-#include "ckptfs/fetch.h"
-#include "ckptfs/hash.h"
 #include "ckptfs/host.h"
-#include "ckptfs/lock.h"
-#include "ckptfs/log.h"
-#include "ckptfs/rng.h"
-#include "ckptfs/store.h"
-#include "ckptfs/thr.h"
 
-#include "plan_size.h"
+#include "fetch_int.h"
 
-#define LOG_MODULE "fetch"
-#define CHUNK (UINT64_C(8) << 20)
-#define MAX_WORKERS 64
+#define WORKERS 16
+#define CHUNK_LEAST (UINT64_C(8) << 20)
 
-enum chunk_state { CHUNK_TODO, CHUNK_GOING, CHUNK_DONE };
-
-struct chunk {
-	enum chunk_state state;
-	uint64_t crc;
-};
-
-struct fetch {
-	struct fetch *next;
-	struct fetch_engine *e;
-	struct fetch_spec spec;
-	char *key, *etag;
-	size_t n, done;
-	struct chunk *chunks;
-	bool tail_first;
-	size_t wanted; /* chunk somebody waits for; n: none */
-	unsigned going;
-	unsigned attempts;
-	int64_t retry_at;
-	int err; /* failed for good */
-	bool complete, dropped, reported;
-};
-
-struct fetch_engine {
-	const struct host *host;
-	struct store *store;
-	struct lock lock; /* leaf; guards the rest and every fetch */
-	struct thr_cond cond;
-	struct fetch *fetches;
-	unsigned nworkers;
-	struct thr_worker *workers[MAX_WORKERS];
-	uint64_t bytes;
-	uint64_t limit;
-	int64_t tokens, refilled_at;
-	bool stopping;
-};
-
-static uint64_t chunk_len(const struct fetch *f, size_t i)
+void fetch_kick_locked(struct fetch_engine *e)
 {
-	uint64_t off = (uint64_t)i * CHUNK;
-
-	return f->spec.size - off < CHUNK ? f->spec.size - off : CHUNK;
+	for (unsigned i = 0; i < e->n_workers; i++)
+		if (e->workers[i].thr)
+			thr_kick(e->workers[i].thr);
 }
 
-/* With the lock: what a worker does next. */
-static struct fetch *choose(struct fetch_engine *e, size_t *ret, int64_t *wait)
+static void fetch_free(struct fetch *f)
+{
+	if (f->spec.released)
+		f->spec.released(f->spec.done_arg, f->spec.done_id);
+	thr_cond_fini(&f->cond);
+	cache_ranges_free(f->have);
+	free((char *)(uintptr_t)f->spec.key);
+	free((char *)(uintptr_t)f->spec.etag);
+	free(f->pieces);
+	free(f);
+}
+
+/* Take f off the list if nothing needs it; then it is the caller's to free. */
+static bool take_off_locked(struct fetch_engine *e, struct fetch *f)
+	REQUIRES(e->lock)
+{
+	struct fetch **p = &e->fetches;
+
+	if (f->refs || f->busy || f->dropping)
+		return false;
+	while (*p != f)
+		p = &(*p)->next;
+	*p = f->next;
+	return true;
+}
+
+static bool is_due_locked(struct fetch_engine *e, const struct fetch *f,
+			  int64_t now, int64_t *next) REQUIRES(e->lock)
+{
+	if (f->state != FETCH_RUNNING || !f->refs)
+		return false;
+	if (f->retry_ns <= now)
+		return true;
+	if (f->retry_ns < *next)
+		*next = f->retry_ns;
+	return false;
+}
+
+/* The next request of f: of what want asks for, or of anything. */
+static bool plan_locked(struct fetch_engine *e, struct fetch *f,
+			const struct fetch_want *want, struct fetch_job *job)
+	REQUIRES(e->lock)
+{
+	struct fetch_range jobs[FETCH_JOBS_MAX], next;
+	struct fetch_plan p = { .have = f->have,
+				.jobs = jobs,
+				.size = f->spec.size,
+				.chunk = f->chunk,
+				.tail_first = f->tail_first };
+
+	for (struct fetch_job *j = f->jobs; j; j = j->next)
+		jobs[p.n_jobs++] = (struct fetch_range){ j->pos, j->end };
+	/* who waits for all of it has no range to prefer */
+	if (want && want->len == p.size)
+		want = NULL;
+	if (!fetch_plan_next(&p, want ? want->off : 0, want ? want->len : 0,
+			     &next))
+		return false;
+	*job = (struct fetch_job){ .f = f,
+				   .start = next.off,
+				   .pos = next.off,
+				   .busy = next.off,
+				   .end = next.end };
+	return true;
+}
+
+/* Find a job and put it on.  *next: when to look again if there is none. */
+static bool pick_locked(struct fetch_engine *e, bool wants_only,
+			struct fetch_job *job, int64_t *next) REQUIRES(e->lock)
 {
 	int64_t now = clk_mono(e->host->clk);
-	struct fetch *f;
-	size_t i;
+	bool found = false;
 
-	for (f = e->fetches; f; f = f->next) {
-		if (f->dropped || f->err || f->done == f->n)
-			continue;
-		if (f->retry_at > now) {
-			if (f->retry_at - now < *wait)
-				*wait = f->retry_at - now;
-			continue;
-		}
-		if (f->wanted < f->n &&
-		    f->chunks[f->wanted].state == CHUNK_TODO) {
-			*ret = f->wanted;
-			return f;
-		}
-		if (f->tail_first && f->chunks[f->n - 1].state == CHUNK_TODO) {
-			*ret = f->n - 1;
-			return f;
-		}
-		for (i = 0; i < f->n; i++) {
-			if (f->chunks[i].state != CHUNK_TODO)
-				continue;
-			*ret = i;
-			return f;
-		}
+	*next = CLK_NEVER;
+	for (struct fetch_want *w = e->wants; w && !found; w = w->next)
+		found = is_due_locked(e, w->f, now, next) &&
+			plan_locked(e, w->f, w, job);
+	if (!wants_only)
+		for (struct fetch *f = e->fetches; f && !found; f = f->next)
+			found = is_due_locked(e, f, now, next) &&
+				plan_locked(e, f, NULL, job);
+	if (found && fetch_job_begin_locked(e, job)) {
+		*next = now + fetch_plan_backoff_ns(0, 0);
+		return false;
 	}
+	return found;
+}
+
+/* A fetch whose bytes are all there, or whose end is not yet told. */
+static struct fetch *ended_locked(struct fetch_engine *e) REQUIRES(e->lock)
+{
+	for (struct fetch *f = e->fetches; f; f = f->next)
+		if (f->state != FETCH_RUNNING && !f->told && f->refs) {
+			f->told = true;
+			f->busy++;
+			return f;
+		}
 	return NULL;
 }
 
-struct sink {
-	struct fetch *f;
-	uint64_t off;
-	uint64_t crc;
-};
-
-static void pace(struct fetch_engine *e, size_t n)
+/* Verify it and tell its owner. */
+static void finish(struct fetch_engine *e, struct fetch *f)
 {
-	int64_t now;
+	int err = f->state == FETCH_GONE ? -ESTALE : fetch_verify(f);
+	bool gone;
 
 	lock_acquire(&e->lock);
-	e->bytes += n;
-	e->tokens -= (int64_t)n;
-	while (e->limit && !e->stopping) {
-		now = clk_mono(e->host->clk);
-		if (e->refilled_at)
-			e->tokens += (int64_t)((double)(now - e->refilled_at) *
-					       (double)e->limit /
-					       (double)NS_PER_S);
-		e->refilled_at = now;
-		if (e->tokens > (int64_t)(e->limit / 4 + 65536))
-			e->tokens = (int64_t)(e->limit / 4 + 65536);
-		if (e->tokens >= 0)
-			break;
-		(void)thr_wait(e->host->thr, &e->lock, &e->cond,
-			       now + (int64_t)((double)-e->tokens *
-					       (double)NS_PER_S /
-					       (double)e->limit) +
-				       NS_PER_MS);
-	}
+	if (!err)
+		f->state = FETCH_DONE;
+	if (err == -EBADMSG)
+		f->state = FETCH_WRONG;
+	thr_wake(&f->cond);
 	lock_release(&e->lock);
-}
-
-static int take(void *arg, const void *p, size_t n)
-{
-	struct sink *s = arg;
-	struct fetch *f = s->f;
-	int r;
-
-	if (f->dropped || f->e->stopping)
-		return -ECANCELED;
-	pace(f->e, n);
-	r = disk_pwrite(f->e->host->disk, f->spec.fd, p, n, s->off);
-	if (r < 0)
-		return r;
-	s->crc = crc64nvme(s->crc, p, n);
-	s->off += n;
-	return 0;
-}
-
-static int get_chunk(struct fetch *f, size_t i, uint64_t *ret_crc)
-{
-	struct sink s = { .f = f, .off = (uint64_t)i * CHUNK };
-	uint64_t off = s.off, len = chunk_len(f, i);
-	int r = store_get(f->e->store, f->key, f->etag, off, len, take, &s,
-			  NULL);
-
-	if (r == 0 && s.off != off + len)
-		r = -EPROTO;
-	*ret_crc = s.crc;
-	return r;
-}
-
-/* With the lock: all is here; is it what the store said? */
-static void verify(struct fetch *f)
-{
-	uint64_t crc = 0;
-	size_t i;
-
-	for (i = 0; i < f->n; i++)
-		crc = i ? crc64nvme_combine(crc, f->chunks[i].crc,
-					    chunk_len(f, i)) :
-			  f->chunks[i].crc;
-	if (f->spec.has_crc64 && crc != f->spec.crc64)
-		f->err = -EBADMSG;
-	else
-		f->complete = true;
-}
-
-static void chunk_done(struct fetch *f, size_t i, int r, uint64_t crc)
-{
-	struct fetch_engine *e = f->e;
-
-	f->chunks[i].state = r == 0 ? CHUNK_DONE : CHUNK_TODO;
-	f->chunks[i].crc = crc;
-	if (r == 0) {
-		f->done++;
-		f->attempts = 0;
-		if (f->done == f->n)
-			verify(f);
-	} else if (store_err_is_transient(r) || r == -EPROTO) {
-		f->retry_at = clk_mono(e->host->clk) +
-			      plan_backoff(++f->attempts,
-					   rng_u64(e->host->rng));
-	} else if (r != -ECANCELED) {
-		f->err = r == -ENOENT ? -ESTALE : r;
-	}
-	thr_wake(&e->cond);
+	if (f->spec.done)
+		f->spec.done(f->spec.done_arg, err, f->spec.done_id);
+	lock_acquire(&e->lock);
+	f->busy--;
+	thr_wake(&f->cond);
+	gone = take_off_locked(e, f);
+	lock_release(&e->lock);
+	if (gone)
+		fetch_free(f);
 }
 
 static int64_t step(void *arg)
 {
-	struct fetch_engine *e = arg;
-	int64_t wait = CLK_NEVER;
-	bool report = false;
-	struct fetch *f;
-	uint64_t crc;
-	size_t i = 0;
+	struct fetch_worker *w = arg;
+	struct fetch_engine *e = w->e;
+	struct fetch *f = NULL;
+	struct fetch_job job;
+	int64_t next = CLK_NEVER, now;
+	bool found = false, gone;
 	int r;
 
 	lock_acquire(&e->lock);
-	f = e->stopping ? NULL : choose(e, &i, &wait);
-	if (f) {
-		f->chunks[i].state = CHUNK_GOING;
-		f->going++;
+	if (!e->stopping) {
+		f = ended_locked(e);
+		if (!f)
+			found = pick_locked(e, w->wants_only, &job, &next);
 	}
 	lock_release(&e->lock);
+	if (f) {
+		finish(e, f);
+		return 0;
+	}
+	if (!found) {
+		now = clk_mono(e->host->clk);
+		if (next == CLK_NEVER)
+			return CLK_NEVER;
+		return next > now ? next - now : 0;
+	}
+	f = job.f;
+	r = fetch_run(e, &job);
+	lock_acquire(&e->lock);
+	fetch_job_end_locked(e, &job, r);
+	/* a failure frees a range that others may take, after a while */
+	if (job.pos != job.end || f->state != FETCH_RUNNING)
+		fetch_kick_locked(e);
+	gone = take_off_locked(e, f);
+	lock_release(&e->lock);
+	if (gone)
+		fetch_free(f);
+	return 0;
+}
+
+static int copy_spec(struct fetch *f, const struct fetch_spec *spec)
+{
+	f->spec = *spec;
+	f->spec.key = strdup(spec->key);
+	f->spec.etag = strdup(spec->etag);
+	f->spec.name = NULL;
+	/* not to be called for a fetch that never was */
+	if (f->spec.key && f->spec.etag)
+		return 0;
+	f->spec.released = NULL;
+	return -ENOMEM;
+}
+
+int fetch_start(struct fetch_engine *e, const struct fetch_spec *spec,
+		struct fetch **ret)
+{
+	struct fetch *f = calloc(1, sizeof(*f)), **end;
+	int r;
+
 	if (!f)
-		return wait;
-	r = get_chunk(f, i, &crc);
-	if (r < 0 && r != -ECANCELED)
-		log_warn("get %s: %s: %s", f->key, strerror(-r),
-			 store_last_error());
+		return -ENOMEM;
+	thr_cond_init(&f->cond);
+	f->e = e;
+	f->refs = 1;
+	f->tail_first = fetch_plan_tail_first(spec->name);
+	f->chunk = fetch_plan_chunk(spec->size, e->n_workers, e->chunk);
+	f->state = spec->size ? FETCH_RUNNING : FETCH_WHOLE;
+	r = copy_spec(f, spec);
+	if (!r)
+		r = cache_ranges_new(&f->have);
+	if (r) {
+		f->spec.released = NULL;
+		fetch_free(f);
+		return r;
+	}
 	lock_acquire(&e->lock);
-	chunk_done(f, i, r, crc);
-	if ((f->complete || f->err) && !f->reported && !f->dropped)
-		report = f->reported = true;
+	for (end = &e->fetches; *end; end = &(*end)->next)
+		;
+	*end = f;
+	fetch_kick_locked(e);
 	lock_release(&e->lock);
-	/* Still counted as going, so it cannot be dropped under us. */
-	if (report && f->spec.done)
-		f->spec.done(f->spec.done_arg, f->err, f->spec.done_id);
+	*ret = f;
+	return 0;
+}
+
+struct fetch *fetch_ref(struct fetch *f)
+{
+	lock_acquire(&f->e->lock);
+	assert(f->refs);
+	f->refs++;
+	lock_release(&f->e->lock);
+	return f;
+}
+
+void fetch_drop(struct fetch *f)
+{
+	struct fetch_engine *e;
+	bool gone;
+
+	if (!f)
+		return;
+	e = f->e;
 	lock_acquire(&e->lock);
-	f->going--;
-	thr_wake(&e->cond);
+	assert(f->refs);
+	f->refs--;
+	if (!f->refs) {
+		thr_wake(&e->pace_cond);
+		f->dropping = !f->spec.released;
+		while (f->dropping && f->busy)
+			(void)thr_wait(e->host->thr, &e->lock, &f->cond,
+				       CLK_NEVER);
+		f->dropping = false;
+	}
+	gone = take_off_locked(e, f);
 	lock_release(&e->lock);
+	if (gone)
+		fetch_free(f);
+}
+
+static int start_workers(struct fetch_engine *e)
+{
+	for (unsigned i = 0; i < e->n_workers; i++) {
+		struct fetch_worker *w = &e->workers[i];
+		struct thr_worker *thr = NULL;
+		int r;
+
+		w->e = e;
+		w->wants_only = !i && e->n_workers > 1;
+		r = thr_start(e->host->thr, "fetch", step, w, &thr);
+		if (r)
+			return r;
+		/* the other workers look at all of them to kick them */
+		lock_acquire(&e->lock);
+		w->thr = thr;
+		lock_release(&e->lock);
+	}
 	return 0;
 }
 
@@ -243,22 +301,25 @@ int fetch_engine_new(const struct host *host, struct store *store,
 		     const struct fetch_opts *opts, struct fetch_engine **ret)
 {
 	struct fetch_engine *e = calloc(1, sizeof(*e));
-	unsigned n = opts->max_downloads ? opts->max_downloads : 16, i;
-	int r = 0;
+	unsigned n = opts->max_downloads ? opts->max_downloads : WORKERS;
+	int r = -ENOMEM;
 
+	assert(n <= FETCH_JOBS_MAX);
 	if (!e)
 		return -ENOMEM;
+	lock_init(&e->lock, LOCK_LEAF, "fetch engine");
+	thr_cond_init(&e->pace_cond);
 	e->host = host;
 	e->store = store;
 	e->limit = opts->limit;
-	lock_init(&e->lock, LOCK_LEAF, "fetch");
-	thr_cond_init(&e->cond);
-	for (i = 0; r == 0 && i < n && i < MAX_WORKERS; i++) {
-		r = thr_start(host->thr, "download", step, e, &e->workers[i]);
-		if (r == 0)
-			e->nworkers++;
+	e->chunk = opts->chunk ? opts->chunk : CHUNK_LEAST;
+	e->wants_end = &e->wants;
+	e->workers = calloc(n, sizeof(*e->workers));
+	if (e->workers) {
+		e->n_workers = n;
+		r = start_workers(e);
 	}
-	if (r < 0) {
+	if (r) {
 		fetch_engine_free(e);
 		return r;
 	}
@@ -266,156 +327,34 @@ int fetch_engine_new(const struct host *host, struct store *store,
 	return 0;
 }
 
-void fetch_engine_free(struct fetch_engine *e)
+void fetch_engine_stop(struct fetch_engine *e)
 {
-	unsigned i;
-
-	if (!e)
-		return;
 	lock_acquire(&e->lock);
 	e->stopping = true;
-	thr_wake(&e->cond);
+	thr_wake(&e->pace_cond);
+	for (struct fetch *f = e->fetches; f; f = f->next)
+		thr_wake(&f->cond);
 	lock_release(&e->lock);
-	for (i = 0; i < e->nworkers; i++)
-		thr_stop(e->workers[i]);
-	thr_cond_fini(&e->cond);
+}
+
+void fetch_engine_free(struct fetch_engine *e)
+{
+	if (!e)
+		return;
+	fetch_engine_stop(e);
+	for (unsigned i = 0; i < e->n_workers; i++) {
+		struct thr_worker *thr;
+
+		/* those still running must not kick it any more */
+		lock_acquire(&e->lock);
+		thr = e->workers[i].thr;
+		e->workers[i].thr = NULL;
+		lock_release(&e->lock);
+		thr_stop(thr);
+	}
+	assert(!e->fetches && !e->wants);
+	thr_cond_fini(&e->pace_cond);
 	lock_fini(&e->lock);
+	free(e->workers);
 	free(e);
-}
-
-uint64_t fetch_engine_bytes(struct fetch_engine *e)
-{
-	uint64_t n;
-
-	lock_acquire(&e->lock);
-	n = e->bytes;
-	lock_release(&e->lock);
-	return n;
-}
-
-static bool reads_its_end_first(const char *name)
-{
-	static const char *const ends[] = { ".ckpt", ".pt",	".pth",
-					    ".npz",  ".keras", ".zip" };
-	size_t n = name ? strlen(name) : 0, i, m;
-
-	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
-		m = strlen(ends[i]);
-		if (n > m && strcmp(name + n - m, ends[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void fetch_free(struct fetch *f)
-{
-	free(f->key);
-	free(f->etag);
-	free(f->chunks);
-	free(f);
-}
-
-int fetch_start(struct fetch_engine *e, const struct fetch_spec *spec,
-		struct fetch **ret)
-{
-	struct fetch *f = calloc(1, sizeof(*f));
-	unsigned i;
-
-	if (!f)
-		return -ENOMEM;
-	f->e = e;
-	f->spec = *spec;
-	f->key = strdup(spec->key);
-	f->etag = strdup(spec->etag);
-	f->n = (size_t)((spec->size + CHUNK - 1) / CHUNK);
-	f->chunks = calloc(f->n + 1, sizeof(*f->chunks));
-	f->wanted = f->n;
-	f->tail_first = reads_its_end_first(spec->name);
-	f->spec.name = NULL;
-	if (!f->key || !f->etag || !f->chunks) {
-		fetch_free(f);
-		return -ENOMEM;
-	}
-	if (f->n == 0)
-		f->complete = f->reported = true;
-	lock_acquire(&e->lock);
-	f->next = e->fetches;
-	e->fetches = f;
-	lock_release(&e->lock);
-	for (i = 0; i < e->nworkers; i++)
-		thr_kick(e->workers[i]);
-	*ret = f;
-	return 0;
-}
-
-int fetch_wait(struct fetch *f, uint64_t off, uint64_t len,
-	       int64_t deadline_mono_ns)
-{
-	struct fetch_engine *e = f->e;
-	size_t i, last;
-	unsigned k;
-	int r = 0;
-
-	if (len == 0)
-		return 0;
-	i = (size_t)(off / CHUNK);
-	last = (size_t)((off + len - 1) / CHUNK);
-	lock_acquire(&e->lock);
-	while (r == 0 && i <= last && i < f->n) {
-		if (f->err) {
-			r = f->err;
-		} else if (f->chunks[i].state == CHUNK_DONE) {
-			i++;
-		} else if (e->stopping || f->dropped) {
-			r = -ECANCELED;
-		} else {
-			f->wanted = i;
-			for (k = 0; k < e->nworkers; k++)
-				thr_kick(e->workers[k]);
-			r = thr_wait(e->host->thr, &e->lock, &e->cond,
-				     deadline_mono_ns);
-		}
-	}
-	lock_release(&e->lock);
-	return r;
-}
-
-bool fetch_complete(struct fetch *f)
-{
-	bool yes;
-
-	lock_acquire(&f->e->lock);
-	yes = f->complete;
-	lock_release(&f->e->lock);
-	return yes;
-}
-
-bool fetch_settled(struct fetch *f)
-{
-	bool yes;
-
-	lock_acquire(&f->e->lock);
-	yes = f->complete || f->err;
-	lock_release(&f->e->lock);
-	return yes;
-}
-
-void fetch_drop(struct fetch *f)
-{
-	struct fetch_engine *e = f->e;
-	struct fetch **p;
-
-	lock_acquire(&e->lock);
-	f->dropped = true;
-	thr_wake(&e->cond);
-	while (f->going)
-		(void)thr_wait(e->host->thr, &e->lock, &e->cond, CLK_NEVER);
-	for (p = &e->fetches; *p; p = &(*p)->next) {
-		if (*p == f) {
-			*p = f->next;
-			break;
-		}
-	}
-	lock_release(&e->lock);
-	fetch_free(f);
 }

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The download engine: what its files share. */
+#ifndef TRANSFER_FETCH_INT_H
+#define TRANSFER_FETCH_INT_H
+
+#include "ckptfs/fetch.h"
+#include "ckptfs/lock.h"
+#include "ckptfs/store.h"
+#include "ckptfs/thr.h"
+
+struct cache_ranges;
+
+/* What a reader waits for; on its stack, in the engine's line. */
+struct fetch_want {
+	struct fetch_want *next;
+	struct fetch *f;
+	uint64_t off, len;
+};
+
+/* One request under way; on its worker's stack. */
+struct fetch_job {
+	struct fetch_job *next; /* of the same fetch */
+	struct fetch *f;
+	uint64_t start, pos; /* [start, pos) is in the blob */
+	uint64_t busy; /* [pos, busy) is being written */
+	uint64_t end; /* may be moved down, never below busy */
+	uint64_t crc64; /* of [start, pos) */
+	int disk_err;
+};
+
+#define FETCH_JOBS_MAX 256
+
+struct fetch_range {
+	uint64_t off, end;
+};
+
+/* Bytes got by one request, for the checksum of the whole. */
+struct fetch_piece {
+	uint64_t off, len, crc64;
+};
+
+enum fetch_state {
+	FETCH_RUNNING, /* by fetch_start() */
+	FETCH_WHOLE, /* all bytes there; by the job that brought the last */
+	FETCH_DONE, /* verified; by finish() */
+	FETCH_WRONG, /* checksum mismatch; by finish() */
+	FETCH_GONE, /* version vanished; by a job */
+};
+
+/* Guarded by the engine's lock, but for what never changes. */
+struct fetch {
+	struct fetch_engine *e;
+	struct fetch_spec spec; /* key and etag are owned; constant, but for
+				   the checksum */
+	uint64_t chunk; /* constant */
+	bool tail_first; /* constant */
+	struct fetch *next; /* of the engine's, in order of start */
+	unsigned refs, busy; /* busy: workers in a job or callback */
+	bool dropping; /* the last drop waits; frees it then */
+	enum fetch_state state;
+	bool told; /* done() was called, or is about to be */
+	struct cache_ranges *have; /* in the blob */
+	struct fetch_job *jobs;
+	unsigned n_jobs;
+	struct fetch_piece *pieces; /* room for one more a job */
+	size_t n_pieces, cap_pieces;
+	unsigned waiters;
+	unsigned failures; /* in a row */
+	int64_t retry_ns; /* no request before; 0: at once */
+	unsigned refusals; /* counts; so a waiter knows of a new one */
+	int refused; /* the last one's error */
+	struct thr_cond cond; /* any of the above changed */
+};
+
+struct fetch_worker {
+	struct fetch_engine *e;
+	struct thr_worker *thr;
+	bool wants_only; /* keeps a connection free for who waits */
+};
+
+struct fetch_engine {
+	const struct host *host;
+	struct store *store;
+	unsigned n_workers;
+	struct fetch_worker *workers;
+	uint64_t chunk, limit;
+	struct lock lock; /* guards the rest */
+	bool stopping;
+	struct fetch *fetches;
+	struct fetch_want *wants, **wants_end;
+	int64_t paced_ns; /* when the bytes taken so far are paid for */
+	struct thr_cond pace_cond; /* stopping, or a fetch was given up */
+	struct fetch_stats stats;
+};
+
+/* ---- fetch_plan.c: pure ---- */
+
+/* Whether what has this name is read from its end first. */
+bool fetch_plan_tail_first(const char *name);
+/* Bytes a request of a file of this size asks for. */
+uint64_t fetch_plan_chunk(uint64_t size, unsigned workers, uint64_t least);
+struct fetch_plan {
+	const struct cache_ranges *have;
+	const struct fetch_range *jobs; /* what is under way, in any order */
+	size_t n_jobs;
+	uint64_t size, chunk; /* size above 0 */
+	bool tail_first;
+};
+/*
+ * The next range to request: of what is wanted (len 0: nothing is), else of
+ * the tail, else from the front.  False: all of that is there or under way.
+ */
+bool fetch_plan_next(const struct fetch_plan *p, uint64_t want_off,
+		     uint64_t want_len, struct fetch_range *ret);
+/* How long to wait after n + 1 failures in a row. */
+int64_t fetch_plan_backoff_ns(unsigned n, uint64_t random);
+enum fetch_verdict {
+	FETCH_AGAIN, /* after a back-off */
+	FETCH_REFUSED, /* tell who waits; *ret_err says what */
+	FETCH_VANISHED,
+};
+enum fetch_verdict fetch_plan_verdict(int err, int *ret_err);
+/* How long the bytes up to now plus n must wait at limit bytes a second;
+ * *paced_ns is the state. */
+int64_t fetch_plan_pace_ns(int64_t *paced_ns, int64_t now_ns, uint64_t limit,
+			   uint64_t n);
+
+/* ---- fetch_run.c: one request ---- */
+
+/* Put the job on; -ENOMEM: not done. */
+int fetch_job_begin_locked(struct fetch_engine *e, struct fetch_job *job)
+	REQUIRES(e->lock) MUST_USE;
+/* Perform it; -ECANCELED when it was cut or the fetch given up. */
+int fetch_run(struct fetch_engine *e, struct fetch_job *job);
+/* Take job off and record what it brought; r: what fetch_run() returned. */
+void fetch_job_end_locked(struct fetch_engine *e, struct fetch_job *job, int r)
+	REQUIRES(e->lock);
+/* The checksum of the pieces.  -EBADMSG if it is not the expected one. */
+int fetch_verify(struct fetch *f) MUST_USE;
+
+/* ---- fetch.c ---- */
+
+void fetch_kick_locked(struct fetch_engine *e) REQUIRES(e->lock);
+
+#endif

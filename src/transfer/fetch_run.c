@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One ranged request, and what it leaves behind. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "ckptfs/cache.h"
+#include "ckptfs/clock.h"
+#include "ckptfs/disk.h"
+#include "ckptfs/hash.h"
+#include "ckptfs/host.h"
+#include "ckptfs/rng.h"
+
+#include "fetch_int.h"
+
+/* Keep to the limit; returns early when the bytes are not wanted any
+ * more. */
+static void pace_locked(struct fetch_engine *e, const struct fetch *f,
+			uint64_t n) REQUIRES(e->lock)
+{
+	const struct clk *clk = e->host->clk;
+	int64_t now = clk_mono(clk);
+	int64_t until =
+		now + fetch_plan_pace_ns(&e->paced_ns, now, e->limit, n);
+
+	while (!e->stopping && f->refs && clk_mono(clk) < until)
+		(void)thr_wait(e->host->thr, &e->lock, &e->pace_cond, until);
+}
+
+/* How much of n more bytes the job still wants; they may not be cut off any
+ * more. */
+static size_t take(struct fetch_engine *e, struct fetch_job *job, size_t n)
+{
+	uint64_t left;
+
+	lock_acquire(&e->lock);
+	pace_locked(e, job->f, n);
+	left = job->end - job->pos;
+	n = left < n ? left : n;
+	if (e->stopping || !job->f->refs)
+		n = 0;
+	job->busy = job->pos + n;
+	lock_release(&e->lock);
+	return n;
+}
+
+static int give(struct fetch_engine *e, struct fetch_job *job, const void *p,
+		size_t n)
+{
+	struct fetch *f = job->f;
+	uint64_t crc = crc64nvme(job->crc64, p, n);
+	int r = disk_pwrite(e->host->disk, f->spec.fd, p, n, job->pos);
+
+	lock_acquire(&e->lock);
+	if (!r)
+		r = cache_ranges_add(f->have, job->pos, n);
+	if (!r) {
+		job->pos += n;
+		job->crc64 = crc;
+		e->stats.bytes += n;
+		if (f->waiters)
+			thr_wake(&f->cond);
+	}
+	job->busy = job->pos;
+	lock_release(&e->lock);
+	return r;
+}
+
+struct sink {
+	struct fetch_engine *e;
+	struct fetch_job *job;
+};
+
+static int sink(void *arg, const void *p, size_t n)
+{
+	struct sink *s = arg;
+	size_t used = take(s->e, s->job, n);
+
+	if (used)
+		s->job->disk_err = give(s->e, s->job, p, used);
+	if (s->job->disk_err)
+		return -EIO;
+	/* the rest was cut off, or nobody wants any of it */
+	return used < n ? -ECANCELED : 0;
+}
+
+static void learn_crc(struct fetch_engine *e, struct fetch *f,
+		      const struct store_obj *obj)
+{
+	lock_acquire(&e->lock);
+	if (!f->spec.has_crc64 && obj->has_crc64) {
+		f->spec.has_crc64 = true;
+		f->spec.crc64 = obj->crc64;
+	}
+	lock_release(&e->lock);
+}
+
+int fetch_run(struct fetch_engine *e, struct fetch_job *job)
+{
+	struct sink s = { .e = e, .job = job };
+	struct fetch *f = job->f;
+	struct store_obj obj;
+	int r = store_get(e->store, f->spec.key, f->spec.etag, job->start,
+			  job->end - job->start, sink, &s, &obj);
+
+	if (!r)
+		learn_crc(e, f, &obj);
+	return job->disk_err ? job->disk_err : r;
+}
+
+int fetch_job_begin_locked(struct fetch_engine *e, struct fetch_job *job)
+{
+	struct fetch *f = job->f;
+
+	/* room for what it brings is made before it is brought */
+	if (f->n_pieces + f->n_jobs + 1 > f->cap_pieces) {
+		size_t cap = 2 * (f->n_pieces + f->n_jobs + 8);
+		struct fetch_piece *p =
+			reallocarray(f->pieces, cap, sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		f->pieces = p;
+		f->cap_pieces = cap;
+	}
+	job->next = f->jobs;
+	f->jobs = job;
+	f->n_jobs++;
+	f->busy++;
+	e->stats.requests++;
+	return 0;
+}
+
+static void job_off_locked(struct fetch_engine *e, struct fetch *f,
+			   const struct fetch_job *job) REQUIRES(e->lock)
+{
+	struct fetch_job **p = &f->jobs;
+
+	while (*p != job)
+		p = &(*p)->next;
+	*p = job->next;
+	f->n_jobs--;
+	f->busy--;
+	if (job->pos > job->start)
+		f->pieces[f->n_pieces++] =
+			(struct fetch_piece){ job->start, job->pos - job->start,
+					      job->crc64 };
+}
+
+static void fail_locked(struct fetch_engine *e, struct fetch *f, int r)
+	REQUIRES(e->lock)
+{
+	int err = -EIO;
+
+	switch (fetch_plan_verdict(r, &err)) {
+	case FETCH_VANISHED:
+		if (f->state == FETCH_RUNNING)
+			f->state = FETCH_GONE;
+		return;
+	case FETCH_REFUSED:
+		f->refused = err;
+		f->refusals++;
+		break;
+	case FETCH_AGAIN:
+		break;
+	}
+	e->stats.retries++;
+	f->retry_ns =
+		clk_mono(e->host->clk) +
+		fetch_plan_backoff_ns(f->failures++, rng_u64(e->host->rng));
+}
+
+void fetch_job_end_locked(struct fetch_engine *e, struct fetch_job *job, int r)
+{
+	struct fetch *f = job->f;
+
+	job_off_locked(e, f, job);
+	if (job->pos > job->start)
+		f->failures = 0;
+	if (job->pos == job->end) { /* also when it was cut there */
+		f->retry_ns = 0;
+	} else if (!e->stopping && f->refs) {
+		/* short without an error: the size in our row is wrong */
+		fail_locked(e, f, r ? r : -EIO);
+	}
+	if (f->state == FETCH_RUNNING && !f->jobs &&
+	    cache_ranges_sum(f->have) == f->spec.size)
+		f->state = FETCH_WHOLE;
+	thr_wake(&f->cond);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct fetch_piece *x = a, *y = b;
+
+	return x->off < y->off ? -1 : x->off > y->off;
+}
+
+int fetch_verify(struct fetch *f)
+{
+	uint64_t crc = 0, at = 0;
+
+	if (f->n_pieces)
+		qsort(f->pieces, f->n_pieces, sizeof(*f->pieces), by_offset);
+	for (size_t i = 0; i < f->n_pieces; i++) {
+		const struct fetch_piece *p = &f->pieces[i];
+
+		assert(p->off == at);
+		crc = crc64nvme_combine(crc, p->crc64, p->len);
+		at += p->len;
+	}
+	assert(at == f->spec.size);
+	return f->spec.has_crc64 && f->spec.crc64 != crc ? -EBADMSG : 0;
+}

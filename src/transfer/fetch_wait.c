@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting for bytes, and questions about a fetch. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "ckptfs/cache.h"
+#include "ckptfs/clock.h"
+#include "ckptfs/host.h"
+
+#include "fetch_int.h"
+
+/* A request that is this far from a wanted byte is cut off before it. */
+#define CUT_AHEAD (UINT64_C(4) << 20)
+
+static bool has_locked(struct fetch_engine *e, const struct fetch *f,
+		       uint64_t off, uint64_t len) REQUIRES(e->lock)
+{
+	if (f->state == FETCH_WRONG)
+		return false;
+	if (len && len == f->spec.size)
+		return f->state == FETCH_DONE;
+	return !len || cache_ranges_has(f->have, off, len);
+}
+
+/* What ends a wait for a range that is not there; 0: nothing does. */
+static int verdict_locked(struct fetch_engine *e, const struct fetch *f,
+			  unsigned refusals) REQUIRES(e->lock)
+{
+	if (f->state == FETCH_WRONG)
+		return -EBADMSG;
+	if (f->state == FETCH_GONE)
+		return -ESTALE;
+	if (e->stopping)
+		return -ECANCELED;
+	if (f->refusals != refusals)
+		return f->refused;
+	return 0;
+}
+
+/* The wanted byte may be at the far end of a long request: let somebody else
+ * fetch it now. */
+static void cut_locked(struct fetch_engine *e, struct fetch *f, uint64_t off)
+	REQUIRES(e->lock)
+{
+	for (struct fetch_job *j = f->jobs; j; j = j->next)
+		if (off < j->end && off > j->busy && off - j->busy >= CUT_AHEAD)
+			j->end = off;
+}
+
+static void want_locked(struct fetch_engine *e, struct fetch_want *w)
+	REQUIRES(e->lock)
+{
+	*e->wants_end = w;
+	e->wants_end = &w->next;
+	cut_locked(e, w->f, w->off);
+	/* a reader is patient enough already: no back-off for a new one */
+	if (!w->f->waiters && w->f->refusals)
+		w->f->retry_ns = 0;
+	fetch_kick_locked(e);
+}
+
+static void unwant_locked(struct fetch_engine *e, struct fetch_want *w)
+	REQUIRES(e->lock)
+{
+	struct fetch_want **p = &e->wants;
+
+	while (*p != w)
+		p = &(*p)->next;
+	*p = w->next;
+	if (e->wants_end == &w->next)
+		e->wants_end = p;
+}
+
+static int wait_locked(struct fetch_engine *e, struct fetch *f,
+		       int64_t deadline_ns) REQUIRES(e->lock)
+{
+	const struct host *host = e->host;
+
+	if (clk_mono(host->clk) >= deadline_ns)
+		return -ETIMEDOUT;
+	/* whether the bytes came just in time is looked at first */
+	(void)thr_wait(host->thr, &e->lock, &f->cond, deadline_ns);
+	return 0;
+}
+
+int fetch_wait(struct fetch *f, uint64_t off, uint64_t len, int64_t deadline_ns)
+{
+	struct fetch_want w = { .f = f, .off = off, .len = len };
+	struct fetch_engine *e = f->e;
+	bool wanted = false;
+	unsigned refusals;
+	int r = 0;
+
+	if (off >= f->spec.size)
+		len = 0;
+	else if (len > f->spec.size - off)
+		len = f->spec.size - off;
+	w.len = len;
+	lock_acquire(&e->lock);
+	refusals = f->refusals;
+	while (!has_locked(e, f, off, len)) {
+		r = verdict_locked(e, f, refusals);
+		if (!r && !wanted) {
+			want_locked(e, &w);
+			f->waiters++;
+			wanted = true;
+		}
+		if (!r)
+			r = wait_locked(e, f, deadline_ns);
+		if (r)
+			break;
+	}
+	if (wanted) {
+		f->waiters--;
+		unwant_locked(e, &w);
+	}
+	lock_release(&e->lock);
+	return r;
+}
+
+bool fetch_has(struct fetch *f, uint64_t off, uint64_t len)
+{
+	struct fetch_engine *e = f->e;
+	bool has;
+
+	if (off >= f->spec.size)
+		return true;
+	if (len > f->spec.size - off)
+		len = f->spec.size - off;
+	lock_acquire(&e->lock);
+	has = has_locked(e, f, off, len);
+	lock_release(&e->lock);
+	return has;
+}
+
+static enum fetch_state state_of(struct fetch *f)
+{
+	enum fetch_state state;
+
+	lock_acquire(&f->e->lock);
+	state = f->state;
+	lock_release(&f->e->lock);
+	return state;
+}
+
+bool fetch_complete(struct fetch *f)
+{
+	return state_of(f) == FETCH_DONE;
+}
+
+bool fetch_settled(struct fetch *f)
+{
+	enum fetch_state state = state_of(f);
+
+	return state != FETCH_RUNNING && state != FETCH_WHOLE;
+}
+
+uint64_t fetch_progress(struct fetch *f)
+{
+	uint64_t sum;
+
+	lock_acquire(&f->e->lock);
+	sum = f->state == FETCH_WRONG ? 0 : cache_ranges_sum(f->have);
+	lock_release(&f->e->lock);
+	return sum;
+}
+
+void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
+{
+	struct fetch_stats st;
+
+	lock_acquire(&e->lock);
+	st = e->stats;
+	st.active = 0;
+	for (struct fetch *f = e->fetches; f; f = f->next)
+		st.active +=
+			f->state == FETCH_RUNNING || f->state == FETCH_WHOLE;
+	lock_release(&e->lock);
+	*ret = st;
+}
+
+uint64_t fetch_engine_bytes(struct fetch_engine *e)
+{
+	struct fetch_stats st;
+
+	fetch_stats(e, &st);
+	return st.bytes;
+}
