@@ -71,9 +71,10 @@ void live_drop(struct fs *fs, struct inode *in)
 	if (!l)
 		return;
 	assert(l->nopen == 0);
-	live_close_blob(fs, in);
+	/* it writes to the blob's descriptor until it is dropped */
 	if (l->fetch)
 		fetch_drop(l->fetch);
+	live_close_blob(fs, in);
 	lock_acquire(&fs->ns);
 	in->live = NULL;
 	in->time_set = false;

@@ -82,11 +82,12 @@ static int begin_fresh(struct fs *fs, struct inode *in)
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);
-	live_close_blob(fs, in);
+	/* it writes to the blob's descriptor until it is dropped */
 	if (l->fetch) {
 		fetch_drop(l->fetch);
 		l->fetch = NULL;
 	}
+	live_close_blob(fs, in);
 	return begin(fs, in, &v, true, drop ? &old : NULL);
 }
 
