@@ -341,7 +341,9 @@ struct store_retry_policy {
  * finds its condition broken or its upload or source gone, has succeeded if
  * the object there carries the call's write_id (a copy that keeps its
  * source's: that one; a del: if nothing is there).  So give one to whatever
- * has a condition.  A get that broke off is resumed behind the bytes already
+ * has a condition.  mpu_begin is not tried again: one whose answer was lost may
+ * have begun, and only who wrote down the intent can find and abort it.  A get
+ * that broke off is resumed behind the bytes already
  * handed to the sink when if_match pins the version; else it fails.
  */
 struct store *store_retry_new(struct store *inner, const struct clk *clk,

@@ -144,13 +144,10 @@ int retry_mpu_begin(struct store *s, const char *key,
 		    char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct retry_store *t = (struct retry_store *)s;
-	struct retry_attempt a = { .t = t };
-	int r;
 
-	do {
-		r = store_mpu_begin(t->inner, key, meta, ret_id);
-	} while (retry_again(&a, &r));
-	return r;
+	/* Not here: one whose answer was lost may have begun, and only the
+	 * caller, who wrote down the intent, can find and abort it. */
+	return store_mpu_begin(t->inner, key, meta, ret_id);
 }
 
 int retry_mpu_part(struct store *s, const char *key, const char *id,

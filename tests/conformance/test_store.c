@@ -58,20 +58,12 @@ static struct store *open_plain_dir(void)
 static struct store *faulty(struct store *inner)
 {
 	static const char *const methods[] = {
-		"head",
-		"put",
-		"del",
-		"del_many",
-		"list",
-		"copy",
+		"head",	    "put",	     "del",
+		"del_many", "list",	     "copy",
 		"rename",
-		"mpu_begin",
-		"mpu_part",
-		"mpu_copy_part",
-		"mpu_list_parts",
-		"mpu_list",
-		"mpu_commit",
-		"mpu_abort",
+
+		"mpu_part", "mpu_copy_part", "mpu_list_parts",
+		"mpu_list", "mpu_commit",    "mpu_abort",
 	};
 	static const struct store_retry_policy at_once = { .attempts = 0 };
 	struct store_fault plan[3 * ARRAY_SIZE(methods) + 1];

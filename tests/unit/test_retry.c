@@ -310,6 +310,19 @@ START_TEST(an_own_commit_found_on_retry_is_success)
 }
 END_TEST
 
+START_TEST(a_begin_is_left_to_its_caller)
+{
+	struct store *s = open_store(0);
+	struct store_meta m = meta_of("w");
+	char id[STORE_UPLOAD_ID_MAX];
+
+	plan("mpu_begin", 1, -ETIMEDOUT, STORE_FAULT_AFTER);
+	ck_assert_int_eq(store_mpu_begin(s, "a", &m, id), -ETIMEDOUT);
+	ck_assert_uint_eq(calls("mpu_begin a"), 1);
+	store_free(s);
+}
+END_TEST
+
 START_TEST(an_own_copy_found_on_retry_is_success)
 {
 	static const struct store_cond absent = { .if_absent = true };
@@ -460,6 +473,7 @@ static void add(TCase *c)
 	tcase_add_test(c, an_own_replacement_found_on_retry_is_success);
 	tcase_add_test(c, the_look_itself_may_fail);
 	tcase_add_test(c, an_own_commit_found_on_retry_is_success);
+	tcase_add_test(c, a_begin_is_left_to_its_caller);
 	tcase_add_test(c, an_own_copy_found_on_retry_is_success);
 	tcase_add_test(c, an_own_delete_found_on_retry_is_success);
 	tcase_add_test(c, an_own_rename_found_on_retry_is_success);
