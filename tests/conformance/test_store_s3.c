@@ -25,6 +25,10 @@
 
 #define SKIPPED 77
 
+/* What a store borrows.  Each test is a process, and opens one. */
+static struct http *http;
+static struct cred_chain *creds;
+
 static struct store *open_s3(bool sign_payload)
 {
 	static const struct http_opts plain;
@@ -42,9 +46,10 @@ static struct store *open_s3(bool sign_payload)
 	struct store *s = NULL;
 	int r;
 
-	/* Each test is a process: what is borrowed goes with it. */
-	ck_assert_int_eq(http_new(&plain, &o.http), 0);
-	ck_assert_int_eq(cred_aws_chain(&found, &clk_system, &o.creds), 0);
+	ck_assert_int_eq(http_new(&plain, &http), 0);
+	ck_assert_int_eq(cred_aws_chain(&found, &clk_system, &creds), 0);
+	o.http = http;
+	o.creds = creds;
 	r = cred_aws_settings(&found, why, &set);
 	ck_assert_msg(r == 0, "%s", why);
 	o.region = set.region;
