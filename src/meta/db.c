@@ -11,6 +11,8 @@
 #include "internal.h"
 
 #define LOG_MODULE "meta"
+/* More than one transaction adds to the log. */
+#define BALLAST_NEAR (UINT64_C(4) << 20)
 
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS kv(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"
@@ -219,7 +221,9 @@ int stmt_run(struct meta *m, sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
 
-	if ((rc & 0xff) == SQLITE_FULL && m->ballast) {
+	/* Not if SQLite has rolled back: the rest would be a transaction. */
+	if ((rc & 0xff) == SQLITE_FULL && m->ballast &&
+	    !sqlite3_get_autocommit(m->db)) {
 		ballast_drop(m);
 		(void)sqlite3_reset(st);
 		rc = sqlite3_step(st);
@@ -260,11 +264,24 @@ int meta_begin(struct meta *m)
 	return 0;
 }
 
+/* A COMMIT that finds the disk full is rolled back, so the reserve has to go
+ * before it. */
+static void ballast_near(struct meta *m)
+{
+	struct disk_space sp;
+
+	if (m->ballast && disk_space(m->host->disk, &sp) == 0 &&
+	    sp.avail < BALLAST_NEAR)
+		ballast_drop(m);
+}
+
 int meta_commit(struct meta *m)
 {
 	int r;
 
 	meta_assert_begun(m);
+	if (!m->broken)
+		ballast_near(m);
 	r = run(m, S_COMMIT);
 	if (r == 0)
 		m->commits_seen = ++m->commits;
@@ -365,7 +382,6 @@ void ballast_make(struct meta *m)
 		return;
 	m->ballast = disk_allocate(m->host->disk, fd, 0, m->ballast_size) == 0;
 	disk_close(m->host->disk, fd);
-	if (!m->ballast)
-		if (disk_unlink(m->host->disk, "ballast") < 0)
+	if (!m->ballast && disk_unlink(m->host->disk, "ballast") < 0)
 		log_debug("no ballast to remove");
 }

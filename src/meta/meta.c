@@ -262,8 +262,8 @@ int meta_checkpoint(struct meta *m)
 		if (r == 0 && log == done)
 			m->frames_seen = 0; /* the next commit starts anew */
 	}
-	lock_release(&m->lock);
 	if (r == 0)
 		ballast_make(m);
+	lock_release(&m->lock);
 	return r;
 }
