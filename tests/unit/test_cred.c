@@ -242,10 +242,11 @@ static struct cred_chain *fake_chain(void)
 
 static void expect_key(struct cred_chain *chain, const char *key)
 {
+	char mine[CRED_WHY_MAX];
 	struct cred *c = NULL;
-	int r = cred_get(chain, why, &c);
+	int r = cred_get(chain, mine, &c);
 
-	ck_assert_msg(r == 0, "%d %s", r, why);
+	ck_assert_msg(r == 0, "%d %s", r, mine);
 	ck_assert_str_eq(cred_key_id(c), key);
 	cred_drop(c);
 }
