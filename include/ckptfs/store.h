@@ -54,12 +54,13 @@
 enum store_caps {
 	STORE_CAP_PUT_COND = 1 << 0, /* if_absent, if_match on put and commit */
 	STORE_CAP_DEL_COND = 1 << 1, /* if_match on del */
-	STORE_CAP_COPY = 1 << 2, /* copy, and mpu_copy_part */
+	STORE_CAP_COPY = 1 << 2, /* copy */
 	STORE_CAP_RENAME = 1 << 3, /* rename: one atomic step */
 	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object */
 	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist */
 	STORE_CAP_COMMIT_META = 1 << 6, /* mpu_commit's meta counts, not begin's */
 	STORE_CAP_META = 1 << 7, /* write_id comes back from head */
+	STORE_CAP_COPY_PART = 1 << 8, /* mpu_copy_part */
 };
 
 struct store_limits {

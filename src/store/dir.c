@@ -362,7 +362,8 @@ int store_dir_new(const char *path, const struct clk *clk, struct store **ret)
 	}
 	store_init(&d->store, &dir_ops);
 	d->store.caps = STORE_CAP_PUT_COND | STORE_CAP_DEL_COND |
-			STORE_CAP_COPY | STORE_CAP_RENAME | STORE_CAP_CRC64 |
+			STORE_CAP_COPY | STORE_CAP_COPY_PART |
+			STORE_CAP_RENAME | STORE_CAP_CRC64 |
 			STORE_CAP_COMMIT_META | STORE_CAP_META;
 	d->store.limits.put_max = UINT64_C(1) << 50;
 	d->store.limits.part_min = 1;

@@ -476,7 +476,8 @@ struct store *store_mem_new(const struct clk *clk)
 		return NULL;
 	store_init(&m->store, &mem_ops);
 	m->store.caps = STORE_CAP_PUT_COND | STORE_CAP_DEL_COND |
-			STORE_CAP_COPY | STORE_CAP_RENAME | STORE_CAP_CRC64 |
+			STORE_CAP_COPY | STORE_CAP_COPY_PART |
+			STORE_CAP_RENAME | STORE_CAP_CRC64 |
 			STORE_CAP_FILE_AND_DIR | STORE_CAP_COMMIT_META |
 			STORE_CAP_META;
 	m->store.limits = (struct store_limits){ .put_max = UINT64_C(5) << 30,

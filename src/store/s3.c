@@ -115,6 +115,7 @@ int s3_put(struct store *s, const char *key, const struct store_src *src,
 
 	store_meta_encode(meta, &text);
 	s3_req_meta(&q, &text);
+	q.quiet_s = S3_BODY_QUIET_S;
 	s3_req_cond(&q, cond);
 	q.expect_continue = store_cond_is_set(cond) && src->len > EXPECT_ABOVE;
 	o.meta = *meta;

@@ -19,6 +19,7 @@
 #define S3_CRC_LEN 13 /* base64 of eight bytes, and NUL */
 #define S3_ETAG_LEN (STORE_ETAG_MAX + 2) /* in quotes */
 #define S3_XML_MAX (16u << 20) /* a page of listing: 1000 keys, encoded */
+#define S3_BODY_QUIET_S 60 /* a server that has yet to write it all down */
 #define S3_WORK_QUIET_S 900 /* a server at work on a commit or a copy */
 #define S3_PAGE 1000
 #define S3_COPY_MAX (UINT64_C(5) << 30) /* by one request */
@@ -41,6 +42,7 @@ struct s3 {
 	bool sign_payload;
 	bool has_crc; /* the server checks x-amz-checksum-crc64nvme */
 	bool has_crc_parts; /* and that of a multipart upload as a whole */
+	bool has_copy_part; /* UploadPartCopy, if no checksum is declared */
 	bool is_del_blind; /* If-Match on what is not there is ignored */
 	atomic_bool has_worked; /* a signed request was accepted once */
 	atomic_bool is_shut;
@@ -189,6 +191,15 @@ int s3_mpu_commit(struct store *s, const char *key, const char *id,
 		  const struct store_part *parts, size_t n,
 		  const struct store_meta *meta, const struct store_cond *cond,
 		  struct store_obj *ret);
+/* The same for uploads that declare a checksum of the whole, or do not. */
+int s3_upload_begin(struct s3 *s3, const char *key,
+		    const struct store_meta *meta, bool with_crc,
+		    char ret_id[STORE_UPLOAD_ID_MAX]);
+int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
+		     const struct store_part *parts, size_t n,
+		     const struct store_meta *meta,
+		     const struct store_cond *cond, bool with_crc,
+		     struct store_obj *ret);
 int s3_mpu_abort(struct store *s, const char *key, const char *id);
 int s3_probe(struct store *s, const char *prefix, bool read_only);
 

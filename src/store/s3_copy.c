@@ -190,18 +190,21 @@ static int copy_by_parts(struct s3 *s3, const char *from,
 {
 	size_t n = (size_t)(src->size / S3_COPY_MAX) + 1;
 	struct store_part *parts = calloc(n, sizeof(*parts));
+	/* MinIO copies no parts where a checksum was declared. */
+	bool with_crc =
+		s3->has_crc_parts && (s3->store.caps & STORE_CAP_COPY_PART);
 	char id[STORE_UPLOAD_ID_MAX];
 	int r;
 
 	if (!parts)
 		return -ENOMEM;
-	r = s3_mpu_begin(&s3->store, to, meta, id);
+	r = s3_upload_begin(s3, to, meta, with_crc, id);
 	if (r)
 		goto out;
 	r = copy_parts(s3, from, src, to, id, parts, &n);
 	if (r == 0)
-		r = s3_mpu_commit(&s3->store, to, id, parts, n, meta, cond,
-				  ret);
+		r = s3_upload_commit(s3, to, id, parts, n, meta, cond, with_crc,
+				     ret);
 	/* Not what may have been committed: an abort does no harm there, but
 	 * the error is to be kept. */
 	if (r && s3_mpu_abort(&s3->store, to, id))
@@ -244,5 +247,9 @@ int s3_copy(struct store *s, const char *from, const char *from_etag,
 		meta = &src.meta;
 	if (src.size == 0)
 		return put_empty(s3, to, meta, cond, ret);
+	if (!s3->has_copy_part) {
+		store_set_error("the store copies no parts");
+		return -EOPNOTSUPP;
+	}
 	return copy_by_parts(s3, from, &src, to, meta, cond, ret);
 }

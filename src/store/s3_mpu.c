@@ -16,11 +16,10 @@
 
 #define COMMIT_MAX (4u << 20) /* 10,000 parts */
 
-int s3_mpu_begin(struct store *s, const char *key,
-		 const struct store_meta *meta,
-		 char ret_id[STORE_UPLOAD_ID_MAX])
+int s3_upload_begin(struct s3 *s3, const char *key,
+		    const struct store_meta *meta, bool with_crc,
+		    char ret_id[STORE_UPLOAD_ID_MAX])
 {
-	struct s3 *s3 = (struct s3 *)s;
 	struct s3_mem none;
 	struct s3_req q = { .method = "POST", .key = key, .src = &none.src };
 	char id[STORE_UPLOAD_ID_MAX] = "";
@@ -35,7 +34,7 @@ int s3_mpu_begin(struct store *s, const char *key,
 	s3_req_query(&q, "uploads", NULL);
 	store_meta_encode(meta, &text);
 	s3_req_meta(&q, &text);
-	if (s3->has_crc_parts) {
+	if (with_crc) {
 		s3_req_header(&q, "x-amz-checksum-algorithm", "CRC64NVME");
 		s3_req_header(&q, "x-amz-checksum-type", "FULL_OBJECT");
 	}
@@ -53,6 +52,15 @@ int s3_mpu_begin(struct store *s, const char *key,
 	return r;
 }
 
+int s3_mpu_begin(struct store *s, const char *key,
+		 const struct store_meta *meta,
+		 char ret_id[STORE_UPLOAD_ID_MAX])
+{
+	struct s3 *s3 = (struct s3 *)s;
+
+	return s3_upload_begin(s3, key, meta, s3->has_crc_parts, ret_id);
+}
+
 int s3_mpu_part(struct store *s, const char *key, const char *id,
 		unsigned number, const struct store_src *src,
 		struct store_part *ret)
@@ -63,6 +71,7 @@ int s3_mpu_part(struct store *s, const char *key, const char *id,
 	struct http_resp resp;
 	int r;
 
+	q.quiet_s = S3_BODY_QUIET_S;
 	s3_req_query_uint(&q, "partNumber", number);
 	s3_req_query(&q, "uploadId", id);
 	r = s3_src_crc(s3, src, &part.crc64);
@@ -151,12 +160,12 @@ static int commit_result(const struct http_resp *resp, struct store_obj *o)
 	return 0;
 }
 
-int s3_mpu_commit(struct store *s, const char *key, const char *id,
-		  const struct store_part *parts, size_t n,
-		  const struct store_meta *meta, const struct store_cond *cond,
-		  struct store_obj *ret)
+int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
+		     const struct store_part *parts, size_t n,
+		     const struct store_meta *meta,
+		     const struct store_cond *cond, bool with_crc,
+		     struct store_obj *ret)
 {
-	struct s3 *s3 = (struct s3 *)s;
 	struct s3_mem mem;
 	struct s3_req q = { .method = "POST",
 			    .key = key,
@@ -167,7 +176,6 @@ int s3_mpu_commit(struct store *s, const char *key, const char *id,
 	struct store_obj o = { .has_meta = true, .meta = *meta };
 	struct buf body = BUF_INIT(COMMIT_MAX);
 	struct http_resp resp = { 0 };
-	bool with_crc = s3->has_crc_parts;
 	size_t i;
 	int r;
 
@@ -194,6 +202,17 @@ out:
 	buf_clear(&body);
 	http_resp_clear(&resp);
 	return r;
+}
+
+int s3_mpu_commit(struct store *s, const char *key, const char *id,
+		  const struct store_part *parts, size_t n,
+		  const struct store_meta *meta, const struct store_cond *cond,
+		  struct store_obj *ret)
+{
+	struct s3 *s3 = (struct s3 *)s;
+
+	return s3_upload_commit(s3, key, id, parts, n, meta, cond,
+				s3->has_crc_parts, ret);
 }
 
 int s3_mpu_abort(struct store *s, const char *key, const char *id)

@@ -32,8 +32,8 @@ struct probe {
 	char other[STORE_KEY_MAX + 1];
 	char below[STORE_KEY_MAX + 1]; /* as if key were a folder */
 	struct store_obj obj; /* what key is now, and */
-	size_t from; /* where in the text it begins */
-	size_t next; /* and where once the upload is committed */
+	size_t len; /* how much of the text it has */
+	size_t next_len; /* and will have once the upload is committed */
 };
 
 /* An answer, rather than trouble with getting one? */
@@ -50,7 +50,7 @@ static int put(struct probe *p, const char *key, const struct store_cond *cond)
 
 	if (r == 0 && key == p->key) {
 		p->obj = o;
-		p->from = 0;
+		p->len = TEXT_LEN;
 	}
 	return r;
 }
@@ -87,13 +87,13 @@ static int wrong_crc(struct probe *p)
 /* Look at key: caps are those it shows. */
 static int head(struct probe *p, unsigned *ret_caps)
 {
-	uint64_t crc = crc64nvme(0, text + p->from, TEXT_LEN - p->from);
+	uint64_t crc = crc64nvme(0, text, p->len);
 	struct store_obj o;
 	int r = s3_head(p->s, p->key, &o);
 
 	if (r)
 		return r;
-	if (o.size != TEXT_LEN - p->from || strcmp(o.etag, p->obj.etag) != 0) {
+	if (o.size != p->len || strcmp(o.etag, p->obj.etag) != 0) {
 		store_set_error("what was just written is not there");
 		return -EPROTO;
 	}
@@ -138,17 +138,18 @@ static int upload_part(struct probe *p, const char *id, struct store_part *ret)
 
 	if (r)
 		return r;
-	r = s3_mpu_copy_part(p->s, p->key, id, 1, p->key, p->obj.etag, 1,
+	r = s3_mpu_copy_part(p->s, p->key, id, 1, p->key, p->obj.etag, 0,
 			     TEXT_LEN - 1, &copied);
 	if (r)
 		return is_answer(r) ? 0 : r;
-	*ret = copied;
-	p->next = 1;
-	p->s->caps |= STORE_CAP_COPY;
 	/* versitygw takes that of the whole source for that of a range. */
 	if (copied.has_crc64 &&
-	    copied.crc64 != crc64nvme(0, text + 1, TEXT_LEN - 1))
-		return -EINVAL;
+	    copied.crc64 != crc64nvme(0, text, TEXT_LEN - 1))
+		return s3_mpu_part(p->s, p->key, id, 1, &p->body.src, ret);
+	*ret = copied;
+	p->next_len = TEXT_LEN - 1;
+	p->s->caps |= STORE_CAP_COPY_PART;
+	p->s3->has_copy_part = true;
 	return 0;
 }
 
@@ -172,18 +173,21 @@ static int upload_commit(struct probe *p, const char *id,
 				  &o);
 	if (r == 0) {
 		p->obj = o;
-		p->from = p->next;
+		p->len = p->next_len;
 	}
 	return r;
 }
 
-static int upload_once(struct probe *p)
+/* A whole upload.  *ret_caps: what key shows afterwards. */
+static int upload_once(struct probe *p, unsigned *ret_caps)
 {
 	char id[STORE_UPLOAD_ID_MAX];
 	struct store_part part;
-	int r;
+	int r = put(p, p->key, NULL);
 
-	p->next = 0;
+	if (r)
+		return r;
+	p->next_len = TEXT_LEN;
 	r = s3_mpu_begin(p->s, p->key, &p->meta, id);
 	if (r)
 		return r;
@@ -192,27 +196,44 @@ static int upload_once(struct probe *p)
 		r = upload_commit(p, id, &part);
 	if (r && s3_mpu_abort(p->s, p->key, id))
 		store_set_error("an upload of %s is left behind", p->key);
-	return r;
+	return r ? r : head(p, ret_caps);
 }
 
-/* Uploads in parts; declared to have a checksum of the whole if that works. */
+/*
+ * Is a checksum of the whole to be declared when an upload begins?  AWS wants
+ * it so; versitygw knows it anyway, and then copies parts rightly; MinIO knows
+ * it only so, and then copies none.  The checksum comes first.
+ */
 static int upload(struct probe *p)
 {
-	unsigned before = p->s->caps, caps = 0;
-	int r;
+	const unsigned shown = STORE_CAP_META | STORE_CAP_CRC64;
+	const unsigned before = p->s->caps;
+	unsigned caps = 0, with = 0, seen = 0;
+	int r = -EOPNOTSUPP, r_with;
 
 	p->s3->has_crc_parts = p->s3->has_crc;
-	r = upload_once(p);
-	if (r && is_answer(r) && p->s3->has_crc_parts) {
-		p->s3->has_crc_parts = false;
-		p->s->caps = before;
-		r = upload_once(p);
+	if (p->s3->has_crc_parts)
+		r = upload_once(p, &seen);
+	if (!is_answer(r))
+		return r;
+	r_with = r;
+	with = p->s->caps & (seen | ~shown);
+	if (r == 0 && (with & STORE_CAP_COPY_PART))
+		goto out;
+	p->s->caps = before;
+	p->s3->has_crc_parts = false;
+	r = upload_once(p, &seen);
+	if (!is_answer(r))
+		return r;
+	caps = p->s->caps & (seen | ~shown);
+	if (r_with == 0 && (r || !(caps & STORE_CAP_CRC64))) {
+		p->s3->has_crc_parts = true;
+		r = 0;
+		goto out;
 	}
-	if (r == 0)
-		r = head(p, &caps);
-	if (r == 0)
-		p->s->caps &=
-			caps | ~(unsigned)(STORE_CAP_META | STORE_CAP_CRC64);
+	with = caps;
+out:
+	p->s->caps = with;
 	return r;
 }
 
@@ -221,11 +242,9 @@ static int copy(struct probe *p)
 	struct store_obj o;
 	int r;
 
-	if (!(p->s->caps & STORE_CAP_COPY))
-		return 0;
 	r = s3_copy(p->s, p->key, p->obj.etag, p->other, NULL, NULL, &o);
-	if (r)
-		p->s->caps &= ~(unsigned)STORE_CAP_COPY;
+	if (r == 0)
+		p->s->caps |= STORE_CAP_COPY;
 	return is_answer(r) ? 0 : r;
 }
 

@@ -376,7 +376,8 @@ int store_mpu_copy_part(struct store *s, const char *key, const char *id,
 	if (!r)
 		r = check_size(len, s->limits.part_max);
 	if (!r)
-		r = check_cap(s, STORE_CAP_COPY, s->ops->mpu_copy_part);
+		r = check_cap(s, STORE_CAP_COPY_PART,
+			      s->ops->mpu_copy_part);
 	if (!r)
 		r = s->ops->mpu_copy_part(s, key, id, number, from, from_etag,
 					  off, len, ret);

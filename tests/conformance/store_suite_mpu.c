@@ -370,7 +370,7 @@ START_TEST(parts_are_copied_from_objects)
 	up_begin(s, &u, k("o"));
 	r = store_mpu_copy_part(s, u.key, u.id, 1, k("s rc"), src.etag, 0, part,
 				&u.parts[0]);
-	if (!(s->caps & STORE_CAP_COPY)) {
+	if (!(s->caps & STORE_CAP_COPY_PART)) {
 		ck_assert_int_eq(r, -EOPNOTSUPP);
 		suite_close(s);
 		return;
@@ -394,7 +394,7 @@ START_TEST(a_copied_part_names_its_source_version)
 	struct up u;
 
 	now = suite_have(s, k("src"), 1000, 5);
-	if (!(s->caps & STORE_CAP_COPY)) {
+	if (!(s->caps & STORE_CAP_COPY_PART)) {
 		suite_close(s);
 		return;
 	}
