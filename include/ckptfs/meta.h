@@ -18,8 +18,10 @@
  * never a row whose bytes did not make it.
  *
  * Errors: -EIO (also a corrupt database), -ENOSPC, -ENOMEM, -ENOENT (no such
- * row), -EEXIST (the key is taken).  After any other error than -ENOENT and
- * -EEXIST the transaction can only be ended.
+ * row: get, set and del of one row that has an "add", and every del of one
+ * row), -EEXIST (the key is taken), -ENAMETOOLONG (a string longer than its
+ * member).  After any other error than these last three the transaction can
+ * only be ended: each call in it gives the same error again.
  *
  * Threads: any; functions marked "in a transaction" by the thread that began
  * it.
@@ -151,9 +153,11 @@ struct meta_part {
 /* ---- life ---- */
 
 /*
- * Called during recovery for a version that may have lost its bytes: is the
- * blob there, not shorter than size, and, unless it is sparse, without a hole
- * inside?  0 yes, -ENODATA no, else an error that ends the open.
+ * Called during recovery for a version with a blob that may have lost its
+ * bytes, sealed or beyond and not poisoned: is the blob there, not shorter
+ * than size, and, unless it is sparse, without a hole inside?
+ * 0 yes, -ENODATA no, else an error that ends the open.  It may not call this
+ * module.
  */
 typedef int meta_check_fn(void *arg, const struct meta_version *v);
 
@@ -161,15 +165,16 @@ struct meta_opts {
 	const char *source; /* normalised; another one's database is refused */
 	meta_check_fn *check;
 	void *check_arg;
-	uint64_t log_limit; /* bytes of log that make a checkpoint due; 0:
-			       64 MiB */
-	uint64_t ballast; /* bytes reserved for a full disk; 0: none */
+	/* Bytes of log that make a checkpoint due; 0: 64 MiB. */
+	uint64_t log_limit;
+	/* Bytes kept back for the database on a full disk; 0: none. */
+	uint64_t ballast;
 };
 
 struct meta_report {
 	bool fresh; /* made just now */
-	bool cut; /* cut back to the last barrier */
-	bool same_boot;
+	bool cut; /* back to the last barrier */
+	bool same_boot; /* as the last barrier, and nothing was lost since */
 	uint64_t frames_dropped;
 	uint32_t epoch; /* of this mount, already durable */
 	char cache_id[17]; /* hex, made once per cache */
@@ -178,7 +183,21 @@ struct meta_report {
 /*
  * Open or make the database in the host's cache folder ("db", "db-wal",
  * "barrier", "ballast"), recover, begin a new epoch and make that power-safe.
- * -EBUSY: made for another source.
+ * -EBUSY: made for another source.  -ENOTSUP: made by a newer ckptfs.
+ *
+ * Recovery goes by the newer readable slot of "barrier".  Same boot id: the
+ * log counts as far as its checksums go, and opts->check is asked about each
+ * version row no barrier covers; if it misses one, as after a power cut.
+ * Then, or if the boot id is another or unknown: the log is cut back to the
+ * recorded frame, or to nothing if it is another log.  What the log says beyond
+ * the barrier is made durable (one syncfs) before the new epoch's barrier
+ * says so.
+ *
+ * One unreadable slot loses nothing: it is the one that was being written, or
+ * both say the same (see meta_checkpoint()).  No readable slot, or no
+ * database beside one, or a log shorter than recorded: -EIO, said in the log,
+ * and nothing is changed; for there is no telling what of it is true.  A
+ * database whose making was cut short is made anew.
  */
 int meta_open(const struct host *host, const struct meta_opts *opts,
 	      struct meta **ret, struct meta_report *ret_report)
@@ -189,6 +208,7 @@ void meta_close(struct meta *m);
 /* ---- transactions ---- */
 
 int meta_begin(struct meta *m) NONNULL(1) MUST_USE;
+/* Until meta_end() rows can still be read. */
 int meta_commit(struct meta *m) NONNULL(1) MUST_USE;
 /* Always called after a begin that succeeded; rolls back what was not
  * committed and drops the lock. */
@@ -206,20 +226,30 @@ struct meta_mark {
 
 /* The log as it is now; takes and drops the lock unless in a transaction. */
 int meta_mark(struct meta *m, struct meta_mark *ret) NONNULL(1, 2) MUST_USE;
-/* Make everything up to the mark power-safe.  One caller at a time; no lock.
- * -EIO is final: the mount must refuse new work. */
+/* Make everything up to the mark power-safe.  No lock held; one caller of this
+ * and meta_checkpoint() at a time.  -EIO is final, as of all barriers and
+ * checkpoints from then on: the mount must refuse new work.  Transactions
+ * still work, process-safe. */
 int meta_barrier(struct meta *m, const struct meta_mark *mark)
 	NONNULL(1, 2) MUST_USE;
-/* Commits since meta_open(), and those a barrier covers. */
+/* Commits since meta_open() that wrote something, and those a barrier
+ * covers. */
 uint64_t meta_commits(const struct meta *m) NONNULL(1);
 uint64_t meta_commits_durable(const struct meta *m) NONNULL(1);
 /* Whether the log is long enough for a checkpoint. */
 bool meta_checkpoint_due(const struct meta *m) NONNULL(1);
 /* Checkpoint if the log is exactly as long as the recorded mark; -EAGAIN if
- * not: barrier again.  Takes the lock. */
+ * not: barrier again.  Takes the lock, and syncs while it has it.  Also makes
+ * the ballast again if it was used up. */
 int meta_checkpoint(struct meta *m) NONNULL(1) MUST_USE;
 
-/* ---- rows; all in a transaction ---- */
+/*
+ * ---- rows; all in a transaction ----
+ *
+ * Rows added or set by "set" alone (objects, uploads, parts) replace one of the
+ * same key.  A function called for each row may read and change rows of any
+ * kind; whether rows it adds to those walked over are seen is open.
+ */
 
 /* A new inode (row->ino is set) or a changed one. */
 int meta_inode_add(struct meta *m, struct meta_inode *row) NONNULL(1, 2) MUST_USE;
@@ -250,7 +280,7 @@ int meta_version_set(struct meta *m, const struct meta_version *row)
 	NONNULL(1, 2) MUST_USE;
 int meta_version_get(struct meta *m, uint64_t vid, struct meta_version *ret)
 	NONNULL(1, 3) MUST_USE;
-/* Its parts and upload rows go too. */
+/* Its parts go too; its upload row stays until the upload is aborted. */
 int meta_version_del(struct meta *m, uint64_t vid) NONNULL(1) MUST_USE;
 typedef int meta_version_fn(void *arg, const struct meta_version *row);
 int meta_version_each(struct meta *m, meta_version_fn *fn, void *arg)
@@ -296,7 +326,8 @@ int meta_part_each(struct meta *m, uint64_t vid, meta_part_fn *fn, void *arg)
 	NONNULL(1, 3) MUST_USE;
 int meta_part_del_all(struct meta *m, uint64_t vid) NONNULL(1) MUST_USE;
 
-/* Blobs that no row needs any more: unlinked after the next barrier. */
+/* Blobs that no row needs any more: unlinked after the next barrier.  Adding
+ * one again changes nothing. */
 int meta_dead_add(struct meta *m, uint64_t blob) NONNULL(1) MUST_USE;
 int meta_dead_del(struct meta *m, uint64_t blob) NONNULL(1) MUST_USE;
 typedef int meta_dead_fn(void *arg, uint64_t blob);

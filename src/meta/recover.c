@@ -1,122 +1,253 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a power cut left.
- *
- * The file "barrier" has two slots, written in turn; the good one with the
- * greater counter is the last barrier.  Its salts name the log it speaks of: a
- * checkpoint restarts the log with others, and only when the log was as long
- * as the mark, so then the database file alone is the state of the mark.
+ * Recovery: before SQLite may look at the files, the log is given the length
+ * at which it says no more than what is on the disk.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "ckptfs/hash.h"
+#include "ckptfs/disk.h"
+#include "ckptfs/log.h"
+#include "ckptfs/rng.h"
 
-#include "internal.h"
+#include "meta/internal.h"
 
 #define LOG_MODULE "meta"
-#define SLOT_SPACING 512
 
-static const char magic[8] = "ckptbar1";
+struct recovery {
+	struct slots slots;
+	struct wal_info wal;
+	struct found found;
+	struct plan plan;
+};
 
-static uint64_t slot_crc(const struct meta_slot *s)
+static int db_exists(struct disk *d, bool *ret)
 {
-	return crc64nvme(0, s, offsetof(struct meta_slot, crc));
-}
+	struct disk_stat st = { .size = 0 };
+	int fd = disk_open(d, META_DB, O_RDONLY, 0), r;
 
-int slots_read(struct meta *m, bool *ret_any, bool *ret_file)
-{
-	struct meta_slot s;
-	int i;
-
-	*ret_any = false;
-	m->barrier_fd = disk_open(m->host->disk, "barrier", O_RDWR, 0);
-	*ret_file = m->barrier_fd >= 0;
-	if (m->barrier_fd == -ENOENT) {
-		m->barrier_fd = disk_open(m->host->disk, "barrier",
-					  O_RDWR | O_CREAT, 0600);
-		if (m->barrier_fd >= 0)
-			return disk_sync_dir(m->host->disk, "");
-	}
-	if (m->barrier_fd < 0)
-		return m->barrier_fd;
-	for (i = 0; i < 2; i++) {
-		if (disk_pread(m->host->disk, m->barrier_fd, &s, sizeof(s),
-			       (uint64_t)i * SLOT_SPACING) !=
-			    (ssize_t)sizeof(s) ||
-		    memcmp(s.magic, magic, sizeof(magic)) != 0 ||
-		    s.crc != slot_crc(&s))
-			continue;
-		if (!*ret_any || s.counter > m->slot.counter)
-			m->slot = s;
-		*ret_any = true;
-	}
-	return 0;
-}
-
-int slot_write(struct meta *m, const struct meta_slot *slot)
-{
-	struct meta_slot s;
-	int r;
-
-	memset(&s, 0, sizeof(s)); /* the padding too */
-	memcpy(s.magic, magic, sizeof(magic));
-	s.counter = slot->counter;
-	s.stamp = slot->stamp;
-	s.frames = slot->frames;
-	memcpy(s.salt, slot->salt, sizeof(s.salt));
-	memcpy(s.boot, slot->boot, sizeof(s.boot));
-	s.crc = slot_crc(&s);
-	r = disk_pwrite(m->host->disk, m->barrier_fd, &s, sizeof(s),
-			(s.counter & 1) * SLOT_SPACING);
-	return r < 0 ? r : disk_fdatasync(m->host->disk, m->barrier_fd);
-}
-
-/* The salts in the log's header; zeros where there is no log. */
-int wal_salt(struct meta *m, int fd, unsigned char ret[8])
-{
-	ssize_t n;
-
-	memset(ret, 0, 8);
-	n = disk_pread(m->host->disk, fd, ret, 8, 16);
-	if (n >= 0 && n < 8)
-		memset(ret, 0, 8);
-	return n < 0 ? (int)n : 0;
-}
-
-/* Cut the log back to the last barrier: to the recorded frame if it is the
- * log the slot speaks of, to nothing if a checkpoint has begun another. */
-int log_cut(struct meta *m, bool have_slot, uint64_t *ret_dropped)
-{
-	uint64_t keep = 0;
-	unsigned char salt[8];
-	struct disk_stat st;
-	int r, fd = disk_open(m->host->disk, "db-wal", O_RDWR, 0);
-
-	*ret_dropped = 0;
+	*ret = false;
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
-		return fd;
-	r = disk_stat(m->host->disk, fd, &st);
-	if (r == 0)
-		r = wal_salt(m, fd, salt);
-	if (r == 0 && have_slot && m->slot.frames &&
-	    memcmp(salt, m->slot.salt, sizeof(salt)) == 0)
-		keep = WAL_HEADER + (uint64_t)m->slot.frames * WAL_FRAME;
-	if (r == 0 && st.size > keep) {
-		*ret_dropped = (st.size - keep) / WAL_FRAME;
-		r = disk_truncate(m->host->disk, fd, keep);
-	} else if (r == 0 && st.size < keep) {
-		r = log_err(-EIO, "the database's log is shorter than its last "
-			    "barrier says: the cache disk lost what it had "
-			    "confirmed");
-	}
-	if (r == 0)
-		r = disk_fdatasync(m->host->disk, fd);
-	disk_close(m->host->disk, fd);
+		return log_err(fd, "open %s", META_DB);
+	r = disk_stat(d, fd, &st);
+	disk_close(d, fd);
+	*ret = st.size > 0;
 	return r;
+}
+
+static int look(struct meta *m, struct recovery *rc)
+{
+	struct disk *d = m->host.disk;
+	int r;
+
+	memset(rc, 0, sizeof(*rc));
+	if (disk_boot_id(d, m->boot) < 0)
+		m->boot[0] = '\0';
+	r = slots_read(d, &rc->slots);
+	if (r == 0)
+		r = wal_read(d, &rc->wal);
+	if (r == 0)
+		r = db_exists(d, &rc->found.db);
+	rc->found.slots = &rc->slots;
+	rc->found.wal = &rc->wal;
+	rc->found.boot = m->boot;
+	return r;
+}
+
+/* ---- a new one ---- */
+
+static int drop(struct disk *d, const char *path)
+{
+	int r = disk_unlink(d, path);
+
+	return r == 0 || r == -ENOENT ? 0 : log_err(r, "unlink %s", path);
+}
+
+/* As long as the first record is not there, all of it may be thrown away. */
+static int begin_making(struct meta *m)
+{
+	struct disk *d = m->host.disk;
+	int r;
+
+	/* Both, so that the file has its size for ever. */
+	m->rec = (struct slot){ .kind = SLOT_CREATING, .counter = 1 };
+	m->rec_at = 0;
+	r = slot_write(d, m->barrier_fd, 1, &m->rec);
+	if (r == 0)
+		r = slot_write(d, m->barrier_fd, 0, &m->rec);
+	if (r == 0)
+		r = disk_sync_dir(d, "");
+	if (r == 0)
+		r = drop(d, META_DB);
+	if (r == 0)
+		r = drop(d, META_WAL);
+	if (r == 0)
+		r = drop(d, META_JOURNAL);
+	return r;
+}
+
+static int make_fresh(struct meta *m, const struct meta_opts *opts,
+		      struct meta_report *report)
+{
+	int r;
+
+	report->fresh = true;
+	snprintf(report->cache_id, sizeof(report->cache_id), "%016" PRIx64,
+		 rng_u64(m->host.rng));
+	r = begin_making(m);
+	if (r == 0)
+		r = db_open(m);
+	if (r == 0)
+		r = db_create(m, opts, report->cache_id);
+	if (r == 0)
+		r = db_load(m, opts, report->cache_id);
+	return r;
+}
+
+/* ---- an old one ---- */
+
+static int cut_log(struct recovery *rc, struct meta *m,
+		   struct meta_report *report)
+{
+	uint32_t keep = rc->plan.frames;
+
+	report->frames_dropped = rc->wal.frames - keep;
+	report->cut = true;
+	if (report->frames_dropped > 0)
+		log_warn("cut %" PRIu64 " frames off the log, back to the last "
+			 "barrier",
+			 report->frames_dropped);
+	m->frames = keep;
+	return wal_cut(m->host.disk, &rc->wal, keep);
+}
+
+static int open_old(struct meta *m, const struct meta_opts *opts,
+		    struct meta_report *report)
+{
+	int r = db_open(m);
+
+	return r == 0 ? db_load(m, opts, report->cache_id) : r;
+}
+
+static int check_one(void *arg, const struct meta_version *v)
+{
+	const struct meta_opts *opts = arg;
+
+	if (v->state == META_UNFINISHED || v->state == META_POISONED)
+		return 0;
+	return opts->check(opts->check_arg, v);
+}
+
+/* The rows no barrier covers are true only if their bytes are there. */
+static int check_blobs(struct meta *m, const struct meta_opts *opts)
+{
+	struct meta_opts copy = *opts;
+
+	if (!opts->check || m->rules.no_check)
+		return 0;
+	return version_each_changed(m, m->rec.chg, check_one, &copy);
+}
+
+/*
+ * What an earlier process left in the page cache becomes durable before the
+ * first barrier of this one calls it so.  If that fails nobody may believe the
+ * log any more: a record without a boot id says that.
+ */
+static int make_durable(struct meta *m)
+{
+	struct slot s = m->rec;
+	int r = disk_syncfs(m->host.disk);
+
+	if (r == 0)
+		return 0;
+	(void)log_err(r, "sync the cache folder");
+	memset(s.boot, 0, sizeof(s.boot));
+	if (record_write(m, &s) < 0)
+		log_warn("and the barrier file cannot say so");
+	return -EIO;
+}
+
+/*
+ * The last process may have died because a sync failed: then the page cache
+ * has what the disk has not, and no sync will ever write it unless it is
+ * written again.
+ */
+static int rewrite(struct recovery *rc, struct meta *m)
+{
+	int r;
+
+	if (m->rules.no_rewrite)
+		return 0;
+	r = slot_write(m->host.disk, m->barrier_fd, m->rec_at, &m->rec);
+	if (r == 0 && rc->plan.uncovered)
+		r = wal_rewrite(m->host.disk, &rc->wal, rc->plan.frames);
+	return r;
+}
+
+static int open_whole(struct recovery *rc, struct meta *m,
+		      const struct meta_opts *opts, struct meta_report *report)
+{
+	int r = rewrite(rc, m);
+
+	m->frames = rc->wal.frames;
+	if (r == 0)
+		r = open_old(m, opts, report);
+	if (r < 0 || !rc->plan.uncovered)
+		return r;
+	r = check_blobs(m, opts);
+	if (r == 0)
+		return make_durable(m);
+	if (r != -ENODATA)
+		return r;
+	log_warn("a blob has lost its bytes: what was not power-safe is gone");
+	db_close(m);
+	report->same_boot = false;
+	plan_cut(&rc->found, &rc->plan);
+	r = cut_log(rc, m, report);
+	return r == 0 ? open_old(m, opts, report) : r;
+}
+
+static int open_found(struct recovery *rc, struct meta *m,
+		      const struct meta_opts *opts, struct meta_report *report)
+{
+	int r;
+
+	m->rec = rc->slots.newest;
+	m->rec_at = rc->slots.at;
+	vfs_set_wal_salt(m->vfs, rc->wal.salt);
+	if (rc->plan.kind == PLAN_WHOLE)
+		return open_whole(rc, m, opts, report);
+	r = cut_log(rc, m, report);
+	return r == 0 ? open_old(m, opts, report) : r;
+}
+
+int recover_open(struct meta *m, const struct meta_opts *opts,
+		 struct meta_report *report)
+{
+	struct recovery rc;
+	int r;
+
+	r = look(m, &rc);
+	if (r < 0)
+		return r;
+	plan_recovery(&rc.found, &rc.plan);
+	if (rc.plan.kind == PLAN_CUT && m->rules.no_cut)
+		rc.plan.kind = PLAN_WHOLE;
+	report->same_boot = rc.plan.kind == PLAN_WHOLE;
+	if (rc.plan.kind == PLAN_REFUSE)
+		return log_err(-EIO, "%s", rc.plan.why);
+	m->barrier_fd =
+		disk_open(m->host.disk, META_BARRIER, O_RDWR | O_CREAT, 0600);
+	if (m->barrier_fd < 0)
+		return log_err(m->barrier_fd, "open %s", META_BARRIER);
+	if (rc.plan.kind == PLAN_FRESH)
+		return make_fresh(m, opts, report);
+	return open_found(&rc, m, opts, report);
 }

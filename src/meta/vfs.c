@@ -1,102 +1,147 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQLite's way to the disk: a VFS over struct disk.
+ * SQLite's view of the disk: a VFS over struct disk.
  *
- * One process has the cache (its flock says so) and one connection the
- * database, so locks are nothing, and with locking_mode=EXCLUSIVE there is no
- * shared memory.
+ * It locks nothing (one process has the cache folder) and shares no memory:
+ * the database is opened with locking_mode=EXCLUSIVE, so that the index of
+ * the log lives on the heap.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "ckptfs/clock.h"
+#include "ckptfs/disk.h"
+#include "ckptfs/log.h"
+#include "ckptfs/rng.h"
+
+#include "meta/internal.h"
 
 #define LOG_MODULE "meta"
 
-struct vfile {
-	sqlite3_file base;
-	struct meta *m;
-	int fd;
-	bool wal;
+#define WAL_HEADER 32
+#define WAL_SALT_AT 16
+/* Milliseconds from noon of 24 November 4714 BC to 1970, as SQLite counts. */
+#define JULIAN_EPOCH_MS INT64_C(210866760000000)
+
+struct vfs {
+	sqlite3_vfs base;
+	struct host host;
+	char name[32];
+	bool (*on_full)(void *arg);
+	void *on_full_arg;
+	int wal_fd;
+	unsigned char salt[8];
 };
 
-static struct vfile *to_vfile(sqlite3_file *f)
+struct file {
+	sqlite3_file base;
+	struct vfs *v;
+	int fd;
+	bool is_wal;
+};
+
+static struct disk *disk_of(const struct file *f)
 {
-	return (struct vfile *)(void *)f;
+	return f->v->host.disk;
 }
 
-static struct disk *disk_of(const struct vfile *f)
+static struct file *file_of(sqlite3_file *f)
 {
-	return f->m->host->disk;
+	return (struct file *)f;
 }
+
+static struct vfs *vfs_of(sqlite3_vfs *v)
+{
+	return (struct vfs *)v;
+}
+
+static int fail(int err, const char *what, int rc)
+{
+	(void)log_err(err, "%s", what);
+	return err == -ENOMEM ? SQLITE_IOERR_NOMEM : rc;
+}
+
+/* ---- a file ---- */
 
 static int x_close(sqlite3_file *file)
 {
-	struct vfile *f = to_vfile(file);
+	struct file *f = file_of(file);
 
-	if (f->wal)
-		f->m->wal_fd = -1;
 	disk_close(disk_of(f), f->fd);
+	if (f->is_wal)
+		f->v->wal_fd = -1;
+	f->fd = -1;
 	return SQLITE_OK;
 }
 
 static int x_read(sqlite3_file *file, void *p, int n, sqlite3_int64 off)
 {
-	struct vfile *f = to_vfile(file);
-	ssize_t got = disk_pread(disk_of(f), f->fd, p, (size_t)n,
-				 (uint64_t)off);
+	struct file *f = file_of(file);
+	ssize_t r = disk_pread(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
 
-	if (got < 0)
-		return SQLITE_IOERR_READ;
-	if (got < n) {
-		memset((char *)p + got, 0, (size_t)(n - got));
-		return SQLITE_IOERR_SHORT_READ;
-	}
-	return SQLITE_OK;
+	if (r < 0)
+		return fail((int)r, "read the database", SQLITE_IOERR_READ);
+	if (r == n)
+		return SQLITE_OK;
+	memset((char *)p + r, 0, (size_t)(n - r));
+	return SQLITE_IOERR_SHORT_READ;
+}
+
+static bool is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
 }
 
 static int x_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 off)
 {
-	struct vfile *f = to_vfile(file);
-	int r = disk_pwrite(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
+	struct file *f = file_of(file);
+	struct vfs *v = f->v;
+	int r;
 
-	return r == 0 ? SQLITE_OK :
-	       r == -ENOSPC || r == -EDQUOT ? SQLITE_FULL :
-						    SQLITE_IOERR_WRITE;
+	r = disk_pwrite(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
+	if (is_full(r) && v->on_full && v->on_full(v->on_full_arg))
+		r = disk_pwrite(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
+	if (is_full(r))
+		return SQLITE_FULL;
+	if (r < 0)
+		return fail(r, "write the database", SQLITE_IOERR_WRITE);
+	if (f->is_wal && off == 0 && n >= WAL_HEADER)
+		memcpy(v->salt, (const char *)p + WAL_SALT_AT, sizeof(v->salt));
+	return SQLITE_OK;
 }
 
 static int x_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-	struct vfile *f = to_vfile(file);
+	struct file *f = file_of(file);
+	int r = disk_truncate(disk_of(f), f->fd, (uint64_t)size);
 
-	return disk_truncate(disk_of(f), f->fd, (uint64_t)size) == 0 ?
-		       SQLITE_OK :
-		       SQLITE_IOERR_TRUNCATE;
+	return r < 0 ? fail(r, "truncate the database", SQLITE_IOERR_TRUNCATE)
+		     : SQLITE_OK;
 }
 
 static int x_sync(sqlite3_file *file, int flags)
 {
-	struct vfile *f = to_vfile(file);
+	struct file *f = file_of(file);
+	int r = disk_fdatasync(disk_of(f), f->fd);
 
 	(void)flags;
-	if (f->m->failed || disk_fdatasync(disk_of(f), f->fd) < 0) {
-		f->m->failed = true; /* never asked again and believed */
-		return SQLITE_IOERR_FSYNC;
-	}
-	return SQLITE_OK;
+	return r < 0 ? fail(r, "sync the database", SQLITE_IOERR_FSYNC)
+		     : SQLITE_OK;
 }
 
 static int x_size(sqlite3_file *file, sqlite3_int64 *ret)
 {
-	struct vfile *f = to_vfile(file);
+	struct file *f = file_of(file);
 	struct disk_stat st;
+	int r = disk_stat(disk_of(f), f->fd, &st);
 
-	if (disk_stat(disk_of(f), f->fd, &st) < 0)
-		return SQLITE_IOERR_FSTAT;
+	if (r < 0)
+		return fail(r, "stat the database", SQLITE_IOERR_FSTAT);
 	*ret = (sqlite3_int64)st.size;
 	return SQLITE_OK;
 }
@@ -108,7 +153,7 @@ static int x_lock(sqlite3_file *file, int level)
 	return SQLITE_OK;
 }
 
-static int x_reserved(sqlite3_file *file, int *ret)
+static int x_check_reserved(sqlite3_file *file, int *ret)
 {
 	(void)file;
 	*ret = 0;
@@ -126,16 +171,18 @@ static int x_control(sqlite3_file *file, int op, void *arg)
 static int x_sector(sqlite3_file *file)
 {
 	(void)file;
-	return META_PAGE;
+	return (int)META_PAGE;
 }
 
-static int x_features(sqlite3_file *file)
+/* Not SEQUENTIAL: then the header of a log begun anew would not be synced
+ * before its first frame, and its salts would lie after a power cut. */
+static int x_characteristics(sqlite3_file *file)
 {
 	(void)file;
 	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
-static const sqlite3_io_methods methods = {
+static const sqlite3_io_methods file_methods = {
 	.iVersion = 1,
 	.xClose = x_close,
 	.xRead = x_read,
@@ -145,119 +192,185 @@ static const sqlite3_io_methods methods = {
 	.xFileSize = x_size,
 	.xLock = x_lock,
 	.xUnlock = x_lock,
-	.xCheckReservedLock = x_reserved,
+	.xCheckReservedLock = x_check_reserved,
 	.xFileControl = x_control,
 	.xSectorSize = x_sector,
-	.xDeviceCharacteristics = x_features,
+	.xDeviceCharacteristics = x_characteristics,
 };
+
+/* ---- the folder ---- */
 
 static int x_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file,
 		  int flags, int *ret_flags)
 {
-	struct vfile *f = to_vfile(file);
+	struct vfs *v = vfs_of(vfs);
+	struct file *f = file_of(file);
+	int how = flags & SQLITE_OPEN_READWRITE ? O_RDWR : O_RDONLY;
 
 	f->base.pMethods = NULL;
-	if (!name)
-		return SQLITE_CANTOPEN; /* temporary ones are in memory */
-	f->m = vfs->pAppData;
-	f->wal = flags & SQLITE_OPEN_WAL;
-	f->fd = disk_open(f->m->host->disk, name,
-			  O_RDWR | (flags & SQLITE_OPEN_CREATE ? O_CREAT : 0),
-			  0600);
-	if (f->fd < 0)
+	if (!name) /* a temporary file: all of them are kept in memory */
 		return SQLITE_CANTOPEN;
-	if (f->wal)
-		f->m->wal_fd = f->fd;
+	if (flags & SQLITE_OPEN_CREATE)
+		how |= O_CREAT;
+	f->fd = disk_open(v->host.disk, name, how, 0600);
+	if (f->fd < 0) {
+		(void)log_err(f->fd, "open %s", name);
+		return SQLITE_CANTOPEN;
+	}
+	f->v = v;
+	f->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
+	if (f->is_wal)
+		v->wal_fd = f->fd;
+	f->base.pMethods = &file_methods;
 	if (ret_flags)
 		*ret_flags = flags;
-	f->base.pMethods = &methods;
 	return SQLITE_OK;
 }
 
 static int x_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 {
-	struct meta *m = vfs->pAppData;
-	int r = disk_unlink(m->host->disk, name);
+	struct disk *d = vfs_of(vfs)->host.disk;
+	int r = disk_unlink(d, name);
 
 	if (r == -ENOENT)
 		return SQLITE_IOERR_DELETE_NOENT;
-	if (r == 0 && sync_dir)
-		r = disk_sync_dir(m->host->disk, "");
-	return r == 0 ? SQLITE_OK : SQLITE_IOERR_DELETE;
+	if (r < 0)
+		return fail(r, "unlink", SQLITE_IOERR_DELETE);
+	if (sync_dir)
+		r = disk_sync_dir(d, "");
+	return r < 0 ? fail(r, "sync the folder", SQLITE_IOERR_DIR_FSYNC)
+		     : SQLITE_OK;
 }
 
+/* An empty file counts as none, as SQLite's own VFS has it. */
 static int x_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret)
 {
-	struct meta *m = vfs->pAppData;
-	int fd = disk_open(m->host->disk, name, O_RDONLY, 0);
+	struct disk *d = vfs_of(vfs)->host.disk;
+	struct disk_stat st;
+	int fd = disk_open(d, name, O_RDONLY, 0);
+	int r;
 
 	(void)flags;
-	*ret = fd >= 0;
-	disk_close(m->host->disk, fd);
+	*ret = 0;
+	if (fd == -ENOENT)
+		return SQLITE_OK;
+	if (fd < 0)
+		return fail(fd, name, SQLITE_IOERR_ACCESS);
+	r = disk_stat(d, fd, &st);
+	disk_close(d, fd);
+	if (r < 0)
+		return fail(r, name, SQLITE_IOERR_ACCESS);
+	*ret = st.size > 0;
 	return SQLITE_OK;
 }
 
-static int x_path(sqlite3_vfs *vfs, const char *name, int n, char *ret)
+static int x_full_name(sqlite3_vfs *vfs, const char *name, int room, char *ret)
 {
 	(void)vfs;
-	return snprintf(ret, (size_t)n, "%s", name) < n ? SQLITE_OK :
-							    SQLITE_CANTOPEN;
+	sqlite3_snprintf(room, ret, "%s", name);
+	return SQLITE_OK;
 }
 
 static int x_random(sqlite3_vfs *vfs, int n, char *ret)
 {
-	struct meta *m = vfs->pAppData;
+	struct rng *rng = vfs_of(vfs)->host.rng;
 
-	m->host->rng->fill(m->host->rng, ret, (size_t)n);
+	rng->fill(rng, ret, (size_t)n);
 	return n;
 }
 
 static int x_sleep(sqlite3_vfs *vfs, int us)
 {
 	(void)vfs;
-	return us; /* nobody to wait for */
+	return us;
+}
+
+static int x_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ret)
+{
+	*ret = JULIAN_EPOCH_MS + clk_real(vfs_of(vfs)->host.clk) / NS_PER_MS;
+	return SQLITE_OK;
 }
 
 static int x_time(sqlite3_vfs *vfs, double *ret)
 {
-	struct meta *m = vfs->pAppData;
+	sqlite3_int64 ms;
 
-	*ret = 2440587.5 +
-	       (double)clk_real(m->host->clk) / 1e9 / 86400.0; /* Julian day */
+	(void)x_time_ms(vfs, &ms);
+	*ret = (double)ms / 86400000.0;
 	return SQLITE_OK;
 }
 
-static int x_error(sqlite3_vfs *vfs, int n, char *ret)
+static const sqlite3_vfs methods = {
+	.iVersion = 2,
+	.szOsFile = sizeof(struct file),
+	.mxPathname = 64,
+	.xOpen = x_open,
+	.xDelete = x_delete,
+	.xAccess = x_access,
+	.xFullPathname = x_full_name,
+	.xRandomness = x_random,
+	.xSleep = x_sleep,
+	.xCurrentTime = x_time,
+	.xCurrentTimeInt64 = x_time_ms,
+};
+
+/* ---- life ---- */
+
+int vfs_new(const struct host *host, struct vfs **ret)
 {
-	(void)vfs;
-	(void)n;
-	(void)ret;
+	struct vfs *v;
+	int rc;
+
+	if (sqlite3_initialize() != SQLITE_OK)
+		return log_err(-ENOMEM, "start SQLite");
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	v->base = methods;
+	v->host = *host;
+	v->wal_fd = -1;
+	snprintf(v->name, sizeof(v->name), "ckptfs-%llx",
+		 (unsigned long long)(uintptr_t)v);
+	v->base.zName = v->name;
+	rc = sqlite3_vfs_register(&v->base, 0);
+	if (rc != SQLITE_OK) {
+		free(v);
+		return -ENOMEM;
+	}
+	*ret = v;
 	return 0;
 }
 
-int vfs_register(struct meta *m)
+void vfs_free(struct vfs *v)
 {
-	(void)snprintf(m->vfs_name, sizeof(m->vfs_name), "ckptfs-%p",
-		       (void *)m);
-	m->vfs = (sqlite3_vfs){
-		.iVersion = 1,
-		.szOsFile = sizeof(struct vfile),
-		.mxPathname = 512,
-		.zName = m->vfs_name,
-		.pAppData = m,
-		.xOpen = x_open,
-		.xDelete = x_delete,
-		.xAccess = x_access,
-		.xFullPathname = x_path,
-		.xRandomness = x_random,
-		.xSleep = x_sleep,
-		.xCurrentTime = x_time,
-		.xGetLastError = x_error,
-	};
-	return sqlite3_vfs_register(&m->vfs, 0) == SQLITE_OK ? 0 : -ENOMEM;
+	if (!v)
+		return;
+	(void)sqlite3_vfs_unregister(&v->base);
+	free(v);
 }
 
-void vfs_unregister(struct meta *m)
+const char *vfs_name(const struct vfs *v)
 {
-	(void)sqlite3_vfs_unregister(&m->vfs);
+	return v->name;
+}
+
+void vfs_on_full(struct vfs *v, bool (*fn)(void *arg), void *arg)
+{
+	v->on_full = fn;
+	v->on_full_arg = arg;
+}
+
+int vfs_wal_fd(const struct vfs *v)
+{
+	return v->wal_fd;
+}
+
+void vfs_wal_salt(const struct vfs *v, unsigned char ret[8])
+{
+	memcpy(ret, v->salt, sizeof(v->salt));
+}
+
+void vfs_set_wal_salt(struct vfs *v, const unsigned char salt[8])
+{
+	memcpy(v->salt, salt, sizeof(v->salt));
 }

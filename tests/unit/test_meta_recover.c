@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "ckptfs/disk.h"
-#include "ckptfs/hash.h"
 
 #include "harness.h"
 #include "meta_model.h"
@@ -182,11 +181,23 @@ START_TEST(an_opening_may_be_killed_anywhere)
 }
 END_TEST
 
+/* Both slots say what the newer one does, but for the boot. */
+static void forge_boot(void)
+{
+	struct slots s;
+	int fd;
+
+	ck_assert_int_eq(slots_read(disk, &s), 0);
+	memcpy(s.newest.boot, "another", 8);
+	fd = disk_open(disk, "barrier", O_RDWR, 0);
+	ck_assert_int_eq(slot_write(disk, fd, 0, &s.newest), 0);
+	ck_assert_int_eq(slot_write(disk, fd, 1, &s.newest), 0);
+	disk_close(disk, fd);
+}
+
 START_TEST(a_forged_boot_id_is_another_boot)
 {
-	struct meta_slot slot[2];
-	unsigned i, at;
-	int fd;
+	unsigned at;
 
 	begin(7, all_rules);
 	commit_one();
@@ -196,25 +207,7 @@ START_TEST(a_forged_boot_id_is_another_boot)
 	meta_close(m);
 	m = NULL;
 	simdisk_crash(disk);
-	fd = disk_open(disk, "barrier", O_RDWR, 0);
-	for (i = 0; i < 2; i++) {
-		ck_assert_int_eq(disk_pread(disk, fd, &slot[i], sizeof(slot[i]),
-					    i * 512),
-				 sizeof(slot[i]));
-		memcpy(slot[i].boot, "another", 8);
-		if (_i) /* and its sum is right */
-			slot[i].crc = crc64nvme(
-				0, &slot[i], offsetof(struct meta_slot, crc));
-		ck_assert_int_eq(disk_pwrite(disk, fd, &slot[i],
-					     sizeof(slot[i]), i * 512),
-				 0);
-	}
-	disk_close(disk, fd);
-	/* Without one slot that is whole, nothing was ever recorded. */
-	if (!_i) {
-		memset(&states[STATES - 1], 0, sizeof(states[0]));
-		at = STATES - 1;
-	}
+	forge_boot();
 	look(at, at);
 	ck_assert_ptr_null(wrong);
 	ck_assert(!report.same_boot && report.cut);
@@ -232,8 +225,9 @@ START_TEST(a_failed_sync_of_the_log_is_final)
 	simdisk_fail(disk, SIM_FDATASYNC, 1 + (unsigned long)_i, -EIO, false);
 	ck_assert_int_eq(meta_barrier(m, &mark), -EIO);
 	ck_assert_int_eq(meta_barrier(m, &mark), -EIO);
-	ck_assert_int_eq(meta_begin(m), -EIO);
 	ck_assert_uint_lt(meta_commits_durable(m), meta_commits(m));
+	/* What uploads and deletes have to say is still written down. */
+	ck_assert_int_eq(step_commit(false), 0);
 	end();
 }
 END_TEST
@@ -298,7 +292,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_check_that_fails_otherwise_ends_the_open);
 	tcase_add_test(c, a_mount_makes_durable_what_a_dead_process_left);
 	tcase_add_loop_test(c, an_opening_may_be_killed_anywhere, 0, 2);
-	tcase_add_loop_test(c, a_forged_boot_id_is_another_boot, 0, 2);
+	tcase_add_test(c, a_forged_boot_id_is_another_boot);
 	tcase_add_loop_test(c, a_failed_sync_of_the_log_is_final, 0, 2);
 	tcase_add_test(c, a_checkpoint_waits_for_its_barrier);
 	tcase_add_test(c, the_reserve_is_there_for_a_full_disk);
