@@ -229,8 +229,10 @@ class Proxy:
         ]
 
     def commits(self, path=""):
-        """(kind, key) of what became visible, in the order of its replies."""
+        """(kind, key) of what became visible, in the order of its replies;
+        the program's own folder left out."""
         done = [r for r in self.requests(path=path) if r.commit()]
+        done = [r for r in done if not r.key.startswith(".ckptfs/")]
         done.sort(key=lambda r: r.end)
         return [(r.commit(), r.key) for r in done]
 

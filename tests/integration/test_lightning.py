@@ -46,8 +46,9 @@ def assert_published(mnt, bucket, mounts):
     assert_same(bucket, second.path)
     assert files(second.path) == files(mnt.path)
     checkpoints = [n for n in files(mnt.path) if n.endswith(".ckpt")]
-    # top 2 and last, and the one a run was resumed from
-    assert 3 <= len(checkpoints) <= 4, checkpoints
+    # Top 2 and last at least; Lightning itself leaves more behind when it
+    # resumes from one of them or in another folder.
+    assert len(checkpoints) >= 3, checkpoints
     assert sum("tfevents" in n for n in files(mnt.path)) >= 1
     assert any(n.endswith("metrics.csv") for n in files(mnt.path))
 

@@ -33,6 +33,15 @@ def mnt(s3_bucket, mounts, passthrough):
     return mounts(s3_bucket, passthrough=passthrough).mount()
 
 
+def safetensors(size):
+    """A file of that size whose header is right, as its reader checks."""
+    header = b'{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}'
+    room = 1016
+    data = size - 8 - room
+    text = (header % (data, data)).ljust(room)
+    return room.to_bytes(8, "little") + text + os.urandom(data)
+
+
 def commits_of(proxy, key):
     return [kind for kind, k in proxy.commits() if k == key]
 
@@ -140,7 +149,7 @@ def test_s10_fsync_before_flush_of_a_marker(mnt, s3_bucket, proxy):
 
 def test_s13_the_replaced_file_stays_mapped(mnt, s3_bucket, proxy, mounts):
     size = 32 * MIB
-    old, new = os.urandom(size), os.urandom(size)
+    old, new = safetensors(size), safetensors(size)
     (mnt / "model.safetensors").write_bytes(old)
     mnt.umount()
     # another cache: what is mapped is cold, and fetched while it is replaced
