@@ -194,7 +194,10 @@ static int begin_change(struct fs *fs, struct inode *in, bool append)
 
 	if (r < 0)
 		return r;
-	if (append)
+	/* What is still to be published keeps its prefix if all its writers
+	 * appended, and is judged by it; else by its ctime, which must not
+	 * move. */
+	if (append && (l->ver.state == META_PUBLISHED || l->ver.append_only))
 		return begin_in_place(fs, in, false);
 	if (l->ver.state == META_PUBLISHED) {
 		if (l->nopen == 0 && l->ver.size <= COPY_MAX)
