@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -200,6 +201,44 @@ START_TEST(an_older_mark_takes_nothing_back)
 }
 END_TEST
 
+static void *commit_many(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	for (i = 0; i < 300; i++)
+		ck_assert_int_eq(try_add_object(i), 0);
+	return NULL;
+}
+
+/* -EAGAIN is what commits in between make of a checkpoint. */
+START_TEST(commits_go_on_while_barriers_are_made)
+{
+	pthread_t other;
+	unsigned i;
+	int r;
+
+	open_with(20 * 4120, 0);
+	ck_assert_int_eq(pthread_create(&other, NULL, commit_many, NULL), 0);
+	for (i = 0; i < 100; i++) {
+		ck_assert_int_eq(barrier(), 0);
+		if (!meta_checkpoint_due(bed_meta))
+			continue;
+		r = meta_checkpoint(bed_meta);
+		ck_assert(r == 0 || r == -EAGAIN);
+	}
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+	ck_assert_int_eq(barrier(), 0);
+	ck_assert_uint_eq(meta_commits_durable(bed_meta),
+			  meta_commits(bed_meta));
+	meta_close(bed_meta);
+	bed_meta = NULL;
+	simdisk_power_cut(disk(), 0);
+	bed_reopen();
+	ck_assert_uint_eq(objects(), 300);
+}
+END_TEST
+
 /* ---- room ---- */
 
 static void fill_disk(uint64_t but)
@@ -288,6 +327,7 @@ static void add(TCase *c)
 	tcase_add_test(c,
 		       a_checkpoint_is_due_by_length_and_the_log_is_used_again);
 	tcase_add_test(c, an_older_mark_takes_nothing_back);
+	tcase_add_test(c, commits_go_on_while_barriers_are_made);
 	tcase_add_test(c, on_a_full_disk_the_ballast_keeps_the_database_going);
 	tcase_add_test(c, no_ballast_is_made_where_there_is_hardly_room);
 	tcase_add_test(c, a_ballast_that_is_there_is_kept);
