@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-int cli_main(int argc, char **argv);
+#include "ckptfs/cli.h"
 
 int main(int argc, char **argv)
 {

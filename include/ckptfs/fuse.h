@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mount: libfuse on one side, fs.h on the other.  The only module that
- * knows libfuse.
+ * The kernel's side of a mount: libfuse's calls become those of fs.h.  It
+ * knows errnos, handles and time-outs, and decides nothing.
+ *
+ * Threads: fusefs_exit() from any thread, the others from the one that
+ * mounted.
  */
 #ifndef CKPTFS_FUSE_H
 #define CKPTFS_FUSE_H
@@ -10,30 +13,39 @@
 
 #include "ckptfs/compiler.h"
 
-struct fs;
-struct fuse_mount;
+#define FUSEFS_ERR_MAX 512
 
-struct fuse_mount_opts {
-	const char *mountpoint; /* absolute */
-	const char *source; /* shown as the device */
-	bool allow_other;
-	bool ro;
-	bool want_passthrough;
+struct fs;
+struct fusefs;
+
+struct fusefs_opts {
+	const char *mountpoint;
+	const char *source; /* as mount(8) shows it */
+	bool ro, allow_other;
+	bool passthrough; /* ask for it */
+	const char *mount_words; /* more options of mount(8), "" if none */
+	/* The kernel has said hello, from a thread of the loop: the mount is
+	 * usable once this returns. */
+	void (*ready)(void *arg, bool passthrough);
+	void *arg;
 };
 
 /*
- * Mount; the kernel's requests wait until fuse_mount_serve().  -ENODEV: no
- * /dev/fuse; -EIO: libfuse said why on stderr.
+ * Mount.  fs is borrowed and gets its struct fs_kernel from here.  On failure
+ * err says what went wrong and what to do.  -ENOENT: no /dev/fuse; -EPERM and
+ * what mount(2) gives.
  */
-int fuse_mount_new(struct fs *fs, const struct fuse_mount_opts *opts,
-		   struct fuse_mount **ret) NONNULL(1, 2, 3) MUST_USE;
-/* Serve until unmounted (by anybody) or told to stop; 0 or a negative errno. */
-int fuse_mount_serve(struct fuse_mount *m) NONNULL(1) MUST_USE;
-/* Make serve return; from any thread, not from a signal handler. */
-void fuse_mount_stop(struct fuse_mount *m) NONNULL(1);
-/* Whether files can be handed to the kernel; known once serving began. */
-bool fuse_mount_passthrough(const struct fuse_mount *m) NONNULL(1);
-/* Unmount if still mounted, lazily if busy.  NULL is allowed. */
-void fuse_mount_free(struct fuse_mount *m);
+int fusefs_mount(struct fs *fs, const struct fusefs_opts *o,
+		 char err[FUSEFS_ERR_MAX], struct fusefs **ret)
+	NONNULL(1, 2, 3, 4) MUST_USE;
+/* Serve until the mount is gone (*ret_unmounted) or fusefs_exit().  A negative
+ * errno: serving failed. */
+int fusefs_loop(struct fusefs *f, bool *ret_unmounted) NONNULL(1, 2) MUST_USE;
+void fusefs_exit(struct fusefs *f) NONNULL(1);
+/* Detach what is still mounted, lazily, and close the device: no request is
+ * answered after this.  No call to fs is under way any more. */
+void fusefs_unmount(struct fusefs *f) NONNULL(1);
+/* After fs_free(), which may still call the kernel.  NULL is allowed. */
+void fusefs_free(struct fusefs *f);
 
 #endif

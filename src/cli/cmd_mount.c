@@ -1,227 +1,325 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mount: read the options, clear the place, and become (or start) the daemon.
+ * It is forked off before anything else exists in the process: no thread, no
+ * database, no connection survives a fork.
+ */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ckptfs/control.h"
-#include "ckptfs/daemon.h"
-#include "ckptfs/options.h"
-#include "ckptfs/source.h"
+#include "ckptfs/buf.h"
 
-#include "commands.h"
+#include "cmd.h"
+#include "daemon.h"
 #include "mountinfo.h"
-#include "unmount.h"
+#include "takeover.h"
 
-static void usage(FILE *f)
-{
-	fputs("usage: ckptfs mount SOURCE MOUNTPOINT [-o OPTION[=VALUE],…] "
-	      "[-f]\n"
-	      "SOURCE: s3://BUCKET[/PREFIX] or file:///FOLDER.  Returns when "
-	      "the mount is usable;\n-f stays in the foreground.  Options:\n",
-	      f);
-	options_help(f);
-}
+#define OPTIONS_MAX (256U << 10)
 
-struct parsed {
-	struct options o;
-	struct source src;
-	const char *source, *where;
-	bool foreground;
+struct words {
+	const char *source, *point; /* borrowed */
+	struct buf options; /* "k=v,…" */
+	bool foreground, fake;
 };
 
-static int complain(const char *what)
+static void print_help(void)
 {
-	fprintf(stderr, "ckptfs: %s\n", what);
-	return -EINVAL;
+	(void)puts(
+		"usage: ckptfs mount SOURCE MOUNTPOINT [-o OPTION[=VALUE],…] "
+		"[-f]\n\n"
+		"SOURCE is s3://bucket, s3://bucket/prefix or file:///folder."
+		"  The command returns\nwhen the mount is usable; a dead "
+		"mount in its place is taken over, and what it had\nnot "
+		"uploaded is sent.\n\n"
+		"  -f  stay in the foreground and log to stderr\n"
+		"  -o  options, as below; each also as --OPTION=VALUE, as "
+		"CKPTFS_OPTION in the\n      environment, and in "
+		"config_file\n");
+	options_print(stdout, false);
+	(void)puts("\nSizes take K M G T (powers of 1024), times ms s m h.\n"
+		   "Exit status: 0 mounted, 1 failed, 2 wrong usage.");
 }
 
-/* -o lists come last and win; the config file they name comes first. */
-static int read_options(struct parsed *p, const char *const *lists, size_t n)
+static int add_option(struct words *w, const char *text)
 {
-	char err[OPTIONS_ERR_MAX];
-	struct options peek;
-	size_t i;
-	int r = options_init(&peek);
-
-	if (r == 0)
-		r = options_env(&peek, err);
-	for (i = 0; r == 0 && i < n; i++)
-		r = options_list(&peek, lists[i], err);
-	if (r == 0)
-		r = options_init(&p->o);
-	if (r == 0 && peek.config_file)
-		r = options_file(&p->o, peek.config_file, err);
-	if (r == 0)
-		r = options_env(&p->o, err);
-	for (i = 0; r == 0 && i < n; i++)
-		r = options_list(&p->o, lists[i], err);
-	options_clear(&peek);
-	return r < 0 ? complain(err) : 0;
+	return buf_addf(&w->options, "%s%s", w->options.len ? "," : "", text);
 }
 
-static int parse(int argc, char **argv, struct parsed *p)
+/* --name=value, --name value or --flag, as -o has it; commas are its own. */
+static int add_long(struct words *w, char **argv, int argc, int *i)
 {
-	const char *lists[64];
-	char err[SOURCE_ERR_MAX];
-	size_t n = 0;
-	int i;
+	const char *name = argv[*i] + 2, *p;
+	int r = buf_addf(&w->options, "%s", w->options.len ? "," : "");
 
-	for (i = 1; i < argc; i++) {
-		const char *a = argv[i];
-
-		if (strcmp(a, "-f") == 0)
-			p->foreground = true;
-		else if (strncmp(a, "-o", 2) == 0 && (a[2] || i + 1 < argc) &&
-			 n < 64)
-			lists[n++] = a[2] ? a + 2 : argv[++i];
-		else if (strcmp(a, "-n") == 0 || strcmp(a, "-s") == 0 ||
-			 strcmp(a, "-v") == 0)
-			continue; /* mount(8) passes them on */
-		else if (a[0] == '-')
-			return complain("unknown flag; see 'ckptfs mount "
-					"--help'");
-		else if (!p->source)
-			p->source = a;
-		else if (!p->where)
-			p->where = a;
-		else
-			return complain("too many words; see 'ckptfs mount "
-					"--help'");
-	}
-	if (!p->where)
-		return complain("give a source and a mount point: ckptfs mount "
-				"s3://BUCKET /mnt/ckpt");
-	if (read_options(p, lists, n) < 0)
-		return -EINVAL;
-	return source_parse(p->source, &p->src, err) < 0 ? complain(err) : 0;
+	for (p = name; r == 0 && *p; p++)
+		r = buf_addf(&w->options, "%s%c",
+			     *p == ',' || *p == '\\' ? "\\" : "", *p);
+	if (r < 0 || strchr(name, '=') || options_is_flag(name) ||
+	    *i + 1 >= argc)
+		return r;
+	r = buf_addf(&w->options, "=");
+	for (p = argv[++*i]; r == 0 && *p; p++)
+		r = buf_addf(&w->options, "%s%c",
+			     *p == ',' || *p == '\\' ? "\\" : "", *p);
+	return r;
 }
 
-static int nothing(void *arg, const char *line, size_t n)
+/* -o and its neighbours; helper: as mount(8) calls us, where -f is to pretend
+ * and -n, -s, -v mean nothing here.  CLI_DONE; -1: help was asked for. */
+static int take_flag(struct words *w, int argc, char **argv, int *i,
+		     bool helper)
 {
-	(void)arg;
-	(void)line;
-	(void)n;
-	return 0;
-}
-
-/* A dead mount is taken over, a live one never. */
-static int clear_mountpoint(const char *where)
-{
-	char *mp = mountinfo_of(where);
-	struct stat st;
+	const char *a = argv[*i];
 	int r = 0;
 
-	while (r == 0 && mp && strcmp(mp, where) == 0) {
-		if (control_call(where, "{\"do\":\"status\"}", nothing, NULL) >=
-		    0) {
-			fprintf(stderr, "ckptfs: %s is a live ckptfs mount "
-				"already: 'ckptfs umount %s' first\n",
-				where, where);
-			r = -EBUSY;
-			break;
-		}
-		r = unmount_now(where, true);
-		free(mp);
-		mp = mountinfo_of(where);
+	if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0)
+		return -1;
+	if (strncmp(a, "-o", 2) == 0) {
+		if (a[2])
+			r = add_option(w, a + 2);
+		else if (*i + 1 < argc)
+			r = add_option(w, argv[++*i]);
+		else
+			return cmd_usage("mount", "-o needs options behind it");
+	} else if (strcmp(a, "-f") == 0 || strcmp(a, "--foreground") == 0) {
+		if (helper)
+			w->fake = true;
+		else
+			w->foreground = true;
+	} else if (helper && (strcmp(a, "-t") == 0 || strcmp(a, "-N") == 0)) {
+		++*i;
+	} else if (helper && strspn(a, "-nsv") == strlen(a)) {
+		return CLI_DONE;
+	} else if (strncmp(a, "--", 2) == 0 && a[2]) {
+		r = add_long(w, argv, argc, i);
+	} else {
+		return cmd_usage("mount", "there is no flag %.100s", a);
 	}
-	free(mp);
-	if (r == 0 && (stat(where, &st) < 0 || !S_ISDIR(st.st_mode))) {
-		fprintf(stderr, "ckptfs: %s: no such folder: make the mount "
-			"point first\n",
-			where);
-		r = -ENOTDIR;
+	if (r < 0) {
+		cmd_say("%s", strerror(-r));
+		return CLI_FAILED;
+	}
+	return CLI_DONE;
+}
+
+static int take_words(struct words *w, int argc, char **argv, bool helper)
+{
+	int i, r;
+
+	for (i = 1; i < argc; i++) {
+		if (argv[i][0] == '-' && argv[i][1]) {
+			r = take_flag(w, argc, argv, &i, helper);
+			if (r != CLI_DONE)
+				return r;
+		} else if (!w->source) {
+			w->source = argv[i];
+		} else if (!w->point) {
+			w->point = argv[i];
+		} else {
+			return cmd_usage("mount", "what is %.100s?", argv[i]);
+		}
+	}
+	if (!w->source || !w->point)
+		return cmd_usage("mount", "give a source and a mount point, as "
+					  "in ckptfs mount s3://bucket "
+					  "/mnt/ckpt");
+	return CLI_DONE;
+}
+
+static int take_options(struct daemon *d, const struct words *w)
+{
+	char err[OPTIONS_ERR_MAX];
+	char source_err[SOURCE_ERR_MAX];
+	int r = options_load(d->o, w->options.len ? w->options.p : NULL,
+			     (const char *const *)environ, err);
+
+	if (r < 0)
+		return cmd_usage("mount", "%s", err);
+	if (d->o->warnings)
+		cmd_say("warning: %s", d->o->warnings);
+	if (source_parse(w->source, source_err, &d->src) < 0)
+		return cmd_usage("mount", "%s", source_err);
+	return CLI_DONE;
+}
+
+/* A folder by its real name, so that one folder has one cache. */
+static int find_folder(struct daemon *d)
+{
+	char *real;
+
+	if (d->src.kind != SOURCE_DIR)
+		return CLI_DONE;
+	real = realpath(d->src.where, NULL);
+	if (!real) {
+		cmd_say("%s: %s: make the folder first, or check its name",
+			d->src.name, strerror(errno));
+		return CLI_FAILED;
+	}
+	free(d->src.where);
+	d->src.where = real;
+	return CLI_DONE;
+}
+
+static bool lies_in(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 &&
+	       (path[n] == '/' || path[n] == '\0');
+}
+
+static int absolute(char **path)
+{
+	char cwd[PATH_MAX], *s = NULL;
+
+	if (!*path || **path == '/')
+		return CLI_DONE;
+	if (!getcwd(cwd, sizeof(cwd)) ||
+	    asprintf(&s, "%s/%s", cwd, *path) < 0) {
+		cmd_say("%s: %s", *path, strerror(errno));
+		return CLI_FAILED;
+	}
+	free(*path);
+	*path = s;
+	return CLI_DONE;
+}
+
+/* The daemon leaves this folder, and must not wait for itself. */
+static int check_paths(struct daemon *d)
+{
+	int r = absolute(&d->o->cache_dir);
+
+	if (r == CLI_DONE)
+		r = absolute(&d->o->log_file);
+	if (r == CLI_DONE)
+		r = absolute(&d->o->ca_bundle);
+	if (r == CLI_DONE && d->o->cache_dir &&
+	    lies_in(d->o->cache_dir, d->point)) {
+		cmd_say("cache_dir %s lies under the mount point",
+			d->o->cache_dir);
+		r = CLI_USAGE;
+	}
+	if (r == CLI_DONE && d->src.kind == SOURCE_DIR &&
+	    lies_in(d->src.where, d->point)) {
+		cmd_say("the source %s lies under the mount point",
+			d->src.where);
+		r = CLI_USAGE;
 	}
 	return r;
 }
 
-/* In the parent: what the daemon says, once. */
-static int await_ready(int fd, pid_t pid)
+static int wait_for_daemon(int fd, pid_t pid)
 {
-	char line[2048];
-	FILE *f = fdopen(fd, "r");
-	int st;
+	int status = say_listen(fd), how = 0;
 
-	if (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (strcmp(line, "ok") == 0) {
-			(void)fclose(f);
-			return EXIT_DONE;
-		}
-		if (strncmp(line, "error ", 6) == 0)
-			fprintf(stderr, "ckptfs: %s\n", line + 6);
-	} else {
-		fputs("ckptfs: the daemon died before the mount was usable: "
-		      "see the log (or run with -f)\n",
-		      stderr);
+	(void)close(fd);
+	if (status == CLI_DONE)
+		return status;
+	if (status > 0) {
+		(void)waitpid(pid, &how, 0);
+		return status;
 	}
-	if (f)
-		(void)fclose(f);
-	(void)waitpid(pid, &st, 0);
-	return EXIT_FAILED;
+	if (waitpid(pid, &how, 0) == pid && WIFSIGNALED(how))
+		cmd_say("the daemon died of signal %d (%s); ckptfs mount -f "
+			"shows more",
+			WTERMSIG(how), strsignal(WTERMSIG(how)));
+	else
+		cmd_say("the daemon ended before the mount was usable; ckptfs "
+			"mount -f shows more");
+	return CLI_FAILED;
 }
 
-static int in_background(struct daemon_args *a)
+static int in_background(struct daemon *d)
 {
 	int fds[2], null;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return EXIT_FAILED;
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		cmd_say("%s", strerror(errno));
+		return CLI_FAILED;
+	}
 	(void)fflush(NULL);
 	pid = fork();
-	if (pid < 0)
-		return EXIT_FAILED;
+	if (pid < 0) {
+		cmd_say("%s", strerror(errno));
+		return CLI_FAILED;
+	}
 	if (pid > 0) {
 		(void)close(fds[1]);
-		return await_ready(fds[0], pid);
+		return wait_for_daemon(fds[0], pid);
 	}
 	(void)close(fds[0]);
+	d->say.fd = fds[1];
 	(void)setsid();
+	/* stderr stays until the mount is usable: fusermount3 talks there. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		(void)dup2(null, STDIN_FILENO);
 		(void)dup2(null, STDOUT_FILENO);
-		(void)dup2(null, STDERR_FILENO);
 	}
 	if (chdir("/") < 0)
-		_exit(EXIT_FAILED);
-	a->ready_fd = fds[1];
-	exit(daemon_run(a));
+		_exit(CLI_FAILED);
+	d->null_fd = null;
+	exit(daemon_run(d));
+}
+
+static int mount_words(struct words *w)
+{
+	struct options o;
+	struct daemon d = { .o = &o, .say = { .fd = -1 }, .null_fd = -1 };
+	char *point = NULL;
+	int status;
+
+	if (options_init(&o) < 0) {
+		cmd_say("out of memory");
+		return CLI_FAILED;
+	}
+	d.foreground = w->foreground;
+	status = take_options(&d, w);
+	if (status == CLI_DONE)
+		status = find_folder(&d);
+	if (status == CLI_DONE && !w->fake)
+		status = takeover_point(w->point, &point);
+	d.point = point;
+	if (status == CLI_DONE && !w->fake)
+		status = check_paths(&d);
+	if (status == CLI_DONE && !w->fake)
+		status = w->foreground ? daemon_run(&d) : in_background(&d);
+	free(point);
+	source_clear(&d.src);
+	options_clear(&o);
+	return status;
+}
+
+static int run(int argc, char **argv, bool helper)
+{
+	struct words w = { .options = BUF_INIT(OPTIONS_MAX) };
+	int status = take_words(&w, argc, argv, helper);
+
+	if (status < 0) {
+		print_help();
+		status = CLI_DONE;
+	} else if (status == CLI_DONE) {
+		status = mount_words(&w);
+	}
+	buf_clear(&w.options);
+	return status;
 }
 
 int cmd_mount(int argc, char **argv)
 {
-	struct parsed p = { 0 };
-	struct daemon_args a = { .ready_fd = -1 };
-	char *where = NULL;
-	int i, r = EXIT_USAGE;
+	return run(argc, argv, false);
+}
 
-	for (i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0) {
-			usage(stdout);
-			return EXIT_DONE;
-		}
-	}
-	if (parse(argc, argv, &p) == 0) {
-		r = EXIT_FAILED;
-		where = absolute_path(p.where);
-		if (where && clear_mountpoint(where) == 0) {
-			a.opts = &p.o;
-			a.source = &p.src;
-			a.mountpoint = where;
-			a.foreground = p.foreground;
-			r = p.foreground ? daemon_run(&a) : in_background(&a);
-		}
-	}
-	free(where);
-	options_clear(&p.o);
-	source_clear(&p.src);
-	return r;
+int cmd_mount_helper(int argc, char **argv)
+{
+	return run(argc, argv, true);
 }

@@ -1,172 +1,150 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "ckptfs/buf.h"
-#include "ckptfs/control.h"
 #include "ckptfs/json.h"
 
-#include "commands.h"
+#include "cmd.h"
 #include "mountinfo.h"
+#include "status.h"
 
-static const char help[] =
-	"usage: ckptfs status [MOUNT|PATH…] [--json] [--watch]\n"
-	"What is not in the bucket yet, why, how old, and how fast it goes; for "
-	"a file\nits own state.  Without a name: all mounts.\n";
+#define LINES_MOST 20
 
-struct answer {
-	bool json;
-	bool file;
-	int status;
-};
-
-static int show(void *arg, const char *line, size_t n)
+static void print_help(void)
 {
-	struct answer *a = arg;
-	struct json *j = NULL;
-	int64_t status = 1;
-	const char *s;
-
-	if (json_parse(line, n, &j) < 0)
-		return -EPROTO;
-	if (json_get_int(j, "exit", &status) == 0)
-		a->status = (int)status;
-	s = json_get_str(j, "error");
-	if (s) {
-		fprintf(stderr, "ckptfs: %s\n", s);
-	} else if (a->json) {
-		fwrite(line, 1, n, stdout);
-	} else if (a->file) {
-		s = json_get_str(j, "why");
-		printf("%s: %s%s%s\n", json_get_str(j, "path"),
-		       json_get_str(j, "state"), s && *s ? ": " : "",
-		       s ? s : "");
-	} else {
-		render_status(stdout, j, 80);
-	}
-	json_free(j);
-	return 0;
+	(void)puts(
+		"usage: ckptfs status [MOUNT|PATH…] [--json] [--watch]\n\n"
+		"What waits for its upload, how far it is, what is at risk "
+		"and since when, and why\neach file waits.  Of a PATH inside "
+		"a mount: where it stands.  Without one, all\nmounts.  The "
+		"mount itself is not touched.\n\n"
+		"  --json   the same for programs (docs/status.md)\n"
+		"  --watch  again every second, until interrupted");
 }
 
-/* One mount, or one path in it. */
-static int ask(const char *mountpoint, const char *path, bool json)
-{
-	struct answer a = { .json = json, .file = path[0], .status = 1 };
-	struct buf b = BUF_INIT(16384);
-	struct json_w w = JSON_W_INIT(&b);
-	int r;
-
-	json_w_object(&w, NULL);
-	json_w_str(&w, "do", path[0] ? "info" : "status");
-	json_w_str(&w, "path", path);
-	json_w_close(&w);
-	r = json_w_end(&w);
-	if (r == 0)
-		r = control_call(mountpoint, b.p, show, &a);
-	buf_clear(&b);
-	if (r < 0) {
-		fprintf(stderr,
-			"ckptfs: %s: the daemon does not answer (%s): if it "
-			"died, mount the source again and what was not "
-			"uploaded goes on\n",
-			mountpoint, strerror(-r));
-		return EXIT_FAILED;
-	}
-	return a.status;
-}
-
-static int one(const char *path, bool json)
-{
-	char *abs = absolute_path(path), *mp = abs ? mountinfo_of(abs) : NULL;
-	const char *rest;
-	int r = EXIT_FAILED;
-
-	if (!mp) {
-		fprintf(stderr, "ckptfs: %s is not in a ckptfs mount\n", path);
-	} else {
-		rest = abs + strlen(mp);
-		while (*rest == '/')
-			rest++;
-		r = ask(mp, rest, json);
-	}
-	free(mp);
-	free(abs);
-	return r;
-}
-
-struct all {
-	bool json;
-	int status;
+struct shown {
+	bool json, only; /* one operand: its document alone */
+	bool watch;
 	unsigned n;
+	int status;
 };
 
-static int each(void *arg, const struct mountinfo *m)
+static void show(struct shown *s, const char *line, const struct json *doc,
+		 bool is_path)
 {
-	struct all *a = arg;
-	int r;
+	if (s->json) {
+		if (s->n++ > 0)
+			(void)fputc(',', stdout);
+		(void)fputs(line, stdout);
+		return;
+	}
+	if (s->n++ > 0)
+		(void)fputc('\n', stdout);
+	if (is_path)
+		status_print_path(stdout, doc);
+	else
+		status_print(stdout, doc, LINES_MOST);
+}
 
-	if (strcmp(m->type, "fuse.ckptfs") != 0)
+static void show_target(struct shown *s, struct cmd_target *t)
+{
+	bool is_path = *t->rest != '\0';
+	struct json *doc = NULL;
+	char *line = NULL;
+	int status = cmd_ask(t->client, is_path ? "path" : "status",
+			     is_path ? t->rest : NULL, 0, false, &line, &doc);
+
+	if (status == CLI_DONE && json_get_str(doc, "error")) {
+		cmd_say("%s: %s", t->path, json_get_str(doc, "error"));
+		status = CLI_FAILED;
+	} else if (status == CLI_DONE) {
+		show(s, line, doc, is_path);
+	}
+	if (status != CLI_DONE)
+		s->status = status;
+	json_free(doc);
+	free(line);
+}
+
+static int show_mount(void *arg, const struct mount_entry *e)
+{
+	struct shown *s = arg;
+	struct cmd_target t;
+
+	if (strcmp(e->type, MOUNT_TYPE) != 0)
 		return 0;
-	a->n++;
-	r = ask(m->mountpoint, "", a->json);
-	if (r > a->status)
-		a->status = r;
+	if (cmd_target_open(e->point, &t) != CLI_DONE) {
+		s->status = CLI_FAILED;
+		return 0;
+	}
+	show_target(s, &t);
+	cmd_target_close(&t);
 	return 0;
 }
 
-static int run(int n, char **paths, bool json)
+static void show_all(struct shown *s, char **paths, int n)
 {
-	struct all a = { .json = json };
-	int i, r, worst = EXIT_DONE;
+	struct cmd_target t;
+	int i;
 
-	if (n == 0) {
-		if (mountinfo_each(each, &a) < 0)
-			return EXIT_FAILED;
-		if (a.n == 0 && !json)
-			puts("no ckptfs mounts");
-		return a.status;
-	}
+	s->n = 0;
+	if (s->json && !s->only)
+		(void)fputs("{\"mounts\":[", stdout);
+	if (n == 0 && mountinfo_each(show_mount, s) < 0)
+		s->status = CLI_FAILED;
 	for (i = 0; i < n; i++) {
-		r = one(paths[i], json);
-		if (r > worst)
-			worst = r;
+		if (cmd_target_open(paths[i], &t) != CLI_DONE) {
+			s->status = CLI_FAILED;
+			continue;
+		}
+		show_target(s, &t);
+		cmd_target_close(&t);
 	}
-	return worst;
+	if (s->json && !s->only)
+		(void)fputs("]}", stdout);
+	if (s->json && (s->n > 0 || !s->only))
+		(void)fputc('\n', stdout);
+	else if (!s->json && n == 0 && s->n == 0 && s->status == CLI_DONE)
+		(void)puts("nothing is mounted");
+	(void)fflush(stdout);
 }
 
 int cmd_status(int argc, char **argv)
 {
-	bool json = false, watch = false;
-	int i, n = 0, r;
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "watch", no_argument, NULL, 'w' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const struct timespec second = { .tv_sec = 1 };
+	struct shown s = { .status = CLI_DONE };
+	int c;
 
-	for (i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			json = true;
-		} else if (strcmp(argv[i], "--watch") == 0) {
-			watch = true;
-		} else if (strcmp(argv[i], "--help") == 0) {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		} else if (argv[i][0] == '-') {
-			fprintf(stderr, "ckptfs: unknown flag %s\n%s", argv[i],
-				help);
-			return EXIT_USAGE;
-		} else {
-			argv[n++] = argv[i];
+	while ((c = getopt_long(argc, argv, "hjw", longs, NULL)) != -1) {
+		if (c == 'h') {
+			print_help();
+			return CLI_DONE;
 		}
+		if (c != 'j' && c != 'w')
+			return cmd_usage("status", "that is no way to call it");
+		s.json |= c == 'j';
+		s.watch |= c == 'w';
 	}
-	do {
-		if (watch && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[J", stdout);
-		r = run(n, argv, json);
-		(void)fflush(stdout);
-		if (watch)
-			(void)sleep(1);
-	} while (watch && r != EXIT_USAGE && !ferror(stdout));
-	return r;
+	s.only = argc - optind == 1;
+	for (;;) {
+		if (s.watch && !s.json && isatty(STDOUT_FILENO))
+			(void)fputs("\033[H\033[2J", stdout);
+		show_all(&s, argv + optind, argc - optind);
+		/* What has gone away will not come back by watching. */
+		if (!s.watch || s.status != CLI_DONE)
+			return s.status;
+		(void)nanosleep(&second, NULL);
+	}
 }

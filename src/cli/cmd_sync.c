@@ -1,190 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "ckptfs/buf.h"
-#include "ckptfs/control.h"
+#include "ckptfs/clock.h"
 #include "ckptfs/json.h"
-#include "ckptfs/text.h"
 
-#include "commands.h"
-#include "mountinfo.h"
-#include "wait.h"
+#include "cmd.h"
 
-static const char help[] =
-	"usage: ckptfs sync PATH… [--timeout TIME]\n"
-	"Wait until everything under PATH is in the bucket; else list what is "
-	"missing.\nStatus: 0 it is, 1 it cannot get there, 3 not in time.\n";
-
-struct progress {
-	bool tty;
-	int64_t most;
-	int status;
-	bool drawn;
-};
-
-static int64_t num(const struct json *j, const char *name)
+static void print_help(void)
 {
-	int64_t v = 0;
-
-	return json_get_int(j, name, &v) < 0 ? 0 : v;
+	(void)puts("usage: ckptfs sync PATH… [--timeout TIME]\n\n"
+		   "Wait until everything under each PATH that was finished "
+		   "before is in the bucket,\nverified and recorded.  What "
+		   "cannot get there is listed, with the reason.\n\n"
+		   "  --timeout TIME  give up after so long (ms s m h)\n\n"
+		   "Exit status: 0 it is there, 1 something is not, 2 wrong "
+		   "usage, 3 timed out.");
 }
 
-static void draw(struct progress *p, const struct json *j)
+static int sync_one(const char *path, int64_t deadline)
 {
-	const struct json *t = json_get(j, "totals");
-	int64_t left = num(t, "queued_bytes");
-	char bar[48], a[TEXT_QTY_LEN], b[TEXT_QTY_LEN];
+	struct cmd_target t;
+	struct json *answer = NULL;
+	char *line = NULL;
+	int64_t left = CLK_NEVER;
+	int status = cmd_target_open(path, &t);
 
-	if (!p->tty || !t)
-		return;
-	if (left > p->most)
-		p->most = left;
-	render_bar(bar, 30,
-		   p->most ? 1 - (double)left / (double)p->most : 1);
-	text_size((uint64_t)left, a);
-	text_size((uint64_t)num(j, "rate_bytes_per_s"), b);
-	fprintf(stderr, "\r%s %s to go, %s/s   ", bar, a, b);
-	p->drawn = true;
-}
-
-static int on_line(void *arg, const char *line, size_t n)
-{
-	struct progress *p = arg;
-	struct json *j = NULL;
-	const char *s;
-	int64_t status;
-
-	if (json_parse(line, n, &j) < 0)
-		return -EPROTO;
-	draw(p, j);
-	if (json_get_int(j, "exit", &status) == 0)
-		p->status = (int)status;
-	s = json_get_str(j, "error");
-	if (s)
-		fprintf(stderr, "%sckptfs: %s\n", p->drawn ? "\n" : "", s);
-	json_free(j);
-	return 0;
-}
-
-static int list_missing(void *arg, const char *line, size_t n)
-{
-	struct json *j = NULL;
-	const struct json *q;
-	bool risk;
-	size_t i;
-
-	(void)arg;
-	if (json_parse(line, n, &j) < 0)
-		return -EPROTO;
-	q = json_get(j, "queue");
-	for (i = 0; i < json_len(q); i++) {
-		const struct json *it = json_at(q, i);
-
-		if (json_get_bool(it, "at_risk", &risk) == 0 && risk)
-			fprintf(stderr, "  %s: %s: %s\n",
-				json_get_str(it, "path"),
-				json_get_str(it, "state"),
-				json_get_str(it, "why"));
+	if (status != CLI_DONE)
+		return status;
+	if (deadline != CLK_NEVER) {
+		left = deadline - clk_mono(&clk_system);
+		left = left < 0 ? 0 : left;
 	}
-	json_free(j);
-	return 0;
-}
-
-static int request(struct buf *b, const char *what, const char *path,
-		   int64_t timeout_ns)
-{
-	struct json_w w = JSON_W_INIT(b);
-
-	json_w_object(&w, NULL);
-	json_w_str(&w, "do", what);
-	json_w_str(&w, "path", path);
-	json_w_int(&w, "timeout_ns", timeout_ns);
-	json_w_close(&w);
-	return json_w_end(&w);
-}
-
-int wait_for_bucket(const char *mountpoint, const char *what, const char *path,
-		    int64_t timeout_ns)
-{
-	struct progress p = { .tty = isatty(STDERR_FILENO),
-			      .status = EXIT_FAILED };
-	struct buf b = BUF_INIT(16384);
-	int r = request(&b, what, path, timeout_ns);
-
-	if (r == 0)
-		r = control_call(mountpoint, b.p, on_line, &p);
-	buf_clear(&b);
-	if (p.drawn)
-		fputc('\n', stderr);
-	if (r < 0) {
-		fprintf(stderr, "ckptfs: %s: the daemon does not answer: %s\n",
-			mountpoint, strerror(-r));
-		return EXIT_FAILED;
-	}
-	if (p.status != EXIT_DONE) {
-		r = request(&b, "status", path, -1);
-		if (r == 0)
-			r = control_call(mountpoint, b.p, list_missing, NULL);
-		buf_clear(&b);
-		if (r < 0)
-			fprintf(stderr, "ckptfs: the list of what is missing "
-				"cannot be had\n");
-	}
-	return p.status;
+	status = cmd_ask(t.client, "sync", t.rest, left, true, &line, &answer);
+	if (status == CLI_DONE)
+		status = cmd_verdict(answer);
+	if (status == CLI_TIMEOUT)
+		cmd_say("%s: timed out", path);
+	json_free(answer);
+	free(line);
+	cmd_target_close(&t);
+	return status;
 }
 
 int cmd_sync(int argc, char **argv)
 {
-	int64_t timeout = -1;
-	int i, n = 0, r, worst = EXIT_DONE;
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int64_t timeout = CLK_NEVER, deadline = CLK_NEVER;
+	int c, i, one, status = CLI_DONE;
 
-	for (i = 1; i < argc; i++) {
-		const char *t = NULL;
-
-		if (strcmp(argv[i], "--help") == 0) {
-			fputs(help, stdout);
-			return EXIT_DONE;
+	while ((c = getopt_long(argc, argv, "ht:", longs, NULL)) != -1) {
+		if (c == 'h') {
+			print_help();
+			return CLI_DONE;
 		}
-		if (strncmp(argv[i], "--timeout=", 10) == 0)
-			t = argv[i] + 10;
-		else if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc)
-			t = argv[++i];
-		else if (argv[i][0] == '-')
-			t = "";
-		else
-			argv[n++] = argv[i];
-		if (t && text_parse_duration(t, &timeout) < 0) {
-			fprintf(stderr, "ckptfs: bad flag or time\n%s", help);
-			return EXIT_USAGE;
-		}
+		if (c != 't')
+			return cmd_usage("sync", "that is no way to call it");
+		if (!cmd_timeout("sync", optarg, &timeout))
+			return CLI_USAGE;
 	}
-	if (n == 0) {
-		fputs(help, stderr);
-		return EXIT_USAGE;
+	if (optind >= argc)
+		return cmd_usage("sync", "which PATH?");
+	if (timeout != CLK_NEVER)
+		deadline = clk_mono(&clk_system) + timeout;
+	for (i = optind; i < argc; i++) {
+		one = sync_one(argv[i], deadline);
+		/* A failure outweighs a time-out. */
+		if (one != CLI_DONE && status != CLI_FAILED)
+			status = one;
 	}
-	for (i = 0; i < n; i++) {
-		char *abs = absolute_path(argv[i]);
-		char *mp = abs ? mountinfo_of(abs) : NULL;
-		const char *rest = mp ? abs + strlen(mp) : "";
-
-		while (*rest == '/')
-			rest++;
-		r = EXIT_FAILED;
-		if (mp)
-			r = wait_for_bucket(mp, "sync", rest, timeout);
-		else
-			fprintf(stderr, "ckptfs: %s is not in a ckptfs mount\n",
-				argv[i]);
-		if (r > worst)
-			worst = r;
-		free(mp);
-		free(abs);
-	}
-	return worst;
+	return status;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Drain with the mount usable, unmount, let the daemon finish what was written
+ * in between, and wait for its end.  Never a lazy unmount: what only its
+ * holder can finish is the holder's to close.
+ */
 #include "config.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <signal.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,203 +16,212 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ckptfs/control.h"
+#include "ckptfs/buf.h"
+#include "ckptfs/clock.h"
 #include "ckptfs/json.h"
-#include "ckptfs/text.h"
 
-#include "commands.h"
+#include "cmd.h"
 #include "mountinfo.h"
-#include "unmount.h"
-#include "wait.h"
 
-static const char help[] =
-	"usage: ckptfs umount MOUNT [--timeout TIME]\n"
-	"Wait until everything is in the bucket, with the mount usable, then "
-	"unmount.\nStatus 1: something is not in the bucket, or the mount is "
-	"busy.\n";
+#define HOLDERS_MAX 4096
+#define END_TIMEOUT_MS 60000
+#define BUSY_TRIES 5
 
-int unmount_now(const char *mountpoint, bool lazy)
+static void print_help(void)
 {
-	pid_t pid;
-	int st;
+	(void)puts("usage: ckptfs umount MOUNT [--timeout TIME]\n\n"
+		   "Wait until everything is in the bucket, with the mount "
+		   "usable, then unmount.  A\nmount that is in use stays, and "
+		   "the processes that use it are named.\n\n"
+		   "  --timeout TIME  unmount after so long (ms s m h); what "
+		   "is not in the bucket then\n                  stays on the "
+		   "cache disk and is sent by the next mount\n\n"
+		   "Exit status: 0 all is in the bucket and unmounted, 1 "
+		   "something is not, or it is in\nuse, 2 wrong usage, 3 timed "
+		   "out.");
+}
 
-	if (geteuid() == 0)
-		return umount2(mountpoint, lazy ? MNT_DETACH : 0) == 0 ? 0 :
-									 -errno;
-	pid = fork();
+static int run_fusermount(const char *point)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
 	if (pid == 0) {
-		execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u",
-		       mountpoint, (char *)NULL);
+		/* Its words would repeat ours. */
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(1);
+		execlp("fusermount3", "fusermount3", "-u", point, (char *)NULL);
 		_exit(127);
 	}
-	if (pid < 0 || waitpid(pid, &st, 0) < 0)
-		return -errno;
-	return WIFEXITED(st) && WEXITSTATUS(st) == 0 ? 0 : -EBUSY;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return -ENOENT;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-static bool points_in(const char *link, const char *mountpoint)
+static bool is_mounted(const char *point)
 {
-	char to[4096];
-	ssize_t n = readlink(link, to, sizeof(to) - 1);
-	size_t m = strlen(mountpoint);
+	struct mount_entry e;
+	bool is;
 
-	if (n <= 0)
+	if (mountinfo_at(point, &e) < 0)
 		return false;
-	to[n] = '\0';
-	return strncmp(to, mountpoint, m) == 0 &&
-	       (to[m] == '/' || to[m] == '\0' || to[m] == ' ');
+	is = strcmp(e.type, MOUNT_TYPE) == 0;
+	mount_entry_clear(&e);
+	return is;
 }
 
-static bool any_link(const char *dir, const char *mountpoint)
+static int unmount(const char *point)
 {
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	char path[1024];
-	bool found = false;
-
-	while (d && !found && (e = readdir(d)) != NULL) {
-		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		found = points_in(path, mountpoint);
-	}
-	if (d)
-		(void)closedir(d);
-	return found;
+	if (!is_mounted(point))
+		return 0;
+	if (geteuid() == 0)
+		return umount2(point, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+	return run_fusermount(point);
 }
 
-static bool maps_it(const char *pid, const char *mountpoint)
+static int say_busy(const char *point, int err)
 {
-	char path[300], *line = NULL;
-	size_t cap = 0;
-	bool found = false;
-	FILE *f;
+	struct buf b = BUF_INIT(HOLDERS_MAX);
 
-	(void)snprintf(path, sizeof(path), "/proc/%s/maps", pid);
-	f = fopen(path, "re");
-	while (f && !found && getline(&line, &cap, f) > 0) {
-		const char *p = strchr(line, '/');
+	if (err == -ENOENT)
+		cmd_say("%s: fusermount3 is missing: install the package fuse3",
+			point);
+	else if (err != -EBUSY)
+		cmd_say("cannot unmount %s: %s", point, strerror(-err));
+	else if (cmd_holders(point, &b) == 0 && b.len > 0)
+		cmd_say("%s stays mounted, it is in use by %s", point, b.p);
+	else
+		cmd_say("%s stays mounted, it is in use by processes that this "
+			"user cannot see",
+			point);
+	buf_clear(&b);
+	return CLI_FAILED;
+}
 
-		found = p && strncmp(p, mountpoint, strlen(mountpoint)) == 0;
-	}
+static int64_t left_of(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline == CLK_NEVER)
+		return CLK_NEVER;
+	left = deadline - clk_mono(&clk_system);
+	return left < 0 ? 0 : left;
+}
+
+/* The answer to what was sent; its verdict, said aloud or not. */
+static int hear(struct cmd_target *t, bool aloud)
+{
+	struct json *answer = NULL;
+	char *line = NULL;
+	int status = cmd_answer(t->client, true, &line, &answer);
+	int64_t said;
+
+	if (status == CLI_DONE && aloud)
+		status = cmd_verdict(answer);
+	else if (status == CLI_DONE &&
+		 json_get_int(answer, "status", &said) == 0)
+		status = (int)said;
+	json_free(answer);
 	free(line);
-	if (f)
-		(void)fclose(f);
-	return found;
+	return status;
 }
 
-/* Who holds the mount: open files, working folders, mappings. */
-static void list_holders(const char *mountpoint)
+static int sync_all(struct cmd_target *t, int64_t deadline, bool aloud)
 {
-	DIR *d = opendir("/proc");
-	struct dirent *e;
-	char path[300];
+	int status = cmd_send(t->client, "sync", NULL, left_of(deadline));
 
-	while (d && (e = readdir(d)) != NULL) {
-		if (!isdigit((unsigned char)e->d_name[0]))
-			continue;
-		(void)snprintf(path, sizeof(path), "/proc/%s/fd", e->d_name);
-		if (any_link(path, mountpoint)) {
-			fprintf(stderr, "  pid %s has files open\n", e->d_name);
-			continue;
-		}
-		(void)snprintf(path, sizeof(path), "/proc/%s/cwd", e->d_name);
-		if (points_in(path, mountpoint))
-			fprintf(stderr, "  pid %s works in it\n", e->d_name);
-		else if (maps_it(e->d_name, mountpoint))
-			fprintf(stderr, "  pid %s has files mapped\n",
-				e->d_name);
+	return status != CLI_DONE ? status : hear(t, aloud);
+}
+
+/* It may be busy for a moment: a look of somebody's at it. */
+static int unmount_soon(const char *point)
+{
+	const struct timespec pause = { .tv_nsec = 100 * NS_PER_MS };
+	int i, r = unmount(point);
+
+	for (i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		r = unmount(point);
 	}
-	if (d)
-		(void)closedir(d);
+	return r;
 }
 
-static int take_pid(void *arg, const char *line, size_t n)
+static int umount_target(struct cmd_target *t, int64_t deadline)
 {
-	struct json *j = NULL;
-	int64_t v = 0;
+	int status, r;
 
-	if (json_parse(line, n, &j) < 0)
-		return -EPROTO;
-	if (json_get_int(j, "pid", &v) == 0)
-		*(pid_t *)arg = (pid_t)v;
-	json_free(j);
-	return 0;
-}
-
-static void await_end(pid_t pid)
-{
-	struct timespec t = { .tv_nsec = 20 * 1000 * 1000 };
-
-	while (pid > 0 && kill(pid, 0) == 0)
-		(void)nanosleep(&t, NULL);
-}
-
-static int umount_one(const char *mp, int64_t timeout)
-{
-	pid_t pid = 0;
-	int r, status;
-
-	if (control_call(mp, "{\"do\":\"status\"}", take_pid, &pid) < 0) {
-		fprintf(stderr, "ckptfs: %s: the daemon is gone: detaching the "
-			"dead mount; mount the source again to go on\n",
-			mp);
-		(void)unmount_now(mp, true);
-		return EXIT_FAILED;
+	(void)sync_all(t, deadline, false);
+	/* Asked before: without a mount the daemon ends when it has done. */
+	status = cmd_send(t->client, "drain", NULL, left_of(deadline));
+	if (status != CLI_DONE)
+		return status;
+	r = unmount_soon(t->point);
+	if (r < 0)
+		return say_busy(t->point, r);
+	status = hear(t, true);
+	if (status == CLI_TIMEOUT)
+		cmd_say("%s: timed out; the rest is sent by the next mount",
+			t->point);
+	if (client_wait_end(t->client, END_TIMEOUT_MS) < 0) {
+		cmd_say("the daemon %d does not end",
+			(int)client_pid(t->client));
+		status = CLI_FAILED;
 	}
-	status = wait_for_bucket(mp, "drain", "", timeout);
-	if (status != EXIT_DONE)
-		fprintf(stderr, "ckptfs: unmounting all the same: what is "
-			"listed stays in the cache and goes on at the next "
-			"mount\n");
-	r = unmount_now(mp, false);
-	if (r < 0) {
-		fprintf(stderr, "ckptfs: %s is busy:\n", mp);
-		list_holders(mp);
-		return EXIT_FAILED;
+	return status;
+}
+
+static int umount_one(const char *path, int64_t deadline)
+{
+	struct cmd_target t, again;
+	int status = cmd_target_open(path, &t);
+	bool stays;
+
+	if (status != CLI_DONE)
+		return status;
+	if (*t.rest) {
+		cmd_say("%s is no mount point; that is %s", path, t.point);
+		cmd_target_close(&t);
+		return CLI_USAGE;
 	}
-	await_end(pid);
+	status = umount_target(&t, deadline);
+	stays = status == CLI_FAILED && is_mounted(t.point);
+	cmd_target_close(&t);
+	/* What else keeps it from being done: open files among it. */
+	if (stays && cmd_target_open(path, &again) == CLI_DONE) {
+		(void)sync_all(&again, clk_mono(&clk_system), true);
+		cmd_target_close(&again);
+	}
 	return status;
 }
 
 int cmd_umount(int argc, char **argv)
 {
-	const char *which = NULL;
-	int64_t timeout = -1;
-	char *abs, *mp;
-	int i, r;
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int64_t timeout = CLK_NEVER;
+	int c;
 
-	for (i = 1; i < argc; i++) {
-		const char *t = NULL;
-
-		if (strcmp(argv[i], "--help") == 0) {
-			fputs(help, stdout);
-			return EXIT_DONE;
+	while ((c = getopt_long(argc, argv, "ht:", longs, NULL)) != -1) {
+		if (c == 'h') {
+			print_help();
+			return CLI_DONE;
 		}
-		if (strncmp(argv[i], "--timeout=", 10) == 0)
-			t = argv[i] + 10;
-		else if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc)
-			t = argv[++i];
-		else if (argv[i][0] == '-' || which)
-			t = "";
-		else
-			which = argv[i];
-		if (t && text_parse_duration(t, &timeout) < 0) {
-			fputs(help, stderr);
-			return EXIT_USAGE;
-		}
+		if (c != 't')
+			return cmd_usage("umount", "that is no way to call it");
+		if (!cmd_timeout("umount", optarg, &timeout))
+			return CLI_USAGE;
 	}
-	if (!which) {
-		fputs(help, stderr);
-		return EXIT_USAGE;
-	}
-	abs = absolute_path(which);
-	mp = abs ? mountinfo_of(abs) : NULL;
-	if (!mp || strcmp(mp, abs) != 0) {
-		fprintf(stderr, "ckptfs: %s is not a ckptfs mount\n", which);
-		r = EXIT_FAILED;
-	} else {
-		r = umount_one(mp, timeout);
-	}
-	free(mp);
-	free(abs);
-	return r;
+	if (argc - optind != 1)
+		return cmd_usage("umount", "which MOUNT?");
+	return umount_one(argv[optind],
+			  timeout == CLK_NEVER
+				  ? CLK_NEVER
+				  : clk_mono(&clk_system) + timeout);
 }

@@ -6,103 +6,158 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckptfs/text.h"
+
 #include "mountinfo.h"
 
-/* "\040" and the like, in place. */
-static void unescape(char *s)
-{
-	char *to = s;
+#define FIELD_POINT 4
 
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') * 64 +
-				       (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
+/* The next word of *p, with \ooo undone; NULL: no more, or no memory. */
+static char *take_word(const char **p)
+{
+	size_t n = strcspn(*p, " \n");
+	char *word = n ? malloc(n + 1) : NULL, *to = word;
+	const char *s = *p, *end = s + n;
+
+	if (!word)
+		return NULL;
+	while (s < end) {
+		if (*s == '\\' && end - s >= 4) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				       (s[3] - '0'));
+			s += 4;
 		} else {
-			*to++ = *s;
+			*to++ = *s++;
 		}
 	}
 	*to = '\0';
+	*p = *end == ' ' ? end + 1 : end;
+	return word;
 }
 
-/* "36 35 98:0 /root /mount opts - type source super" */
-bool mountinfo_parse(char *line, struct mountinfo *ret)
+static uid_t user_of(const char *options)
 {
-	char *save = NULL, *f[5], *rest, *p;
-	int i;
+	const char *at = options ? strstr(options, "user_id=") : NULL;
+	char digits[16];
+	uint64_t v;
+	size_t n;
 
-	line[strcspn(line, "\n")] = '\0';
-	for (i = 0; i < 5; i++) {
-		f[i] = strtok_r(i ? NULL : line, " ", &save);
-		if (!f[i])
-			return false;
+	if (!at)
+		return (uid_t)-1;
+	at += strlen("user_id=");
+	n = strspn(at, "0123456789");
+	if (n == 0 || n >= sizeof(digits))
+		return (uid_t)-1;
+	memcpy(digits, at, n);
+	digits[n] = '\0';
+	return text_parse_u64(digits, &v) < 0 ? (uid_t)-1 : (uid_t)v;
+}
+
+int mountinfo_parse(const char *line, struct mount_entry *ret)
+{
+	struct mount_entry e = { .user = (uid_t)-1 };
+	const char *p = line;
+	char *word = NULL, *options = NULL;
+	int i, r = -EBADMSG;
+
+	for (i = 0; i <= FIELD_POINT; i++) {
+		free(word);
+		word = take_word(&p);
+		if (!word)
+			goto out;
 	}
-	rest = save ? strstr(save, " - ") : NULL;
-	if (!rest)
-		return false;
-	ret->type = strtok_r(rest + 3, " ", &p);
-	ret->source = strtok_r(NULL, " ", &p);
-	ret->mountpoint = f[4];
-	if (!ret->type || !ret->source)
-		return false;
-	unescape(ret->mountpoint);
-	unescape(ret->source);
-	return true;
+	e.point = word;
+	word = NULL;
+	/* Optional fields end with a dash. */
+	do {
+		free(word);
+		word = take_word(&p);
+	} while (word && strcmp(word, "-") != 0);
+	if (!word)
+		goto out;
+	e.type = take_word(&p);
+	e.source = take_word(&p);
+	options = take_word(&p);
+	if (!e.type || !e.source)
+		goto out;
+	e.user = user_of(options);
+	*ret = e;
+	memset(&e, 0, sizeof(e));
+	r = 0;
+out:
+	free(word);
+	free(options);
+	mount_entry_clear(&e);
+	return r;
+}
+
+void mount_entry_clear(struct mount_entry *e)
+{
+	free(e->point);
+	free(e->type);
+	free(e->source);
+	memset(e, 0, sizeof(*e));
 }
 
 int mountinfo_each(mountinfo_fn *fn, void *arg)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	struct mountinfo m;
+	struct mount_entry e;
 	char *line = NULL;
 	size_t cap = 0;
 	int r = 0;
 
 	if (!f)
 		return -errno;
-	while (r == 0 && getline(&line, &cap, f) > 0)
-		if (mountinfo_parse(line, &m))
-			r = fn(arg, &m);
+	while (r == 0 && getline(&line, &cap, f) > 0) {
+		if (mountinfo_parse(line, &e) < 0)
+			continue;
+		r = fn(arg, &e);
+		mount_entry_clear(&e);
+	}
 	free(line);
 	(void)fclose(f);
 	return r;
 }
 
-struct find {
-	const char *path;
-	char *best; /* the mount point it lies in */
-	bool ours;
+struct at {
+	const char *point;
+	struct mount_entry *ret;
+	bool found;
 };
 
-static bool lies_in(const char *path, const char *dir)
+static int match_at(void *arg, const struct mount_entry *e)
 {
-	size_t n = strlen(dir);
+	struct at *a = arg;
+	struct mount_entry copy = { .user = e->user };
 
-	if (n && dir[n - 1] == '/')
-		n--;
-	return strncmp(path, dir, n) == 0 &&
-	       (path[n] == '\0' || path[n] == '/');
-}
-
-static int closest(void *arg, const struct mountinfo *m)
-{
-	struct find *f = arg;
-
-	if (!lies_in(f->path, m->mountpoint) ||
-	    (f->best && strlen(m->mountpoint) < strlen(f->best)))
+	if (strcmp(e->point, a->point) != 0)
 		return 0;
-	free(f->best);
-	f->best = strdup(m->mountpoint);
-	f->ours = strcmp(m->type, "fuse.ckptfs") == 0;
-	return f->best ? 0 : -ENOMEM;
+	copy.point = strdup(e->point);
+	copy.type = strdup(e->type);
+	copy.source = strdup(e->source);
+	if (!copy.point || !copy.type || !copy.source) {
+		mount_entry_clear(&copy);
+		return -ENOMEM;
+	}
+	if (a->found)
+		mount_entry_clear(a->ret);
+	*a->ret = copy;
+	a->found = true;
+	return 0;
 }
 
-char *mountinfo_of(const char *path)
+int mountinfo_at(const char *point, struct mount_entry *ret)
 {
-	struct find f = { .path = path };
+	struct mount_entry e = { .point = NULL };
+	struct at a = { .point = point, .ret = &e };
+	int r = mountinfo_each(match_at, &a);
 
-	if (mountinfo_each(closest, &f) == 0 && f.ours)
-		return f.best;
-	free(f.best);
-	return NULL;
+	if (r == 0 && a.found) {
+		*ret = e;
+		return 0;
+	}
+	if (a.found)
+		mount_entry_clear(&e);
+	return r < 0 ? r : -ENOENT;
 }

@@ -3,139 +3,227 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "ckptfs/buf.h"
 #include "ckptfs/hash.h"
-#include "ckptfs/source.h"
 #include "ckptfs/text.h"
 
-#define EXAMPLES "s3://BUCKET/PREFIX or file:///FOLDER"
+#include "source.h"
 
-/* "a//b/" and "/a/b" are "a/b/". */
-static char *clean_prefix(const char *p)
+#define NORMAL_MAX 4096
+#define PREFIX_MAX 900 /* of a key's 1024 bytes */
+#define BUCKET_LEAST 3
+#define BUCKET_MOST 255
+
+static int bad(char *err, const char *what, const char *text)
 {
-	char *s = malloc(strlen(p) + 2), *q = s;
-
-	if (!s)
-		return NULL;
-	while (*p) {
-		size_t n;
-
-		while (*p == '/')
-			p++;
-		n = strcspn(p, "/");
-		memcpy(q, p, n);
-		q += n;
-		p += n;
-		if (n)
-			*q++ = '/';
-	}
-	*q = '\0';
-	return s;
+	(void)snprintf(err, SOURCE_ERR_MAX,
+		       "%.200s: %s; give s3://bucket, s3://bucket/prefix or "
+		       "file:///folder",
+		       text, what);
+	return -EINVAL;
 }
 
-static int parse_s3(const char *rest, struct source *s,
-		    char err[SOURCE_ERR_MAX])
+static const char *scheme_problem(const char *text)
+{
+	static const char *const later[] = { "gs://", "az://", "abfs://",
+					     "abfss://", "adl://" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(later); i++)
+		if (strncmp(text, later[i], strlen(later[i])) == 0)
+			return "this kind of bucket is not built yet";
+	return "not a source";
+}
+
+/* "a//b/" as "a/b/"; NULL and errno EINVAL for parts of dots. */
+static char *tidy_prefix(const char *s)
+{
+	struct buf t = BUF_INIT(PREFIX_MAX);
+	size_t n;
+	int r = buf_add(&t, "", 0);
+
+	for (; r == 0 && *s; s += n) {
+		for (; *s == '/'; s++)
+			;
+		n = strcspn(s, "/");
+		if (n == 0)
+			break;
+		if ((n == 1 && s[0] == '.') ||
+		    (n == 2 && s[0] == '.' && s[1] == '.'))
+			r = -EINVAL;
+		else
+			r = buf_addf(&t, "%.*s/", (int)n, s);
+	}
+	if (r == 0)
+		return buf_take(&t, NULL);
+	buf_clear(&t);
+	errno = r == -ENOMEM ? ENOMEM : EINVAL;
+	return NULL;
+}
+
+static bool has_control(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			return true;
+	return false;
+}
+
+static int parse_s3(const char *text, const char *rest, char *err,
+		    struct source *s)
 {
 	size_t n = strcspn(rest, "/"), i;
 
+	if (n < BUCKET_LEAST || n > BUCKET_MOST)
+		return bad(err, "a bucket's name has 3 to 63 characters", text);
 	for (i = 0; i < n; i++)
-		if (!isalnum((unsigned char)rest[i]) && !strchr("-._", rest[i]))
-			break;
-	if (n < 1 || n > 255 || i < n) {
-		(void)snprintf(err, SOURCE_ERR_MAX,
-			       "s3://%s names no bucket: write s3://BUCKET or "
-			       "s3://BUCKET/PREFIX",
-			       rest);
-		return -EINVAL;
-	}
+		if (!isalnum((unsigned char)rest[i]) && !strchr("._-", rest[i]))
+			return bad(err, "no bucket has such a name", text);
 	s->kind = SOURCE_S3;
-	s->place = strndup(rest, n);
-	s->prefix = clean_prefix(rest + n);
-	return s->place && s->prefix ? 0 : -ENOMEM;
+	s->where = strndup(rest, n);
+	s->prefix = tidy_prefix(rest + n);
+	if (s->where && !s->prefix && errno == EINVAL)
+		return bad(err, "no such prefix can be mounted", text);
+	if (!s->where || !s->prefix)
+		return -ENOMEM;
+	return 0;
 }
 
-static int parse_dir(const char *path, struct source *s,
-		     char err[SOURCE_ERR_MAX])
+static int parse_dir(const char *text, const char *rest, char *err,
+		     struct source *s)
 {
-	if (path[0] != '/') {
-		(void)snprintf(err, SOURCE_ERR_MAX,
-			       "file://%s: write an absolute path with three "
-			       "slashes: file:///mnt/nfs/bucket",
-			       path);
-		return -EINVAL;
-	}
+	size_t n = strlen(rest);
+
+	if (*rest != '/')
+		return bad(err, "the folder must begin with /", text);
+	while (n > 1 && rest[n - 1] == '/')
+		n--;
 	s->kind = SOURCE_DIR;
-	s->place = realpath(path, NULL);
-	if (!s->place) {
-		(void)snprintf(err, SOURCE_ERR_MAX,
-			       "file://%s: %s: make the folder first", path,
-			       strerror(errno));
-		return -EINVAL;
-	}
+	s->where = strndup(rest, n);
 	s->prefix = strdup("");
-	return s->prefix ? 0 : -ENOMEM;
+	return s->where && s->prefix ? 0 : -ENOMEM;
 }
 
-int source_parse(const char *text, struct source *ret, char err[SOURCE_ERR_MAX])
+static int make_name(struct source *s)
 {
-	static const char *const later[] = { "gs://",  "az://",	  "abfs://",
-					     "abfss://", "adl://", "wasb://" };
-	size_t i;
-	int r = -EINVAL;
+	struct buf t = BUF_INIT(NORMAL_MAX);
+	size_t n = strlen(s->prefix);
+	int r;
 
-	memset(ret, 0, sizeof(*ret));
-	err[0] = '\0';
-	for (i = 0; i < sizeof(later) / sizeof(*later); i++) {
-		if (strncmp(text, later[i], strlen(later[i])) != 0)
-			continue;
-		(void)snprintf(err, SOURCE_ERR_MAX,
-			       "%s: this kind of bucket is not built yet: use "
-			       EXAMPLES,
-			       text);
+	if (s->kind == SOURCE_DIR)
+		r = buf_addf(&t, "file://%s", s->where);
+	else
+		r = buf_addf(&t, "s3://%s%s%.*s", s->where, n ? "/" : "",
+			     n ? (int)n - 1 : 0, s->prefix);
+	if (r == 0)
+		s->name = buf_take(&t, NULL);
+	return s->name ? 0 : -ENOMEM;
+}
+
+int source_parse(const char *text, char err[SOURCE_ERR_MAX], struct source *ret)
+{
+	struct source s = { .kind = SOURCE_S3 };
+	int r;
+
+	(void)snprintf(err, SOURCE_ERR_MAX, "out of memory");
+	if (has_control(text))
+		r = bad(err, "control characters in a source", "(source)");
+	else if (strncmp(text, "s3://", 5) == 0)
+		r = parse_s3(text, text + 5, err, &s);
+	else if (strncmp(text, "file://", 7) == 0)
+		r = parse_dir(text, text + 7, err, &s);
+	else
+		r = bad(err, scheme_problem(text), text);
+	if (r == 0)
+		r = make_name(&s);
+	if (r < 0) {
+		source_clear(&s);
 		return r;
 	}
-	if (strncmp(text, "s3://", 5) == 0)
-		r = parse_s3(text + 5, ret, err);
-	else if (strncmp(text, "file://", 7) == 0)
-		r = parse_dir(text + 7, ret, err);
-	else
-		(void)snprintf(err, SOURCE_ERR_MAX,
-			       "%s is not a source: write " EXAMPLES, text);
-	if (r < 0)
-		source_clear(ret);
-	return r;
+	*ret = s;
+	return 0;
 }
 
 void source_clear(struct source *s)
 {
-	free(s->place);
+	free(s->where);
 	free(s->prefix);
+	free(s->name);
 	memset(s, 0, sizeof(*s));
 }
 
-char *source_normal(const struct source *s, const char *endpoint_url)
+static size_t host_len(const char *url, const char **ret_host)
 {
-	char *out = NULL;
-	size_t n = endpoint_url ? strlen(endpoint_url) : 0;
+	const char *p = strstr(url, "://");
 
-	while (n && endpoint_url[n - 1] == '/')
-		n--;
-	if (s->kind == SOURCE_DIR) {
-		if (asprintf(&out, "file://%s/", s->place) < 0)
-			return NULL;
-	} else if (asprintf(&out, "s3://%s/%s%s%.*s", s->place, s->prefix,
-			    n ? "@" : "", (int)n,
-			    n ? endpoint_url : "") < 0) {
-		return NULL;
-	}
-	return out;
+	p = p ? p + 3 : url;
+	*ret_host = p;
+	return strcspn(p, "/");
 }
 
-void source_digest(const char *text, char ret[17])
+int source_is_amazon(const char *endpoint)
+{
+	static const char *const tails[] = { ".amazonaws.com",
+					     ".amazonaws.com.cn" };
+	const char *host;
+	size_t i, n, m;
+
+	if (!endpoint || !*endpoint)
+		return 1;
+	n = host_len(endpoint, &host);
+	n = n > strcspn(host, ":") ? strcspn(host, ":") : n;
+	for (i = 0; i < ARRAY_SIZE(tails); i++) {
+		m = strlen(tails[i]);
+		if (n > m && strncasecmp(host + n - m, tails[i], m) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Lower case, no port that its scheme implies, no slash at the end. */
+static int add_endpoint(struct buf *t, const char *url)
+{
+	bool tls = strncasecmp(url, "https:", 6) == 0;
+	const char *port = tls ? ":443" : ":80", *host;
+	size_t n = host_len(url, &host), m = strlen(port);
+	char c;
+	int r;
+
+	if (n > m && strncmp(host + n - m, port, m) == 0)
+		n -= m;
+	r = buf_addf(t, " at %s://", tls ? "https" : "http");
+	for (; r == 0 && n > 0; host++, n--) {
+		c = (char)tolower((unsigned char)*host);
+		r = buf_add(t, &c, 1);
+	}
+	return r;
+}
+
+char *source_normal(const struct source *s, const char *endpoint)
+{
+	struct buf t = BUF_INIT(NORMAL_MAX);
+	int r;
+
+	if (s->kind == SOURCE_DIR)
+		r = buf_addf(&t, "file://%s/",
+			     strcmp(s->where, "/") == 0 ? "" : s->where);
+	else
+		r = buf_addf(&t, "s3://%s/%s", s->where, s->prefix);
+	if (r == 0 && s->kind == SOURCE_S3 && !source_is_amazon(endpoint))
+		r = add_endpoint(&t, endpoint);
+	if (r == 0)
+		return buf_take(&t, NULL);
+	buf_clear(&t);
+	return NULL;
+}
+
+void source_hash(const char *text, char ret[17])
 {
 	unsigned char sum[SHA256_LEN];
 

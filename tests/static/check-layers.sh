@@ -16,7 +16,7 @@ allowed() {
 	transfer) echo "$base disk store cache meta fetch line transfer" ;;
 	fs)       echo "$base disk store cache meta fetch transfer fs barrier space" ;;
 	fuse)     echo "$base fs fuse" ;;
-	cli)      echo "$base disk http cred store cache meta transfer fs fuse options source control daemon" ;;
+	cli)      echo "$base disk http cred store cache meta transfer fs fuse cli options" ;;
 	*)        return 1 ;;
 	esac
 }

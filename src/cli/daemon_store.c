@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bucket: credentials, HTTP, the back end, and its first answer. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/cred.h"
+#include "ckptfs/http.h"
+#include "ckptfs/rng.h"
+#include "ckptfs/store.h"
+#include "ckptfs/thr.h"
+
+#include "cmd.h"
+#include "daemon.h"
+
+/* Few tries inside: the engines go on for ever, and say why they wait. */
+static const struct store_retry_policy policy = { .base_ns = 50 * NS_PER_MS,
+						  .cap_ns = 2 * NS_PER_S,
+						  .attempts = 3 };
+
+static void aws_opts(const struct daemon *d, struct cred_aws_opts *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->profile = d->o->profile;
+	ret->region = d->o->region;
+	ret->endpoint_url = d->o->endpoint_url;
+}
+
+static int find_settings(struct daemon *d, struct cred_aws_settings *ret)
+{
+	char why[CRED_WHY_MAX] = "";
+	struct cred_aws_opts opts;
+	int r;
+
+	aws_opts(d, &opts);
+	r = cred_aws_settings(&opts, why, ret);
+	if (r < 0)
+		return say_error(&d->say, CLI_FAILED, "%s",
+				 why[0] ? why : strerror(-r));
+	return CLI_DONE;
+}
+
+int daemon_find_endpoint(struct daemon *d)
+{
+	struct cred_aws_settings s;
+	int status;
+
+	if (d->src.kind == SOURCE_S3) {
+		status = find_settings(d, &s);
+		if (status != CLI_DONE)
+			return status;
+		d->endpoint = s.endpoint_url;
+		s.endpoint_url = NULL;
+		cred_aws_settings_clear(&s);
+	}
+	d->normal = source_normal(&d->src, d->endpoint);
+	if (!d->normal)
+		return say_error(&d->say, CLI_FAILED, "out of memory");
+	return CLI_DONE;
+}
+
+/* What is missing should be said now, not at the first upload. */
+static int try_credentials(struct daemon *d)
+{
+	char why[CRED_WHY_MAX] = "";
+	struct cred *c = NULL;
+	int r = cred_get(d->creds, why, &c);
+
+	if (r < 0)
+		return say_error(&d->say, CLI_FAILED,
+				 "no credentials for %s: %s%s", d->src.name,
+				 why[0] ? why : strerror(-r),
+				 r == -ENOENT ? "; a public bucket is mounted "
+						"with anonymous"
+					      : "");
+	cred_drop(c);
+	return CLI_DONE;
+}
+
+static bool wants_path_style(const struct daemon *d)
+{
+	switch ((enum opt_addressing)d->o->addressing_style) {
+	case OPT_ADDR_PATH:
+		return true;
+	case OPT_ADDR_VIRTUAL:
+		return false;
+	case OPT_ADDR_AUTO:
+		break;
+	}
+	/* Amazon's certificate covers no dots, and few other servers have a
+	 * name per bucket. */
+	return !source_is_amazon(d->endpoint) || strchr(d->src.where, '.');
+}
+
+static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
+		   struct store **ret)
+{
+	struct http_opts http = { .ca_bundle = d->o->ca_bundle };
+	struct store_s3_opts s3 = { .bucket = d->src.where,
+				    .clk = &clk_system };
+	struct cred_aws_opts opts;
+	int r, status;
+
+	aws_opts(d, &opts);
+	if (!http.ca_bundle)
+		http.ca_bundle = getenv("AWS_CA_BUNDLE");
+	r = http_new(&http, &d->http);
+	if (r == 0 && !d->o->anonymous)
+		r = cred_aws_chain(&opts, &clk_system, &d->creds);
+	if (r == 0 && d->creds) {
+		status = try_credentials(d);
+		if (status != CLI_DONE)
+			return status;
+	}
+	s3.region = set->region;
+	s3.endpoint_url = set->endpoint_url;
+	s3.path_style = wants_path_style(d);
+	s3.sign_payload = d->o->payload == OPT_PAYLOAD_SIGNED;
+	s3.creds = d->creds;
+	s3.http = d->http;
+	if (r == 0)
+		r = store_s3_new(&s3, ret);
+	if (r == -EINVAL)
+		return say_error(&d->say, CLI_USAGE,
+				 "endpoint_url=%s is no address of a server: "
+				 "give http:// or https://, a host, and its "
+				 "port if it has one",
+				 set->endpoint_url ? set->endpoint_url : "");
+	if (r < 0)
+		return say_error(&d->say, CLI_FAILED, "%s: %s", d->src.name,
+				 strerror(-r));
+	return CLI_DONE;
+}
+
+static int make_store(struct daemon *d, struct store **ret)
+{
+	struct cred_aws_settings set;
+	int status, r;
+
+	if (d->src.kind == SOURCE_S3) {
+		status = find_settings(d, &set);
+		if (status != CLI_DONE)
+			return status;
+		status = make_s3(d, &set, ret);
+		cred_aws_settings_clear(&set);
+		return status;
+	}
+	r = store_dir_new(d->src.where, &clk_system, ret);
+	if (r < 0)
+		return say_error(&d->say, CLI_FAILED, "%s: %s: %s", d->src.name,
+				 strerror(-r),
+				 "make the folder first, or check its name");
+	return CLI_DONE;
+}
+
+const char *daemon_probe_hint(int err, bool is_dir, bool anonymous)
+{
+	if (err == -ENOENT)
+		return is_dir ? "make the folder first, or check its name"
+			      : "make the bucket first, or check its name, "
+				"region and endpoint_url";
+	if (err == -EACCES && is_dir)
+		return "check the folder's owner and permissions";
+	if (err == -EACCES && anonymous)
+		return "the bucket is not public: mount with credentials";
+	if (err == -EACCES)
+		return "check the credentials, and that they may list, get, "
+		       "put and delete there (with ro: list and get)";
+	if (store_err_is_transient(err))
+		return "check the network and endpoint_url";
+	return "";
+}
+
+int daemon_open_store(struct daemon *d)
+{
+	struct store *inner = NULL;
+	const char *said, *hint;
+	int r, status = make_store(d, &inner);
+
+	if (status != CLI_DONE)
+		return status;
+	d->store = store_retry_new(inner, &clk_system, &rng_system, &thr_system,
+				   &policy);
+	if (!d->store)
+		return say_error(&d->say, CLI_FAILED, "out of memory");
+	r = store_probe(d->store, d->src.prefix, d->o->ro);
+	if (r < 0) {
+		said = store_last_error();
+		hint = daemon_probe_hint(r, d->src.kind == SOURCE_DIR,
+					 d->o->anonymous);
+		return say_error(&d->say, CLI_FAILED, "%s: %s%s%s", d->src.name,
+				 *said ? said : strerror(-r), *hint ? ": " : "",
+				 hint);
+	}
+	if (d->o->part_size && d->o->part_size < d->store->limits.part_min)
+		return say_error(&d->say, CLI_USAGE,
+				 "part_size: this store wants at least %llu "
+				 "bytes",
+				 (unsigned long long)d->store->limits.part_min);
+	return CLI_DONE;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/text.h"
+
+#include "status.h"
+
+#define BAR_WIDTH 10
+#define PATH_WIDTH 40
+
+static uint64_t number(const struct json *j, const char *name)
+{
+	int64_t v;
+
+	return json_get_int(j, name, &v) < 0 || v < 0 ? 0 : (uint64_t)v;
+}
+
+static bool truth(const struct json *j, const char *name)
+{
+	bool v;
+
+	return json_get_bool(j, name, &v) == 0 && v;
+}
+
+static const char *text(const struct json *j, const char *name)
+{
+	const char *s = json_get_str(j, name);
+
+	return s ? s : "";
+}
+
+/* What a terminal might take for an order becomes '?'. */
+static void put_safe(FILE *f, const char *s)
+{
+	for (; *s; s++)
+		(void)fputc(iscntrl((unsigned char)*s) ? '?' : *s, f);
+}
+
+static void seconds(uint64_t s, char ret[TEXT_QTY_LEN])
+{
+	text_duration((int64_t)s * NS_PER_S, ret);
+}
+
+void status_bar(uint64_t done, uint64_t all, char ret[32])
+{
+	unsigned full, percent;
+
+	done = done > all ? all : done;
+	percent = all ? (unsigned)((double)done / (double)all * 100) : 0;
+	full = percent * BAR_WIDTH / 100;
+	(void)snprintf(ret, 32, "[%.*s%.*s] %3u%%", (int)full, "##########",
+		       (int)(BAR_WIDTH - full), "----------", percent);
+}
+
+static void print_item(FILE *f, const struct json *i)
+{
+	char bar[32] = "", size[TEXT_QTY_LEN], age[TEXT_QTY_LEN];
+	const char *path = text(i, "path");
+	size_t n = strlen(path);
+
+	if (number(i, "sent") > 0)
+		status_bar(number(i, "sent"), number(i, "size"), bar);
+	text_size(number(i, "size"), size);
+	seconds(number(i, "age_s"), age);
+	(void)fprintf(f, "  %-10s %-17s %7s %7s  ", text(i, "state"), bar, size,
+		      age);
+	put_safe(f, path);
+	(void)fprintf(f, "%*s  ", n < PATH_WIDTH ? (int)(PATH_WIDTH - n) : 0,
+		      "");
+	put_safe(f, text(i, "why"));
+	(void)fputc('\n', f);
+}
+
+static void print_queue(FILE *f, const struct json *queue, size_t most)
+{
+	size_t n = json_len(queue), i;
+
+	if (n == 0)
+		return;
+	(void)fprintf(f, "\n  %-10s %-17s %7s %7s  %-*s  %s\n", "STATE",
+		      "PROGRESS", "SIZE", "AGE", PATH_WIDTH, "FILE", "WHY");
+	for (i = 0; i < n && (most == 0 || i < most); i++)
+		print_item(f, json_at(queue, i));
+	if (i < n)
+		(void)fprintf(f, "  … and %zu more (--json lists all)\n",
+			      n - i);
+}
+
+static void print_upload(FILE *f, const struct json *doc)
+{
+	const struct json *totals = json_get(doc, "totals");
+	const struct json *risk = json_get(doc, "at_risk");
+	char rate[TEXT_QTY_LEN], bytes[TEXT_QTY_LEN], eta[TEXT_QTY_LEN];
+	uint64_t files = number(totals, "files");
+	int64_t eta_s;
+
+	if (files == 0) {
+		(void)fprintf(f, "  bucket   everything is in it\n");
+	} else {
+		text_size(number(totals, "bytes") -
+				  number(totals, "sent_bytes"),
+			  bytes);
+		text_size(number(doc, "rate_bytes_per_s"), rate);
+		if (json_get_int(doc, "eta_s", &eta_s) == 0 && eta_s >= 0)
+			seconds((uint64_t)eta_s, eta);
+		else
+			(void)snprintf(eta, sizeof(eta), "unknown");
+		(void)fprintf(f,
+			      "  bucket   %s to go of %llu file%s at %s/s, "
+			      "time left %s\n",
+			      bytes, (unsigned long long)files,
+			      files == 1 ? "" : "s", rate, eta);
+	}
+	if (number(risk, "files") > 0) {
+		text_size(number(risk, "bytes"), bytes);
+		seconds(number(risk, "oldest_age_s"), eta);
+		(void)fprintf(f,
+			      "  at risk  %s in %llu file%s if this disk is "
+			      "lost, the oldest since %s\n",
+			      bytes, (unsigned long long)number(risk, "files"),
+			      number(risk, "files") == 1 ? "" : "s", eta);
+	}
+	if (*text(doc, "last_error")) {
+		(void)fputs("  error    ", f);
+		put_safe(f, text(doc, "last_error"));
+		(void)fputc('\n', f);
+	}
+}
+
+static void print_cache(FILE *f, const struct json *doc)
+{
+	const struct json *c = json_get(doc, "cache");
+	const struct json *opens = json_get(doc, "opens");
+	char used[TEXT_QTY_LEN], size[TEXT_QTY_LEN], avail[TEXT_QTY_LEN];
+
+	text_size(number(c, "used_bytes"), used);
+	text_size(number(c, "size_bytes"), size);
+	text_size(number(c, "disk_avail_bytes"), avail);
+	(void)fprintf(f, "  cache    %s of %s used, %s free on the disk, ",
+		      used, size, avail);
+	put_safe(f, text(c, "dir"));
+	(void)fprintf(f,
+		      "\n  opens    %llu straight to the disk, %llu through "
+		      "the daemon, %llu open now\n",
+		      (unsigned long long)number(opens, "passthrough"),
+		      (unsigned long long)number(opens, "cached"),
+		      (unsigned long long)number(opens, "now"));
+	if (truth(c, "failed"))
+		(void)fputs("  FAILED   the cache disk failed: no new data is "
+			    "taken; replace it\n",
+			    f);
+}
+
+void status_print(FILE *f, const struct json *doc, size_t most)
+{
+	const struct json *warnings = json_get(doc, "warnings");
+	char up[TEXT_QTY_LEN];
+	size_t i;
+
+	seconds(number(doc, "uptime_s"), up);
+	put_safe(f, text(doc, "mountpoint"));
+	(void)fputs("  ", f);
+	put_safe(f, text(doc, "source"));
+	(void)fprintf(f, "  %s, pid %llu, since %s\n", text(doc, "state"),
+		      (unsigned long long)number(doc, "pid"), up);
+	print_upload(f, doc);
+	print_cache(f, doc);
+	for (i = 0; i < json_len(warnings); i++) {
+		(void)fputs("  warning  ", f);
+		put_safe(f, json_as_str(json_at(warnings, i)));
+		(void)fputc('\n', f);
+	}
+	print_queue(f, json_get(doc, "queue"), most);
+}
+
+void status_print_path(FILE *f, const struct json *doc)
+{
+	char size[TEXT_QTY_LEN], cached[TEXT_QTY_LEN];
+
+	text_size(number(doc, "size"), size);
+	text_size(number(doc, "cached_bytes"), cached);
+	put_safe(f, text(doc, "path"));
+	(void)fprintf(f, "  %s, %s, %s here", text(doc, "state"), size, cached);
+	if (*text(doc, "why")) {
+		(void)fputs(": ", f);
+		put_safe(f, text(doc, "why"));
+	}
+	(void)fputc('\n', f);
+	if (*text(doc, "key")) {
+		(void)fputs("  object   ", f);
+		put_safe(f, text(doc, "key"));
+		(void)fprintf(f, "  %s\n", text(doc, "etag"));
+	}
+}
+
+void status_print_missing(FILE *f, const struct json *answer)
+{
+	const struct json *missing = json_get(answer, "missing");
+	const struct json *i;
+	size_t n, k;
+
+	for (k = 0, n = json_len(missing); k < n; k++) {
+		i = json_at(missing, k);
+		(void)fputs(truth(i, "at_risk") ? "not in the bucket: "
+						: "kept local: ",
+			    f);
+		put_safe(f, text(i, "path"));
+		(void)fprintf(f, " (%s", text(i, "state"));
+		if (*text(i, "why")) {
+			(void)fputs(": ", f);
+			put_safe(f, text(i, "why"));
+		}
+		(void)fputs(")\n", f);
+	}
+}
+
+void status_progress_line(const struct json *progress, char ret[128])
+{
+	char bar[32], rate[TEXT_QTY_LEN], eta[TEXT_QTY_LEN] = "?";
+	uint64_t bytes = number(progress, "bytes");
+	uint64_t files = number(progress, "files");
+	int64_t eta_s;
+
+	status_bar(number(progress, "sent_bytes"), bytes, bar);
+	text_size(number(progress, "rate_bytes_per_s"), rate);
+	if (json_get_int(progress, "eta_s", &eta_s) == 0 && eta_s >= 0)
+		seconds((uint64_t)eta_s, eta);
+	(void)snprintf(ret, 128, "%s  %llu file%s, %s/s, time left %s", bar,
+		       (unsigned long long)files, files == 1 ? "" : "s", rate,
+		       eta);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "fuse/glue.h"
+#include "harness.h"
+
+static const struct {
+	const char *line;
+	int r;
+	bool exiting, signaled;
+} t[] = {
+	{ "7 (sh) S 1 7 7 0 -1 4194304 1 2", 0, false, false },
+	{ "7 (a) b) S 1 7 7 0 -1 4194308 1 2", 0, true, false },
+	{ "7 (python 3) R 1 7 7 0 -1 4195332 1", 0, true, true },
+	{ "7 (sh) S 1 7", -EBADMSG, false, false },
+	{ "", -EBADMSG, false, false },
+	{ "7 (sh) S 1 7 7 0 -1 x", -EBADMSG, false, false },
+};
+
+START_TEST(a_dying_process_is_seen_in_its_flags)
+{
+	struct fs_who w = { .tgid = 0 };
+
+	ck_assert_int_eq(who_parse_stat(t[_i].line, &w), t[_i].r);
+	ck_assert_int_eq(w.exiting, t[_i].exiting);
+	ck_assert_int_eq(w.signaled, t[_i].signaled);
+}
+END_TEST
+
+START_TEST(a_thread_belongs_to_its_process)
+{
+	struct fs_who w;
+
+	ck_assert_int_eq(who_parse_tgid("Name:\tsh\nTgid:\t42\nNgid:\t0\n"),
+			 42);
+	ck_assert_int_eq(who_parse_tgid("Name:\tsh\n"), 0);
+	who_find(gettid(), &w);
+	ck_assert_int_eq(w.tgid, getpid());
+	ck_assert(!w.exiting && !w.signaled);
+	who_find(0, &w);
+	ck_assert_int_eq(w.tgid, 0);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_loop_test(c, a_dying_process_is_seen_in_its_flags, 0,
+			    (int)ARRAY_SIZE(t));
+	tcase_add_test(c, a_thread_belongs_to_its_process);
+}
+
+int main(void)
+{
+	return harness_run("who", add);
+}
