@@ -141,3 +141,55 @@ def test_again_and_again(mnt, s3_bucket):
         assert (mnt / "last").read_bytes() == b"%d" % i * 100_000
     mnt.sync()
     assert_same(s3_bucket, mnt.path)
+
+
+@pytest.mark.parametrize("flags", [os.O_APPEND, 0], ids=["append", "in-place"])
+@pytest.mark.parametrize("published", [True, False], ids=["published", "queued"])
+def test_bytes_written_to_an_open_file_are_kept_and_told(
+    mnt, s3_bucket, flags, published
+):
+    (mnt / "log.csv").write_bytes(b"one\n")
+    if published:
+        mnt.sync()
+    fd = os.open(mnt / "log.csv", os.O_WRONLY | flags)
+    os.pwrite(fd, b"two\n", 4)
+    mnt.kill9()
+    with contextlib.suppress(OSError):
+        os.close(fd)
+    mnt.mount()
+    # Changed in place they show, and are not in the bucket; written to a copy
+    # the last whole version shows, and status tells of what is kept beside it.
+    seen = (mnt / "log.csv").read_bytes()
+    assert seen in (b"one\ntwo\n", b"one\n")
+    done = mnt.sync(status=0 if seen == b"one\n" else 1)
+    said = done.stdout + done.stderr + mnt.run("status", mnt.path).stdout
+    assert "log.csv" in said
+    assert "unfinished" in said
+    assert s3_bucket.keys() in ([], ["log.csv"])
+    if published or seen == b"one\n":
+        assert s3_bucket.get("log.csv") == b"one\n"
+
+
+@pytest.mark.parametrize("published", [True, False], ids=["published", "queued"])
+def test_an_appended_log_open_at_the_crash(mnt, s3_bucket, published):
+    """What the mount shows is in the bucket, or sync names it."""
+    path = mnt / "log.csv"
+    for line in (b"one\n", b"two\n"):
+        with path.open("ab") as f:
+            f.write(line)
+    if published:
+        mnt.sync()
+    with path.open("ab", buffering=0) as f:
+        f.write(b"three\n")
+        mnt.kill9()
+        with contextlib.suppress(OSError):
+            f.close()
+    mnt.mount()
+    seen = path.read_bytes()
+    assert seen.startswith(b"one\ntwo\n")
+    done = mnt.sync(status=None)
+    assert (done.returncode == 0) == (s3_bucket.get("log.csv") == seen), done
+    with path.open("ab") as f:
+        f.write(b"four\n")
+    mnt.sync()
+    assert s3_bucket.get("log.csv") == path.read_bytes() == seen + b"four\n"
