@@ -230,12 +230,13 @@ void fs_release(struct fs *fs, struct fs_file *file) NONNULL(1, 2);
 /* ---- control ---- */
 
 /*
- * L3 of everything under path (relative to the mount, "" for all) up to now.
- * 0; -ETIMEDOUT; -EIO: something cannot get there by itself.  Either way
- * fs_each_pending() lists what is missing.
+ * L3 of everything under path (relative to the mount, "" for all) up to *upto,
+ * an operation's number; 0: up to now, and *upto is set, so that a long wait
+ * may be cut into short ones.  0; -ETIMEDOUT; -EIO: something cannot get there
+ * by itself.  Either way fs_each_pending() lists what is missing.
  */
-int fs_sync(struct fs *fs, const char *path, int64_t deadline_mono_ns)
-	NONNULL(1, 2) MUST_USE;
+int fs_sync(struct fs *fs, const char *path, uint64_t *upto,
+	    int64_t deadline_mono_ns) NONNULL(1, 2, 3) MUST_USE;
 
 /* Something that is not in the bucket (yet). */
 struct fs_pending {
@@ -247,6 +248,8 @@ struct fs_pending {
 	uint64_t size, sent;
 	int64_t since_real_ns;
 	bool at_risk; /* counts for exit statuses: not merely temporary */
+	bool held; /* waits for whoever has it open or mapped */
+	uint64_t seq; /* its place in the line; 0: it has none */
 };
 typedef int fs_pending_fn(void *arg, const struct fs_pending *p);
 int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,

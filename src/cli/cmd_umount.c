@@ -132,7 +132,7 @@ static int hear(struct cmd_target *t, bool aloud)
 
 static int sync_all(struct cmd_target *t, int64_t deadline, bool aloud)
 {
-	int status = cmd_send(t->client, "sync", NULL, left_of(deadline));
+	int status = cmd_send(t->client, "quiesce", NULL, left_of(deadline));
 
 	return status != CLI_DONE ? status : hear(t, aloud);
 }

@@ -106,6 +106,8 @@ void daemon_stop_signals(struct daemon *d) NONNULL(1);
 int daemon_drain(struct daemon *d) NONNULL(1) MUST_USE;
 /* Draining shall end at that time if not before. */
 void daemon_stop_at(struct daemon *d, int64_t mono_ns) NONNULL(1);
+/* Whether anything is left that does not wait for its holder or for help. */
+bool daemon_may_move(struct daemon *d) NONNULL(1);
 /* {"status": …, "error": …, "missing": […]} of a wait that ended with r. */
 int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
 		  uint64_t *ret_risk) NONNULL(1, 2, 4) MUST_USE;

@@ -31,6 +31,7 @@ struct told {
 	int64_t now_ns;
 	uint64_t risk, logged;
 	bool log;
+	bool arrived; /* what is at risk came later than what was asked for */
 };
 
 static int tell_one(void *arg, const struct fs_pending *p)
@@ -38,7 +39,7 @@ static int tell_one(void *arg, const struct fs_pending *p)
 	struct told *t = arg;
 
 	t->risk += p->at_risk;
-	if (t->w)
+	if (t->w && !(t->arrived && p->at_risk))
 		status_write_item(t->w, p, t->now_ns);
 	if (t->log && p->at_risk && t->logged++ < LOG_FILES_MOST)
 		log_warn("not in the bucket: %s (%s: %s)", p->path, p->state,
@@ -50,7 +51,9 @@ int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
 		  uint64_t *ret_risk)
 {
 	struct json_w w = JSON_W_INIT(b);
-	struct told t = { .w = &w, .now_ns = clk_real(&clk_system) };
+	struct told t = { .w = &w,
+			  .now_ns = clk_real(&clk_system),
+			  .arrived = r == 0 };
 	int status = r == -ETIMEDOUT ? CLI_TIMEOUT : CLI_FAILED, each;
 
 	json_w_object(&w, NULL);
@@ -121,7 +124,7 @@ static int find_hope(void *arg, const struct fs_pending *p)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(hopeless); i++)
-		if (strcmp(p->state, hopeless[i]) == 0)
+		if (p->held || strcmp(p->state, hopeless[i]) == 0)
 			return 0;
 	h->any = true;
 	h->sending |= strcmp(p->state, "uploading") == 0;
@@ -132,6 +135,13 @@ struct movement {
 	uint64_t seen;
 	int64_t since_ns;
 };
+
+bool daemon_may_move(struct daemon *d)
+{
+	struct hope h = { .any = false };
+
+	return fs_each_pending(d->fs, "", find_hope, &h) != 0 || h.any;
+}
 
 /* Whether anything was sent, committed or is being sent. */
 static bool moves(struct daemon *d, struct movement *m)
@@ -158,13 +168,16 @@ int daemon_drain(struct daemon *d)
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	struct movement m = { .seen = UINT64_MAX };
 	int64_t now, end, slice;
+	uint64_t upto;
 	int r;
 
 	for (;;) {
 		now = clk_mono(&clk_system);
 		end = stop_at(d);
 		slice = now + DAEMON_SLICE_NS;
-		r = fs_sync(d->fs, "", end < slice ? end : slice);
+		/* All there is, whenever it came: the mount may be in use. */
+		upto = 0;
+		r = fs_sync(d->fs, "", &upto, end < slice ? end : slice);
 		if (r == -ETIMEDOUT && clk_mono(&clk_system) < stop_at(d))
 			continue;
 		if (r != -EIO || clk_mono(&clk_system) >= stop_at(d) ||

@@ -6,6 +6,7 @@
  *	status			the document of status.h
  *	path PATH		one file
  *	sync [PATH, timeout_ns]	wait for the bucket, with progress
+ *	quiesce [timeout_ns]	the same, but not for files that are held open
  *	drain [timeout_ns]	the same, and for the end of the mount: the last
  *				word of the daemon
  */
@@ -143,18 +144,25 @@ static int tell_progress(struct daemon *d, const char *path,
 	return r;
 }
 
-static void do_sync(struct daemon *d, const char *path, int64_t deadline,
-		    struct control_conn *conn)
+/* patient: also for what only those who hold it open can finish. */
+static void do_sync(struct daemon *d, const char *path, bool patient,
+		    int64_t deadline, struct control_conn *conn)
 {
 	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
+	uint64_t upto = 0;
 	int64_t slice;
 	int r;
 
 	for (;;) {
 		slice = clk_mono(&clk_system) + DAEMON_SLICE_NS;
-		r = fs_sync(d->fs, path, deadline < slice ? deadline : slice);
+		r = fs_sync(d->fs, path, &upto,
+			    deadline < slice ? deadline : slice);
 		if (r != -ETIMEDOUT || clk_mono(&clk_system) >= deadline)
 			break;
+		if (!patient && !daemon_may_move(d)) {
+			r = -EIO;
+			break;
+		}
 		if (control_ending(conn)) {
 			reply_error(conn, CLI_FAILED, "the daemon is ending");
 			return;
@@ -212,7 +220,9 @@ void daemon_handle(void *arg, const struct json *req, struct control_conn *conn)
 	else if (strcmp(op, "path") == 0 && path)
 		do_path(d, path, conn);
 	else if (strcmp(op, "sync") == 0)
-		do_sync(d, path ? path : "", deadline, conn);
+		do_sync(d, path ? path : "", true, deadline, conn);
+	else if (strcmp(op, "quiesce") == 0)
+		do_sync(d, "", false, deadline, conn);
 	else
 		reply_error(conn, CLI_USAGE, "no such op");
 }

@@ -46,6 +46,8 @@ static int pend_op(void *arg, const struct transfer_item *it)
 		.sent = it->sent,
 		.since_real_ns = it->since_real_ns,
 		.at_risk = true,
+		.held = it->why == TRANSFER_WHY_SEAL,
+		.seq = it->seq,
 	};
 
 	if (!under(out.path, p->path) &&
@@ -154,7 +156,9 @@ static int loose_each(struct fs *fs, struct pend *p)
 					  .why = all[i].why,
 					  .size = all[i].size,
 					  .since_real_ns = all[i].since,
-					  .at_risk = all[i].at_risk };
+					  .at_risk = all[i].at_risk,
+					  .held = strcmp(all[i].state,
+							 "open") == 0 };
 
 		if (r == 0)
 			r = p->fn(p->arg, &out);
@@ -176,34 +180,45 @@ int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
 	return r ? r : loose_each(fs, &p);
 }
 
+struct risk {
+	uint64_t upto;
+	unsigned left;
+};
+
+/* What came into the line later was not asked for. */
 static int count_risk(void *arg, const struct fs_pending *p)
 {
-	*(unsigned *)arg += p->at_risk;
+	struct risk *r = arg;
+
+	r->left += p->at_risk && p->seq <= r->upto;
 	return 0;
 }
 
-int fs_sync(struct fs *fs, const char *path, int64_t deadline_mono_ns)
+int fs_sync(struct fs *fs, const char *path, uint64_t *upto,
+	    int64_t deadline_mono_ns)
 {
 	char prefix[META_KEY_MAX + 1];
-	unsigned left = 0;
-	uint64_t seq = 0;
-	int r, b;
+	struct risk risk = { .left = 0 };
+	int r = 0;
 
 	path = skip_slashes(path);
 	if (strlen(fs->prefix) + strlen(path) > META_KEY_MAX)
 		return -ENAMETOOLONG;
 	(void)snprintf(prefix, sizeof(prefix), "%s%s", fs->prefix, path);
-	r = tx_begin(fs);
+	if (*upto == 0) {
+		r = tx_begin(fs);
+		if (r == 0)
+			r = tx_end(fs, meta_op_last(fs->meta, upto), 0, false);
+	}
 	if (r == 0)
-		r = tx_end(fs, meta_op_last(fs->meta, &seq), 0, false);
+		r = transfer_wait(fs->transfer, prefix, *upto,
+				  deadline_mono_ns);
 	if (r == 0)
-		r = transfer_wait(fs->transfer, prefix, seq, deadline_mono_ns);
-	b = barrier_now(fs->barrier, CLK_NEVER);
-	if (r == 0)
-		r = b;
+		r = barrier_now(fs->barrier, CLK_NEVER);
 	if (r == 0) {
-		r = fs_each_pending(fs, path, count_risk, &left);
-		if (r == 0 && left)
+		risk.upto = *upto;
+		r = fs_each_pending(fs, path, count_risk, &risk);
+		if (r == 0 && risk.left)
 			r = -EIO;
 	}
 	return r;
