@@ -110,6 +110,7 @@ static const struct {
 	{ "defer=*.x", "not built yet" },
 	{ "live=*.log", "not built yet" },
 	{ "remount", "not built yet" },
+	{ "sync=*.ckpt", "not built yet" },
 	{ "tools=/x", "there is no option" },
 	{ "config_file=/no/such/file", "/no/such/file" },
 };
@@ -234,6 +235,54 @@ START_TEST(every_row_is_documented)
 }
 END_TEST
 
+static char *read_all(const char *name)
+{
+	const char *top = getenv("top_srcdir");
+	char path[512], *text = calloc(1, 1 << 20);
+	FILE *f;
+
+	ck_assert_ptr_nonnull(text);
+	(void)snprintf(path, sizeof(path), "%s/%s", top ? top : ".", name);
+	f = fopen(path, "r");
+	ck_assert_msg(f != NULL, "%s cannot be read", path);
+	ck_assert_uint_gt(fread(text, 1, (1 << 20) - 1, f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+	return text;
+}
+
+static int is_in_page(void *arg, const char *name, const char *def,
+		      const char *good, const char *help)
+{
+	char item[64];
+
+	(void)def;
+	(void)good;
+	(void)help;
+	(void)snprintf(item, sizeof(item), ".It Cm %s", name);
+	ck_assert_msg(strstr(arg, item) != NULL, "%s is not in the manual page",
+		      name);
+	return 0;
+}
+
+START_TEST(the_documents_show_the_table)
+{
+	char *text = NULL, *readme = read_all("README.md");
+	char *page = read_all("docs/ckptfs.1");
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	ck_assert_ptr_nonnull(f);
+	options_print(f, false);
+	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_msg(strstr(readme, text) != NULL,
+		      "README.md does not show what --help prints:\n%s", text);
+	ck_assert_int_eq(options_each(is_in_page, page), 0);
+	free(text);
+	free(readme);
+	free(page);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -249,6 +298,7 @@ static void add(TCase *c)
 	tcase_add_test(c, unknown_names_in_the_environment_are_told_not_taken);
 	tcase_add_test(c, names_of_other_mounts_are_known);
 	tcase_add_test(c, every_row_is_documented);
+	tcase_add_test(c, the_documents_show_the_table);
 }
 
 int main(void)
