@@ -166,7 +166,14 @@ static int update_version(struct fs *fs, struct inode *in)
 		return r;
 	v.mtime_ns = in->mtime_ns;
 	v.mode = in->mode;
-	return meta_version_set(fs->meta, &v);
+	r = meta_version_set(fs->meta, &v);
+	if (r == 0 && in->live && in->live->ver.vid == in->vid) {
+		lock_acquire(&fs->ns);
+		in->live->ver.mtime_ns = v.mtime_ns;
+		in->live->ver.mode = v.mode;
+		lock_release(&fs->ns);
+	}
+	return r;
 }
 
 int fs_setattr(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino,
