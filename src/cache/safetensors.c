@@ -17,6 +17,7 @@
 #define LEN_LEN 8
 /* Of a few thousand tensors it is some hundred kilobytes. */
 #define HEADER_MAX ((uint64_t)16 << 20)
+#define FORMAT_MAX ((uint64_t)100 * 1000 * 1000) /* the format's own limit */
 
 /* Raise *arg to where this tensor ends. */
 static int see_tensor(void *arg, const char *name, const struct json *value)
@@ -61,6 +62,8 @@ int format_safetensors(struct disk *d, int fd, uint64_t size)
 	if (r < 0)
 		return r;
 	n = format_le(len, sizeof(len));
+	if (size >= LEN_LEN && n > FORMAT_MAX)
+		return 0; /* some other file by that name */
 	if (size < LEN_LEN || n == 0 || n > size - LEN_LEN)
 		return -EBADMSG;
 	if (n > HEADER_MAX)

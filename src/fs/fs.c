@@ -134,6 +134,11 @@ static int parts_new(struct fs *fs)
 			      &fs->lister);
 	if (r == 0 && !fs->opts.ro)
 		r = transfer_start(fs->transfer);
+	/* The root at least is known from the start: what comes later may
+	 * find the store away. */
+	if (r == 0 && dir_refresh(fs, inode_find(fs, FS_ROOT_INO), true) < 0)
+		log_warn("the bucket could not be listed; names in it show "
+			 "once it can");
 	return r;
 }
 

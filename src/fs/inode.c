@@ -149,6 +149,8 @@ int inode_from_row(struct fs *fs, const struct meta_inode *row,
 	in->vid = row->vid;
 	in->meta_known = row->meta_known;
 	in->marker = row->marker;
+	in->own = in->kind == META_DIR && row->meta_known &&
+		  row->ino != FS_ROOT_INO;
 	if (inode_set_str(&in->name, row->name) < 0 ||
 	    inode_set_str(&in->key, row->key) < 0 ||
 	    inode_set_str(&in->target, row->target) < 0) {

@@ -156,6 +156,7 @@ struct fs {
 	bool through_refused; /* the kernel said no: do not ask again */
 	bool failed; /* the disk failed */
 	bool same_boot;
+	int64_t list_down_until; /* mono: the store did not answer a listing */
 	int64_t last_evict;
 	bool evict_now;
 };

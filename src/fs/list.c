@@ -234,11 +234,13 @@ static int list_now(struct fs *fs, struct inode *dir)
 	else
 		(void)log_err(r, "list %s: %s", l.prefix, store_last_error());
 	seen_free(l.seen);
-	if (r == 0) {
-		lock_acquire(&fs->ns);
+	lock_acquire(&fs->ns);
+	if (r == 0)
 		dir->listed_ns = began;
-		lock_release(&fs->ns);
-	}
+	fs->list_down_until = r < 0 ? clk_mono(fs->host->clk) +
+					      fs->opts.metadata_ttl_ns :
+				      0;
+	lock_release(&fs->ns);
 	return r;
 }
 
@@ -263,6 +265,24 @@ int dir_refresh_now(struct fs *fs, struct inode *dir)
 	return r;
 }
 
+/* A listing that is known is waited for a moment only, and not at all while
+ * the store does not answer: the job never waits for the cloud. */
+static void await_listing(struct fs *fs, struct inode *dir, int64_t now)
+{
+	int64_t end = now + NS_PER_S;
+	bool done;
+
+	attn_add(fs, dir);
+	if (now < fs->list_down_until)
+		return;
+	lock_acquire(&fs->busy_lock);
+	do {
+		done = dir->listed_ns >= now || fs->list_down_until > now;
+	} while (!done && thr_wait(fs->host->thr, &fs->busy_lock,
+				   &fs->busy_cond, end) == 0);
+	lock_release(&fs->busy_lock);
+}
+
 /*
  * must: the caller needs names it may not have.  A folder made here is never
  * waited for: its listing is renewed beside.  Where the store does not answer,
@@ -284,9 +304,11 @@ int dir_refresh(struct fs *fs, struct inode *dir, bool must)
 		attn_add(fs, dir);
 		return 0;
 	}
+	if (known) {
+		await_listing(fs, dir, now);
+		return 0;
+	}
 	r = dir_refresh_now(fs, dir);
-	if (r < 0 && known)
-		r = 0;
 	return r == 0 || r == -ENOMEM ? r : -EIO;
 }
 

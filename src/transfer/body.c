@@ -144,6 +144,46 @@ static int tx(struct transfer *t, int r)
 	return r;
 }
 
+struct sweep {
+	struct transfer *t;
+	const struct meta_upload *up;
+	char *ids[16];
+	size_t n;
+};
+
+static int find_ours(void *arg, const char *key, const char *id,
+		     int64_t begun_ns)
+{
+	struct sweep *s = arg;
+
+	/* Stores tell whole seconds, by their own clock. */
+	if (strcmp(key, s->up->key) != 0 || s->n == 16 ||
+	    begun_ns < s->up->begun_real_ns - 60 * NS_PER_S)
+		return 0;
+	s->ids[s->n] = strdup(id);
+	if (!s->ids[s->n])
+		return -ENOMEM;
+	s->n++;
+	return 0;
+}
+
+/* The answer to a begin was lost: uploads of that key begun since the intent
+ * and known to no row are ours. */
+int body_sweep(struct transfer *t, const struct meta_upload *up)
+{
+	struct sweep s = { .t = t, .up = up };
+	size_t i;
+	int r = store_mpu_list(t->store, up->key, find_ours, &s), e;
+
+	for (i = 0; i < s.n; i++) {
+		e = r == 0 ? store_mpu_abort(t->store, up->key, s.ids[i]) : 0;
+		if (e < 0)
+			r = e;
+		free(s.ids[i]);
+	}
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
 static int begin_anew(struct transfer *t, struct titem *it,
 		      struct meta_upload *up)
 {
@@ -225,7 +265,11 @@ int body_begin(struct transfer *t, struct titem *it)
 			return r;
 		if (r == 0)
 			goto count;
-	} else if (got == 0 && up.id[0]) {
+	} else if (got == 0 && !up.id[0]) {
+		r = body_sweep(t, &up);
+		if (r < 0)
+			return r;
+	} else if (got == 0) {
 		if (store_mpu_abort(t->store, up.key, up.id) < 0)
 			log_info("an unfinished upload of %s is left behind",
 				 up.key);

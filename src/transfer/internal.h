@@ -174,6 +174,8 @@ int64_t worker_step(void *arg);
 void kick_all(struct transfer *t);
 
 /* body.c */
+/* An intent whose upload may or may not have begun. */
+int body_sweep(struct transfer *t, const struct meta_upload *up);
 int body_begin(struct transfer *t, struct titem *it);
 int body_part(struct transfer *t, struct titem *it, unsigned part);
 struct blob_src {

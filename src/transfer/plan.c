@@ -52,6 +52,28 @@ static void note_wait(int64_t at, int64_t now, int64_t *wait)
 		*wait = at > now ? at - now : 0;
 }
 
+/* The same name was closed again a moment ago and that seal is about to be
+ * final: what is sent now would be superseded before it arrives. */
+static bool superseded_soon(struct transfer *t, size_t i, int64_t now,
+			    int64_t *wait)
+{
+	const struct titem *it;
+	size_t k;
+
+	if (t->ops[i].kind != LINE_PUT)
+		return false;
+	for (k = i + 1; k < t->nops; k++) {
+		if (t->ops[k].final || strcmp(t->ops[k].key, t->ops[i].key))
+			continue;
+		it = item_find(t, t->ops[k].seq);
+		if (!it || now - it->queued_mono > 100 * NS_PER_MS)
+			continue;
+		note_wait(it->queued_mono + 100 * NS_PER_MS, now, wait);
+		return true;
+	}
+	return false;
+}
+
 static bool plan_commit(struct transfer *t, struct action *a, int64_t *wait)
 {
 	int64_t now = clk_mono(t->host->clk), at;
@@ -74,6 +96,8 @@ static bool plan_commit(struct transfer *t, struct action *a, int64_t *wait)
 			note_wait(at, now, wait);
 			continue;
 		}
+		if (superseded_soon(t, next[i], now, wait))
+			continue;
 		op->flying = true;
 		it->busy = true;
 		it->pins++;

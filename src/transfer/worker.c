@@ -237,8 +237,15 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 
 static void do_abort(struct transfer *t, struct orphan *o)
 {
+	struct meta_upload up;
 	int r = o->key && o->id ? store_mpu_abort(t->store, o->key, o->id) : 0;
 
+	if (o->key && !o->id && meta_begin(t->meta) == 0) {
+		r = meta_upload_get(t->meta, o->vid, &up);
+		meta_end(t->meta);
+		if (r == 0)
+			r = body_sweep(t, &up);
+	}
 	if (r == 0 || r == -ENOENT)
 		r = forget_upload(t, o->vid);
 	if (r < 0 && r != -ENOENT)
