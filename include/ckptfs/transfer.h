@@ -83,6 +83,12 @@ void transfer_kick(struct transfer *t, uint64_t seq) NONNULL(1);
 /* In a transaction of the caller's: a put leaves the line, as if it had never
  * been sealed.  transfer_kick() after the commit.  Not in the line: 0. */
 int transfer_withdraw(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
+/*
+ * In a transaction of the caller's, behind the put that takes the place of a
+ * withdrawn one of this inode (or when there will be none): objects a rename
+ * took away meanwhile are deleted now that their successor is in the line.
+ */
+int transfer_settle(struct transfer *t, uint64_t ino) NONNULL(1) MUST_USE;
 
 /* Whether a version's body upload has begun: then it is no longer folded for
  * free.  For status and tests. */

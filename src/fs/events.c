@@ -138,13 +138,45 @@ static void committed(void *arg)
 	barrier_note_change(fs->barrier);
 }
 
+/* A version whose bytes moved leaves the line.  The current one is sealed
+ * again when it is at rest; an older one is nobody's any more. */
+static int unseal(struct fs *fs, uint64_t ino, uint64_t vid)
+{
+	struct inode *in = inode_get(fs, ino);
+	uint64_t seq = 0;
+	int r;
+
+	if (in)
+		busy_begin(fs, in);
+	if (in && in->vid == vid && live_get(fs, in) == 0) {
+		lock_acquire(&fs->ns);
+		in->live->writing = true;
+		lock_release(&fs->ns);
+		if (seal_withdraw(fs, in) == 0 && in->live->nopen == 0)
+			ask_later(fs, in);
+	} else {
+		r = tx_begin(fs);
+		if (r == 0) {
+			r = op_of_version(fs, vid, &seq);
+			if (r == 0 && seq)
+				r = transfer_withdraw(fs->transfer, seq);
+			r = tx_end(fs, r, seq, true);
+		}
+		if (r < 0)
+			(void)log_err(r, "take back a version that changed");
+	}
+	if (in)
+		busy_end(fs, in);
+	inode_put(fs, in);
+	return -EAGAIN;
+}
+
 /* The last look before a version becomes visible. */
 static int still_sealed(void *arg, uint64_t ino, uint64_t vid)
 {
 	struct fs *fs = arg;
 	struct meta_version v;
 	struct disk_stat st;
-	struct inode *in;
 	int r, fd;
 
 	r = tx_begin(fs);
@@ -167,20 +199,7 @@ static int still_sealed(void *arg, uint64_t ino, uint64_t vid)
 	log_warn("version %llu changed after its last close: not published "
 		 "until it is at rest",
 		 (unsigned long long)vid);
-	in = inode_get(fs, ino);
-	if (!in)
-		return -EAGAIN;
-	busy_begin(fs, in);
-	if (in->vid == vid && live_get(fs, in) == 0) {
-		lock_acquire(&fs->ns);
-		in->live->writing = true;
-		lock_release(&fs->ns);
-		if (seal_withdraw(fs, in) == 0 && in->live->nopen == 0)
-			ask_later(fs, in);
-	}
-	busy_end(fs, in);
-	inode_put(fs, in);
-	return -EAGAIN;
+	return unseal(fs, ino, vid);
 }
 
 /* Readers of an object about to go get all of it first. */

@@ -304,7 +304,9 @@ static int drop_unlinked(struct fs *fs, struct inode *in)
 	}
 	if (r == 0)
 		r = meta_inode_del(fs->meta, in->ino);
-	r = tx_end(fs, r == -ENOENT ? 0 : r, seq, seq != 0);
+	if (r == 0 || r == -ENOENT)
+		r = transfer_settle(fs->transfer, in->ino);
+	r = tx_end(fs, r, seq, true);
 	if (r == 0)
 		live_drop(fs, in);
 	return r;

@@ -143,7 +143,7 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	r = meta_op_add(fs->meta, &op);
 	if (r == 0)
 		*ret_seq = op.seq;
-	return r;
+	return r < 0 ? r : transfer_settle(fs->transfer, in->ino);
 }
 
 struct find_op {

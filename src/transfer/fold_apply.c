@@ -65,35 +65,6 @@ static void inherit_clock(struct transfer *t, const struct line_change *c)
 	}
 }
 
-/* A log closed again before its last close was sent: only the newest counts. */
-static int older_logs(struct transfer *t, struct line_change *c)
-{
-	size_t i, k, n = 0;
-	struct line_edit *e;
-
-	for (i = 0; i < t->nops; i++) {
-		const struct line_op *a = &t->ops[i];
-		bool newer = false;
-
-		if (!a->unordered || a->flying || a->underway || a->parked)
-			continue;
-		for (k = i + 1; k < t->nops && !newer; k++)
-			newer = t->ops[k].unordered &&
-				strcmp(t->ops[k].key, a->key) == 0;
-		if (!newer)
-			continue;
-		e = realloc(c->edit, (n + 1) * sizeof(*e));
-		if (!e)
-			return -ENOMEM;
-		c->edit = e;
-		memset(&e[n], 0, sizeof(*e));
-		e[n].drop = true;
-		e[n].row.seq = a->seq;
-		c->n = ++n;
-	}
-	return 0;
-}
-
 static int apply(struct transfer *t, struct line_change *c)
 {
 	struct lost *l = NULL;
@@ -139,32 +110,75 @@ int fold_apply(struct transfer *t)
 	lock_release(&t->lock);
 	r = r == 0 ? apply(t, &c) : line_tx_end(t, r);
 	line_change_release(&c);
-	if (r < 0)
-		return r;
-	memset(&c, 0, sizeof(c));
-	r = line_tx(t);
-	if (r < 0)
-		return r;
-	lock_acquire(&t->lock);
-	r = older_logs(t, &c);
-	lock_release(&t->lock);
-	r = r == 0 && c.n ? apply(t, &c) : line_tx_end(t, r);
-	line_change_release(&c);
 	return r;
+}
+
+/* With the lock: names whose old objects go once ino is sealed again. */
+static int owe(struct transfer *t, uint64_t ino, struct line_change *c)
+{
+	struct owed *o;
+
+	while (c->n_owed) {
+		o = calloc(1, sizeof(*o));
+		if (!o)
+			return -ENOMEM;
+		o->ino = ino;
+		o->key = c->owed[--c->n_owed];
+		c->owed[c->n_owed] = NULL;
+		o->next = t->owed;
+		t->owed = o;
+	}
+	return 0;
 }
 
 int transfer_withdraw(struct transfer *t, uint64_t seq)
 {
 	struct line_change c = { 0 };
+	struct titem *it;
 	int r = line_refresh(t);
 
 	if (r < 0)
 		return r;
 	lock_acquire(&t->lock);
+	it = item_find(t, seq);
 	r = line_withdraw(t->ops, t->nops, seq, &c);
+	if (r == 0 && it)
+		r = owe(t, it->ino, &c);
 	lock_release(&t->lock);
 	if (r == 0)
 		r = line_write(t, &c);
 	line_change_release(&c);
 	return r == -ENOENT ? 0 : r;
+}
+
+int transfer_settle(struct transfer *t, uint64_t ino)
+{
+	struct owed **p, *mine = NULL, *o;
+	int r = 0;
+
+	lock_acquire(&t->lock);
+	for (p = &t->owed; *p;) {
+		o = *p;
+		if (o->ino != ino) {
+			p = &o->next;
+			continue;
+		}
+		*p = o->next;
+		o->next = mine;
+		mine = o;
+	}
+	lock_release(&t->lock);
+	while ((o = mine) != NULL) {
+		struct meta_op op = { .kind = META_OP_DEL,
+				      .final = true,
+				      .cut = true };
+
+		mine = o->next;
+		memcpy(op.key, o->key, strlen(o->key));
+		if (r == 0)
+			r = meta_op_add(t->meta, &op);
+		free(o->key);
+		free(o);
+	}
+	return r;
 }

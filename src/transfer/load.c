@@ -180,19 +180,6 @@ static int grow(struct transfer *t)
 	return 0;
 }
 
-/* A newer close of a log takes the place of one that has not begun. */
-static void older_log(struct transfer *t, const struct line_op *op)
-{
-	size_t i;
-
-	if (!op->unordered)
-		return;
-	for (i = 0; i < t->nops; i++)
-		if (t->ops[i].unordered && t->ops[i].seq != op->seq &&
-		    strcmp(t->ops[i].key, op->key) == 0)
-			t->fold_wanted = true;
-}
-
 static int add_row(struct transfer *t, const struct meta_op *op)
 {
 	struct titem *it = NULL;
@@ -216,7 +203,6 @@ static int add_row(struct transfer *t, const struct meta_op *op)
 		HASH_ADD(hh, t->items, seq, sizeof(it->seq), it);
 		if (line_fold_due(t->ops, t->nops, lo.seq))
 			t->fold_wanted = true;
-		older_log(t, &lo);
 		t->bodies_stale = true;
 	}
 	lock_release(&t->lock);
@@ -494,14 +480,6 @@ int line_write(struct transfer *t, struct line_change *c)
 
 	for (i = 0; r == 0 && i < c->n; i++)
 		r = write_edit(t, &c->edit[i]);
-	for (i = 0; r == 0 && i < c->n_owed; i++) {
-		struct meta_op op = { .kind = META_OP_DEL,
-				      .final = true,
-				      .cut = true };
-
-		memcpy(op.key, c->owed[i], strlen(c->owed[i]));
-		r = meta_op_add(t->meta, &op);
-	}
 	return r;
 }
 

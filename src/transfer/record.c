@@ -99,14 +99,21 @@ int record_done(struct transfer *t, struct titem *it,
 /* The store refuses this one for good: it stays, and says why. */
 int record_park(struct transfer *t, struct titem *it, const char *why)
 {
+	struct line_change c = { 0 };
 	struct meta_op op;
 	int r = line_tx(t);
 
 	if (r < 0)
 		return r;
-	r = meta_op_get(t->meta, it->seq, &op);
+	lock_acquire(&t->lock);
+	r = line_park(t->ops, t->nops, it->seq, &c);
+	lock_release(&t->lock);
+	if (r == 0)
+		r = line_write(t, &c);
+	line_change_release(&c);
+	if (r == 0)
+		r = meta_op_get(t->meta, it->seq, &op);
 	if (r == 0) {
-		op.parked = true;
 		(void)snprintf(op.why, sizeof(op.why), "%s", why);
 		r = meta_op_set(t->meta, &op);
 	}

@@ -115,6 +115,13 @@ void transfer_free(struct transfer *t)
 		free(o->id);
 		free(o);
 	}
+	while (t->owed) {
+		struct owed *w = t->owed;
+
+		t->owed = w->next;
+		free(w->key);
+		free(w);
+	}
 	free(t->ops);
 	free(t->touched);
 	thr_cond_fini(&t->cond);
