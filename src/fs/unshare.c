@@ -108,33 +108,11 @@ static int begin_copy(struct fs *fs, struct inode *in)
 	return begin(fs, in, &v, false, NULL);
 }
 
-/* The sealed bytes are from now on the beginning of a longer file: what is
- * published of them is held to their length, not to the blob's ctime. */
-static int seal_is_prefix(struct fs *fs, struct inode *in)
-{
-	struct meta_version v = in->live->ver;
-	int r;
-
-	if (v.state != META_SEALED || v.append_only)
-		return 0;
-	r = tx_begin(fs);
-	if (r < 0)
-		return r;
-	v.append_only = true;
-	r = tx_end(fs, meta_version_set(fs->meta, &v), in->seal_seq, true);
-	if (r == 0)
-		in->live->ver = v;
-	return r;
-}
-
 static int begin_in_place(struct fs *fs, struct inode *in, bool barrier)
 {
-	struct meta_version v;
-	int r = seal_is_prefix(fs, in);
+	struct meta_version v = unfinished(fs, in);
+	int r;
 
-	if (r < 0)
-		return r;
-	v = unfinished(fs, in);
 
 	v.blob = in->live->ver.blob;
 	v.size = in->live->ver.size;
