@@ -302,8 +302,9 @@ START_TEST(safetensors_cut_anywhere_are_seen)
 	ck_assert_int_eq(check("a.safetensors"), 0);
 	memset(file, 0, whole);
 	ck_assert_int_eq(check("a.safetensors"), -EBADMSG);
+	/* No header is that long: this is some other file. */
 	memset(file, 255, whole);
-	ck_assert_int_eq(check("a.safetensors"), -EBADMSG);
+	ck_assert_int_eq(check("a.safetensors"), 0);
 }
 END_TEST
 
