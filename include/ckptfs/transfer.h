@@ -103,8 +103,9 @@ bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);
 int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 		  int64_t deadline_mono_ns) NONNULL(1, 2) MUST_USE;
 
-/* Whether a queued operation speaks of this key, or of a folder above it:
- * then a listing says nothing about it. */
+/* In a transaction that has added no operation yet: whether a queued one speaks
+ * of this key, or of a folder above it (in doubt: yes).  Then a listing says
+ * nothing about it. */
 bool transfer_covers(struct transfer *t, const char *key) NONNULL(1, 2);
 
 enum transfer_why {

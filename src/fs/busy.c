@@ -35,11 +35,9 @@ void busy_end(struct fs *fs, struct inode *in)
 	lock_release(&fs->busy_lock);
 }
 
-void attn_add(struct fs *fs, struct inode *in)
+static bool attn_push(struct fs *fs, struct inode *in)
 {
 	struct inode **list = in->kind == META_DIR ? &fs->stale : &fs->attn;
-	struct thr_worker *w =
-		in->kind == META_DIR ? fs->lister : fs->janitor;
 	bool added = false;
 
 	lock_acquire(&fs->ns);
@@ -49,8 +47,21 @@ void attn_add(struct fs *fs, struct inode *in)
 		*list = in;
 	}
 	lock_release(&fs->ns);
-	if (added && w)
+	return added;
+}
+
+void attn_add(struct fs *fs, struct inode *in)
+{
+	struct thr_worker *w =
+		in->kind == META_DIR ? fs->lister : fs->janitor;
+
+	if (attn_push(fs, in) && w)
 		thr_kick(w);
+}
+
+void attn_keep(struct fs *fs, struct inode *in)
+{
+	(void)attn_push(fs, in);
 }
 
 /* Each is pinned; the taker puts it back by inode_put(). */

@@ -55,18 +55,43 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 		r = drop_replaced(fs, vid);
 	if (r == 0 && (g == -ENOENT || (!*ret_current && row.vid != vid))) {
 		r = meta_version_get(fs->meta, vid, &v);
-		/* A newer version may still fall back on a published one. */
-		if (r == 0 && (g == -ENOENT || !published))
+		/* A newer version may still fall back on a published one; one
+		 * that another's object kept out is kept for recover. */
+		if (r == 0 && (g == -ENOENT || v.state == META_SEALED))
 			r = version_drop(fs, &v);
 	}
 	return r == -ENOENT ? 0 : r;
+}
+
+/* The memory follows the rows.  In a transaction. */
+static int done_memory(struct fs *fs, struct inode *in, uint64_t vid,
+		       bool current)
+{
+	struct meta_inode row;
+	struct meta_version v;
+	int r = meta_inode_get(fs->meta, in->ino, &row);
+
+	if (r == 0 && current)
+		r = meta_version_get(fs->meta, vid, &v);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	lock_acquire(&fs->ns);
+	r = inode_set_str(&in->key, row.key);
+	if (current) {
+		in->state = v.state;
+		in->provisional = v.provisional;
+		in->seal_seq = 0;
+		if (in->live && in->live->ver.vid == vid)
+			in->live->ver = v;
+	}
+	lock_release(&fs->ns);
+	return r;
 }
 
 static void version_done(void *arg, uint64_t ino, uint64_t vid, bool published)
 {
 	struct fs *fs = arg;
 	struct inode *in = inode_get(fs, ino);
-	struct meta_inode row;
 	bool current = false;
 	int r;
 
@@ -75,24 +100,9 @@ static void version_done(void *arg, uint64_t ino, uint64_t vid, bool published)
 	r = tx_begin(fs);
 	if (r == 0) {
 		r = done_rows(fs, ino, vid, published, &current);
-		if (r == 0 && in && current) {
-			r = meta_inode_get(fs->meta, ino, &row);
-			lock_acquire(&fs->ns);
-			in->state = published ? META_PUBLISHED : in->state;
-			in->seal_seq = 0;
-			if (r == 0 && inode_set_str(&in->key, row.key) < 0)
-				r = -ENOMEM;
-			if (in->live && in->live->ver.vid == vid && published)
-				in->live->ver.state = META_PUBLISHED;
-			lock_release(&fs->ns);
-		} else if (r == 0 && in) {
-			r = meta_inode_get(fs->meta, ino, &row);
-			lock_acquire(&fs->ns);
-			if (r == 0)
-				(void)inode_set_str(&in->key, row.key);
-			lock_release(&fs->ns);
-		}
-		r = tx_end(fs, r == -ENOENT ? 0 : r, 0, false);
+		if (r == 0 && in)
+			r = done_memory(fs, in, vid, current);
+		r = tx_end(fs, r, 0, false);
 	}
 	if (r < 0)
 		(void)log_err(r, "record that version %llu is done",

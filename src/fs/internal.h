@@ -195,6 +195,8 @@ bool busy_try(struct fs *fs, struct inode *in);
 void busy_end(struct fs *fs, struct inode *in);
 /* Have the janitor (a file) or the lister (a folder) look at it soon. */
 void attn_add(struct fs *fs, struct inode *in);
+/* For the janitor itself: it comes back by its own clock. */
+void attn_keep(struct fs *fs, struct inode *in);
 struct inode *attn_take(struct fs *fs, bool folders); /* the whole list */
 
 /* tx.c: transactions, and what goes with every change */

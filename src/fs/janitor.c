@@ -163,7 +163,7 @@ int64_t janitor_step(void *arg)
 			busy_end(fs, in);
 		}
 		if (t != CLK_NEVER)
-			attn_add(fs, in);
+			attn_keep(fs, in);
 		next = min64(next, t < 100000 ? 100000 : t);
 		inode_put(fs, in);
 	}

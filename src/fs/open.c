@@ -115,6 +115,8 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	in->atime_ns = clk_real(fs->host->clk);
 	lock_release(&fs->ns);
 	count_open(fs, l->io);
+	if (f->writable)
+		attn_add(fs, in); /* a log is published while it is open */
 	ret->file = f;
 	ret->io = l->io;
 	ret->backing_id = l->backing_id;

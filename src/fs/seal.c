@@ -234,6 +234,9 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	l->clean_size = st.size;
 	l->clean_ctime = st.ctime_ns;
 	l->still_since = clk_mono(fs->host->clk);
+	/* A clock runs: until it is at rest, or published all the same. */
+	if (v.provisional || v.held)
+		attn_add(fs, in);
 	return 0;
 }
 

@@ -159,8 +159,10 @@ bool transfer_covers(struct transfer *t, const char *key)
 	bool yes = false;
 	size_t i;
 
-	/* Rows not read yet speak of keys, too: whoever asks is in a
-	 * transaction or has just ended one, so that reading them is brief. */
+	/* Rows not read yet speak of keys, too, and all workers may be busy
+	 * with something long. */
+	if (line_refresh(t) < 0)
+		return true;
 	lock_acquire(&t->lock);
 	for (i = 0; i < t->nops && !yes; i++) {
 		const struct line_op *op = &t->ops[i];
