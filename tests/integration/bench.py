@@ -74,9 +74,12 @@ def save(work, args):
 
     def once(side):
         path = folders[side] / "save"
-        os.sync()
         taken = write_file(path, total, block)
         path.unlink()
+        # The other side's turn begins on a quiet disk: what this one still
+        # syncs and deletes, a mount within a second, is no part of that.
+        time.sleep(1.5)
+        os.sync()
         return taken
 
     try:

@@ -156,6 +156,7 @@ def save(paths, width, rounds):
     for _ in range(rounds):
         for path in paths:
             Path(path).unlink(missing_ok=True)
+            time.sleep(1.5)  # a mount syncs and deletes within a second
             os.sync()
             began = time.monotonic()
             trainer.save_checkpoint(path)
