@@ -311,7 +311,7 @@ class Proxy:
                 self._break(near)
             return self._reply(request, near, far, fault)
         finally:
-            request.end = time.monotonic()
+            request.end = request.end or time.monotonic()
 
     def _break(self, near):
         reset(near.sock)
@@ -320,7 +320,7 @@ class Proxy:
     def _refuse(self, request, fault, near):
         self._body(request, request.headers, near, None, None)
         request.sent = 0  # the server got none of it
-        request.status = fault.code
+        request.status, request.end = fault.code, time.monotonic()
         body = b"" if request.method == "HEAD" else _error_body(fault.code)
         again = f"Retry-After: {fault.retry_after}\r\n" if fault.retry_after else ""
         near.sock.sendall(
@@ -356,29 +356,32 @@ class Proxy:
             if status >= 200:
                 break
         drop = fault is not None and fault.act == "drop"
+        body = request.method != "HEAD" and status not in (204, 304)
+        chunked = body and "chunked" in headers.get("transfer-encoding", "")
+        length = int(headers.get("content-length", 0)) if body else 0
+
+        def finish():
+            # Before the last byte goes: who has the reply finds it logged.
+            request.status, request.end = status, time.monotonic()
 
         def forward(data):
             self.down.take(len(data))
             if request.method != "GET" and len(request.answer) < CHUNK:
                 request.answer += data
+            request.received += len(data)
+            if request.received == length and not chunked:
+                finish()
             if not drop:
                 near.sock.sendall(data)
-            request.received += len(data)
 
+        if not chunked and length == 0:
+            finish()
         if not drop:
             near.sock.sendall(head)
-        if request.method == "HEAD" or status in (204, 304):
-            pass
-        elif "chunked" in headers.get("transfer-encoding", ""):
-            self._chunked(far, forward)
-        elif "content-length" in headers:
-            self._copy(far, int(headers["content-length"]), forward)
+        if chunked:
+            self._chunked(far, forward, finish)
         else:
-            while data := far.some(CHUNK):
-                forward(data)
-            request.status = status
-            return False
-        request.status = status
+            self._copy(far, length, forward)
         if drop:
             self._break(near)
         closing = headers.get("connection", "") + request.headers.get("connection", "")
@@ -392,7 +395,7 @@ class Proxy:
             left -= len(data)
             forward(data)
 
-    def _chunked(self, source, forward):
+    def _chunked(self, source, forward, finish=lambda: None):
         while True:
             line = source.line()
             size = int(line.split(b";")[0], 16)
@@ -403,6 +406,7 @@ class Proxy:
             forward(source.line() + b"\r\n")
         while line := source.line():
             forward(line + b"\r\n")
+        finish()
         forward(b"\r\n")
 
 

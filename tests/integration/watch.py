@@ -17,6 +17,7 @@ import os
 import re
 import select
 import signal
+import stat
 import struct
 import sys
 from pathlib import Path
@@ -103,18 +104,29 @@ class Inotify:
             return  # gone again
         self.folders[wd] = folder
         found = []
-        for path in folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
+        for path in self.list(folder):
+            try:
+                st = path.lstat()
+            except FileNotFoundError:
+                continue  # its deletion is an event
+            if stat.S_ISDIR(st.st_mode):
                 if path.name != HIDDEN:
                     self.add(path)
             else:
                 key = self.key(path)
                 late = bool(MARKER.match(key) or LATEST.match(key))
                 # Times are coarse: of equal ones the order is not known.
-                found.append((path.lstat().st_ctime_ns, late, key))
+                found.append((st.st_ctime_ns, late, key))
         for _, _, key in sorted(found):
             if key not in self.order.keys:
                 self.order.shown(key)
+
+    @staticmethod
+    def list(folder):
+        try:
+            return list(folder.iterdir())
+        except FileNotFoundError:
+            return []
 
     def key(self, path):
         return str(path.relative_to(self.root))
