@@ -271,9 +271,9 @@ static int bind_socket(struct control *c, const char *point)
 {
 	char dir[CONTROL_PATH_MAX];
 	unsigned i;
-	int r = -ENOENT, found;
+	int r = -ENOENT;
 
-	for (i = 0; (found = control_dir(geteuid(), i, dir)) == 0; i++) {
+	for (i = 0; control_dir(geteuid(), i, dir) == 0; i++) {
 		r = bind_in(c, dir, point);
 		if (r == 0)
 			break;
