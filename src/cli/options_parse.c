@@ -82,8 +82,9 @@ static int parse_octal(const char *v, unsigned *ret)
 static int parse_owner(const struct option_row *row, const char *v,
 		       unsigned *ret)
 {
-	struct passwd *pw;
-	struct group *gr;
+	struct passwd pwd, *pw;
+	struct group grp, *gr;
+	char buf[16384];
 	uint64_t n;
 
 	if (text_parse_u64(v, &n) == 0) {
@@ -93,13 +94,11 @@ static int parse_owner(const struct option_row *row, const char *v,
 		return 0;
 	}
 	if (row->type == OPTION_UID) {
-		pw = getpwnam(v);
-		if (!pw)
+		if (getpwnam_r(v, &pwd, buf, sizeof(buf), &pw) != 0 || !pw)
 			return -EINVAL;
 		*ret = pw->pw_uid;
 	} else {
-		gr = getgrnam(v);
-		if (!gr)
+		if (getgrnam_r(v, &grp, buf, sizeof(buf), &gr) != 0 || !gr)
 			return -EINVAL;
 		*ret = gr->gr_gid;
 	}

@@ -40,9 +40,12 @@ static bool is_dead(const char *point)
 
 	if (pid < 0)
 		return false;
-	if (pid == 0)
-		_exit(statfs(point, &s) < 0 &&
-		      (errno == ENOTCONN || errno == ECONNABORTED));
+	if (pid == 0) {
+		if (statfs(point, &s) < 0 &&
+		    (errno == ENOTCONN || errno == ECONNABORTED))
+			_exit(1);
+		_exit(0);
+	}
 	for (i = 0; i < LOOK_TIMEOUT_MS / 10 && done == 0; i++) {
 		done = waitpid(pid, &status, WNOHANG);
 		if (done == 0)

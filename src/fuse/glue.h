@@ -50,7 +50,7 @@ void glue_reply_entry(fuse_req_t req, int err, const struct fs_entry *e);
 
 static inline struct fs_file *glue_file(const struct fuse_file_info *fi)
 {
-	return fi ? (struct fs_file *)(uintptr_t)fi->fh : NULL;
+	return (struct fs_file *)(uintptr_t)fi->fh;
 }
 
 /* ---- one file of operations each; names as in struct fuse_lowlevel_ops */

@@ -72,7 +72,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 	int r;
 
 	memset(&a, 0, sizeof(a));
-	r = fs_getattr(glue_of(req)->fs, ino, glue_file(fi), &a);
+	r = fs_getattr(glue_of(req)->fs, ino,
+		       fi ? glue_file(fi) : NULL, &a);
 	reply_attr(req, r, &a);
 }
 
@@ -114,7 +115,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 			set |= flags[i].ours;
 	memset(&out, 0, sizeof(out));
 	glue_ctx(req, &ctx);
-	r = fs_setattr(glue_of(req)->fs, &ctx, ino, &attr, set, glue_file(fi),
+	r = fs_setattr(glue_of(req)->fs, &ctx, ino, &attr, set,
+		       fi ? glue_file(fi) : NULL,
 		       &out);
 	reply_attr(req, r, &out);
 }

@@ -7,6 +7,7 @@ import botocore.exceptions
 import pytest
 
 import servers
+from mount import wait_until
 
 CLIENT_ERRORS = (
     botocore.exceptions.ClientError,
@@ -96,4 +97,6 @@ def test_a_delay_is_one(put, proxy):
     proxy.fault("delay", seconds=0.3)
     put("k", b"1")
     (request,) = proxy.requests("PUT", "k")
+    # The client has its answer a moment before the proxy has written it down.
+    wait_until(lambda: request.end, what="the proxy's record")
     assert request.end - request.start >= 0.3
