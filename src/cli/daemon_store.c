@@ -182,6 +182,8 @@ int daemon_open_store(struct daemon *d)
 
 	if (status != CLI_DONE)
 		return status;
+	if (!inner) /* cannot be; what the analyzer asks for */
+		return say_error(&d->say, CLI_FAILED, "out of memory");
 	d->store = store_retry_new(inner, &clk_system, &rng_system, &thr_system,
 				   &policy);
 	if (!d->store)
