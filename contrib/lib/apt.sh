@@ -8,7 +8,7 @@
 BUILD_PACKAGES=(
 	gcc libc6-dev make autoconf automake pkg-config
 	fuse3 libfuse3-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev
-	libexpat1-dev libjansson-dev libinih-dev uthash-dev libisal-dev
+	libexpat1-dev libjansson-dev uthash-dev libisal-dev
 	libxxhash-dev check util-linux ca-certificates
 	meson ninja-build nasm libtool patch xz-utils debian-archive-keyring
 )
