@@ -36,7 +36,6 @@ struct space_now {
 	bool full_enospc; /* option full=enospc */
 };
 
-/* For an open for writing, and for a write on the ordinary path. */
 enum space_verdict {
 	SPACE_GO,
 	SPACE_WAIT, /* the uploader, or eviction, will make room */
@@ -46,7 +45,9 @@ enum space_verdict {
 struct space_choice {
 	uint64_t evict; /* bytes to evict now; at most clean */
 	bool ordinary; /* new opens for writing take the ordinary path */
-	enum space_verdict verdict;
+	enum space_verdict open; /* for an open for writing: both limits */
+	enum space_verdict write; /* on the ordinary path: the disk's end alone,
+				     cache_size does not stop what is begun */
 	int64_t again_ns; /* look again after */
 };
 

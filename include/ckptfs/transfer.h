@@ -144,6 +144,7 @@ struct transfer_stats {
 	uint64_t rate; /* bytes per second, lately */
 	uint64_t queued_ops, queued_bytes;
 	int64_t oldest_real_ns; /* of what is queued; 0: nothing is */
+	bool can_drain; /* some of it will go without anybody's help */
 	char last_error[160]; /* "" after a success */
 };
 void transfer_stats(struct transfer *t, struct transfer_stats *ret)

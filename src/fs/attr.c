@@ -124,22 +124,6 @@ static int set_size(struct fs *fs, struct inode *in, uint64_t size)
 	return r;
 }
 
-static void apply_times(struct fs *fs, struct inode *in,
-			const struct fs_attr *want, unsigned set)
-{
-	int64_t now = clk_real(fs->host->clk);
-
-	if (set & FS_SET_MTIME)
-		in->mtime_ns = want->mtime_ns;
-	if (set & FS_SET_MTIME_NOW)
-		in->mtime_ns = now;
-	if (set & FS_SET_ATIME)
-		in->atime_ns = want->atime_ns;
-	if (set & FS_SET_ATIME_NOW)
-		in->atime_ns = now;
-	in->ctime_ns = now;
-}
-
 /* While a blob may change, a set mtime counts until its bytes move. */
 static void note_time_set(struct fs *fs, struct inode *in, unsigned set)
 {
@@ -153,8 +137,25 @@ static void note_time_set(struct fs *fs, struct inode *in, unsigned set)
 	in->time_mtime = st.mtime_ns;
 }
 
+static void apply(struct meta_inode *row, const struct fs_attr *want,
+		  unsigned set, int64_t now)
+{
+	if (set & FS_SET_MODE)
+		row->mode = want->mode & 07777;
+	if (set & FS_SET_UID)
+		row->uid = want->uid;
+	if (set & FS_SET_GID)
+		row->gid = want->gid;
+	if (set & FS_SET_MTIME)
+		row->mtime_ns = want->mtime_ns;
+	if (set & FS_SET_MTIME_NOW)
+		row->mtime_ns = now;
+	row->ctime_ns = now;
+}
+
 /* Mode and mtime set after the seal ride along with a put not yet begun. */
-static int update_version(struct fs *fs, struct inode *in)
+static int update_version(struct fs *fs, const struct inode *in,
+			  const struct meta_inode *row)
 {
 	struct meta_version v;
 	int r;
@@ -164,16 +165,53 @@ static int update_version(struct fs *fs, struct inode *in)
 	r = meta_version_get(fs->meta, in->vid, &v);
 	if (r < 0)
 		return r;
-	v.mtime_ns = in->mtime_ns;
-	v.mode = in->mode;
-	r = meta_version_set(fs->meta, &v);
-	if (r == 0 && in->live && in->live->ver.vid == in->vid) {
-		lock_acquire(&fs->ns);
-		in->live->ver.mtime_ns = v.mtime_ns;
-		in->live->ver.mode = v.mode;
-		lock_release(&fs->ns);
+	v.mtime_ns = row->mtime_ns;
+	v.mode = row->mode;
+	return meta_version_set(fs->meta, &v);
+}
+
+static void follow(struct fs *fs, struct inode *in,
+		   const struct meta_inode *row, const struct fs_attr *want,
+		   unsigned set)
+{
+	lock_acquire(&fs->ns);
+	in->mode = row->mode;
+	in->uid = row->uid;
+	in->gid = row->gid;
+	in->mtime_ns = row->mtime_ns;
+	in->ctime_ns = row->ctime_ns;
+	if (set & FS_SET_ATIME)
+		in->atime_ns = want->atime_ns;
+	if (set & FS_SET_ATIME_NOW)
+		in->atime_ns = row->ctime_ns;
+	if (in->live && in->live->ver.vid == in->vid &&
+	    in->state == META_SEALED) {
+		in->live->ver.mtime_ns = row->mtime_ns;
+		in->live->ver.mode = row->mode;
 	}
-	return r;
+	lock_release(&fs->ns);
+}
+
+/* All but the size; busy is held. */
+static int set_rows(struct fs *fs, struct inode *in, const struct fs_attr *want,
+		    unsigned set)
+{
+	struct meta_inode row;
+	int r;
+
+	note_time_set(fs, in, set);
+	r = tx_begin(fs);
+	if (r < 0)
+		return r;
+	inode_to_row(in, &row);
+	apply(&row, want, set, clk_real(fs->host->clk));
+	r = meta_inode_set(fs->meta, &row);
+	if (r == 0)
+		r = update_version(fs, in, &row);
+	r = tx_commit(fs, r);
+	if (r == 0)
+		follow(fs, in, &row, want, set);
+	return tx_close(fs, r, 0, false);
 }
 
 int fs_setattr(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino,
@@ -193,27 +231,8 @@ int fs_setattr(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino,
 	if (set & FS_SET_SIZE)
 		r = in->kind == META_FILE ? set_size(fs, in, want->size) :
 					    -EINVAL;
-	if (r == 0 && (set & ~(unsigned)FS_SET_SIZE)) {
-		note_time_set(fs, in, set);
-		r = tx_begin(fs);
-	} else {
-		set = 0;
-	}
-	if (r == 0 && set) {
-		lock_acquire(&fs->ns);
-		if (set & FS_SET_MODE)
-			in->mode = want->mode & 07777;
-		if (set & FS_SET_UID)
-			in->uid = want->uid;
-		if (set & FS_SET_GID)
-			in->gid = want->gid;
-		apply_times(fs, in, want, set);
-		lock_release(&fs->ns);
-		r = inode_save(fs, in);
-		if (r == 0)
-			r = update_version(fs, in);
-		r = tx_end(fs, r, 0, false);
-	}
+	if (r == 0 && (set & ~(unsigned)FS_SET_SIZE))
+		r = set_rows(fs, in, want, set);
 	busy_end(fs, in);
 	if (r == 0)
 		attr_fill(fs, in, ret);

@@ -263,16 +263,9 @@ int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
 
 void fs_stats(struct fs *fs, struct fs_stats *ret)
 {
-	struct inode *in, *tmp;
 	struct disk_space sp;
 
 	memset(ret, 0, sizeof(*ret));
-	lock_acquire(&fs->ns);
-	HASH_ITER(hh, fs->inodes, in, tmp) {
-		if (in->kind == META_FILE && in->vid)
-			ret->cache_used += in->size;
-	}
-	lock_release(&fs->ns);
 	ret->cache_dirty = dirty_bytes(fs);
 	if (disk_space(fs->host->disk, &sp) == 0)
 		ret->disk_avail = sp.avail;
@@ -280,8 +273,9 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	ret->opens_passthrough = fs->opens_passthrough;
 	ret->opens_cached = fs->opens_cached;
 	ret->open_files = fs->open_files;
+	ret->cache_used = fs->room.kept;
 	lock_release(&fs->count_lock);
 	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
-	ret->failed = fs->failed;
+	ret->failed = fs_is_broken(fs);
 	transfer_stats(fs->transfer, &ret->transfer);
 }

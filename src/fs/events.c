@@ -99,10 +99,10 @@ static void version_done(void *arg, uint64_t ino, uint64_t vid, bool published)
 		busy_begin(fs, in);
 	r = tx_begin(fs);
 	if (r == 0) {
-		r = done_rows(fs, ino, vid, published, &current);
+		r = tx_commit(fs, done_rows(fs, ino, vid, published, &current));
 		if (r == 0 && in)
 			r = done_memory(fs, in, vid, current);
-		r = tx_end(fs, r, 0, false);
+		r = tx_close(fs, r, 0, false);
 	}
 	if (r < 0)
 		(void)log_err(r, "record that version %llu is done",

@@ -56,6 +56,11 @@ static int poisoned(void *arg, uint64_t blob)
 	return r;
 }
 
+bool fs_is_broken(struct fs *fs)
+{
+	return fs->failed || barrier_failed(fs->barrier) < 0;
+}
+
 static int root_load(struct fs *fs)
 {
 	struct meta_inode row;
@@ -132,6 +137,9 @@ static int parts_new(struct fs *fs)
 	if (r == 0)
 		r = thr_start(fs->host->thr, "lister", lister_step, fs,
 			      &fs->lister);
+	if (r == 0)
+		r = thr_start(fs->host->thr, "room", keeper_step, fs,
+			      &fs->keeper);
 	if (r == 0 && !fs->opts.ro)
 		r = transfer_start(fs->transfer);
 	/* The root at least is known from the start: what comes later may
@@ -202,12 +210,13 @@ void fs_free(struct fs *fs)
 	fs->stopping = true;
 	thr_wake(&fs->busy_cond);
 	lock_release(&fs->busy_lock);
+	thr_stop(fs->keeper);
 	thr_stop(fs->lister);
 	thr_stop(fs->janitor);
 	transfer_free(fs->transfer);
 	fs->transfer = NULL;
-	fs->janitor = fs->lister = NULL;
-	if (fs->barrier && !fs->failed &&
+	fs->janitor = fs->lister = fs->keeper = NULL;
+	if (fs->barrier && !fs_is_broken(fs) &&
 	    barrier_now(fs->barrier, CLK_NEVER) < 0)
 		log_warn("the last barrier failed");
 	free_memory(fs);

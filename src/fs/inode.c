@@ -196,38 +196,51 @@ void inode_to_row(const struct inode *in, struct meta_inode *ret)
 
 int inode_save(struct fs *fs, const struct inode *in)
 {
+	return inode_save_vid(fs, in, in->vid);
+}
+
+int inode_save_vid(struct fs *fs, const struct inode *in, uint64_t vid)
+{
 	struct meta_inode row;
 
 	inode_to_row(in, &row);
+	row.vid = vid;
 	return meta_inode_set(fs->meta, &row);
+}
+
+void inode_show_version(struct inode *in, const struct meta_version *v,
+			uint64_t seq)
+{
+	in->vid = v->vid;
+	in->state = v->state;
+	in->provisional = v->provisional;
+	in->held = v->held;
+	in->sealed_real_ns = v->sealed_real_ns;
+	in->seal_seq = seq;
 }
 
 /* What the current version row says of the inode. */
 int inode_load_version(struct fs *fs, struct inode *in)
 {
-	struct meta_version v;
-	int r;
+	struct meta_version v = { .vid = 0 };
+	uint64_t seq = 0;
+	int r = 0;
 
-	in->state = 0;
-	in->provisional = in->held = false;
-	if (!in->vid)
-		return 0;
-	r = meta_version_get(fs->meta, in->vid, &v);
+	if (in->vid)
+		r = meta_version_get(fs->meta, in->vid, &v);
 	if (r == -ENOENT)
 		return log_err(-EIO, "inode %llu names version %llu, which "
 			       "has no row",
 			       (unsigned long long)in->ino,
 			       (unsigned long long)in->vid);
+	if (r == 0 && v.state == META_SEALED && !v.held)
+		r = op_of_version(fs, in->vid, &seq);
 	if (r < 0)
 		return r;
-	in->state = v.state;
-	in->provisional = v.provisional;
-	in->held = v.held;
-	in->sealed_real_ns = v.sealed_real_ns;
-	in->seal_seq = 0;
-	if (v.state == META_SEALED && !v.held)
-		r = op_of_version(fs, in->vid, &in->seal_seq);
-	return r;
+	lock_acquire(&fs->ns);
+	inode_show_version(in, &v, seq);
+	lock_release(&fs->ns);
+	return 0;
 }
 
 struct dentry *dentry_find(const struct inode *dir, const char *name)
@@ -238,17 +251,31 @@ struct dentry *dentry_find(const struct inode *dir, const char *name)
 	return d;
 }
 
-int dentry_add(struct fs *fs, struct inode *dir, const char *name, uint64_t ino)
+struct dentry *dentry_new(const char *name, uint64_t ino)
 {
 	size_t n = strlen(name);
 	struct dentry *d = malloc(sizeof(*d) + n + 1);
 
 	if (!d)
-		return -ENOMEM;
+		return NULL;
 	memcpy(d->name, name, n + 1);
 	d->ino = ino;
+	return d;
+}
+
+void dentry_link(struct inode *dir, struct dentry *d)
+{
+	HASH_ADD_KEYPTR(hh, dir->children, d->name, strlen(d->name), d);
+}
+
+int dentry_add(struct fs *fs, struct inode *dir, const char *name, uint64_t ino)
+{
+	struct dentry *d = dentry_new(name, ino);
+
+	if (!d)
+		return -ENOMEM;
 	lock_acquire(&fs->ns);
-	HASH_ADD_KEYPTR(hh, dir->children, d->name, n, d);
+	dentry_link(dir, d);
 	lock_release(&fs->ns);
 	return 0;
 }

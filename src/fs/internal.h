@@ -124,6 +124,20 @@ struct blob_ref {
 	UT_hash_handle hh;
 	uint64_t blob;
 	unsigned refs; /* version rows */
+	uint64_t bytes; /* of the largest of them, as last recorded */
+};
+
+/* Room on the cache disk, as last looked at; guarded by fs->count_lock. */
+struct room {
+	uint64_t kept; /* bytes of all blobs, as their rows say */
+	unsigned writers; /* handles that write past the daemon */
+	uint64_t unseen; /* written through the daemon since the last look */
+	uint64_t step; /* so much may be, until the next one */
+	int64_t looked_ns; /* mono */
+	uint64_t going; /* evicted, and not free before the next barrier */
+	uint64_t rate; /* of the writers, bytes per second */
+	bool said_full;
+	struct space_choice choice;
 };
 
 struct fs {
@@ -137,7 +151,7 @@ struct fs {
 	struct transfer *transfer;
 	struct fetch_engine *fetch;
 	struct barrier *barrier;
-	struct thr_worker *janitor, *lister;
+	struct thr_worker *janitor, *lister, *keeper;
 
 	struct lock ns; /* LOCK_NS */
 	struct inode *inodes;
@@ -157,8 +171,8 @@ struct fs {
 	bool failed; /* the disk failed */
 	bool same_boot;
 	int64_t list_down_until; /* mono: the store did not answer a listing */
-	int64_t last_evict;
-	bool evict_now;
+	struct room room;
+	struct space_rate rate; /* the keeper's alone */
 };
 
 /* inode.c */
@@ -170,10 +184,17 @@ int inode_from_row(struct fs *fs, const struct meta_inode *row,
 		   struct inode **ret);
 void inode_to_row(const struct inode *in, struct meta_inode *ret);
 int inode_save(struct fs *fs, const struct inode *in); /* in a transaction */
+/* With this as its current version; the memory follows after the commit. */
+int inode_save_vid(struct fs *fs, const struct inode *in, uint64_t vid);
 int inode_load_version(struct fs *fs, struct inode *in);
+/* This row (vid 0: none) and its place are the inode's; META and ns held. */
+void inode_show_version(struct inode *in, const struct meta_version *v,
+			uint64_t seq);
 int inode_set_str(char **p, const char *value);
 void inode_drop_memory(struct fs *fs, struct inode *in);
 struct dentry *dentry_find(const struct inode *dir, const char *name);
+struct dentry *dentry_new(const char *name, uint64_t ino); /* NULL: no memory */
+void dentry_link(struct inode *dir, struct dentry *d); /* fs->ns held */
 int dentry_add(struct fs *fs, struct inode *dir, const char *name,
 	       uint64_t ino);
 void dentry_del(struct fs *fs, struct inode *dir, const char *name);
@@ -199,9 +220,17 @@ void attn_add(struct fs *fs, struct inode *in);
 void attn_keep(struct fs *fs, struct inode *in);
 struct inode *attn_take(struct fs *fs, bool folders); /* the whole list */
 
+/* fs.c: the cache disk failed: nothing new is taken. */
+bool fs_is_broken(struct fs *fs);
+
 /* tx.c: transactions, and what goes with every change */
 int tx_begin(struct fs *fs);
-/* Commit if r is 0, end in any case; tells barrier and transfer. */
+/* Commit if r is 0.  The lock stays: memory that mirrors the rows follows them
+ * before anybody else may look, then tx_close(). */
+int tx_commit(struct fs *fs, int r);
+/* End it, with what tx_commit() gave; tells barrier and transfer. */
+int tx_close(struct fs *fs, int r, uint64_t kick_seq, bool kick);
+/* Both, where no memory follows. */
 int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick);
 int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
 	   const char *key, const char *to, bool final, uint64_t *ret_seq);
@@ -214,7 +243,9 @@ int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq);
 int version_add(struct fs *fs, struct meta_version *v);
 int version_drop(struct fs *fs, const struct meta_version *v);
 /* A version row that exists speaks of this blob from now on. */
-int blob_gained(struct fs *fs, uint64_t blob);
+int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes);
+/* The blob of a version row is this long now. */
+int blob_sized(struct fs *fs, const struct meta_version *v);
 /* Does the bucket, or the line, hold anything under the key of this inode? */
 bool needs_delete(struct fs *fs, const struct inode *in, const char *key);
 
@@ -276,13 +307,25 @@ int open_for_write(struct fs *fs, struct inode *in, int flags);
 /* janitor.c */
 int64_t janitor_step(void *arg);
 int64_t lister_step(void *arg);
+int64_t keeper_step(void *arg); /* room.c */
 
 /* room.c */
-void evict(struct fs *fs);
-bool space_passthrough_ok(struct fs *fs);
-int space_for_write(struct fs *fs); /* may wait: nothing held */
-int space_for_bytes(struct fs *fs, size_t n);
+/* For an open for writing; may wait: nothing held. */
+int room_for_open(struct fs *fs);
+/* For n bytes on the ordinary path; may wait: nothing held. */
+int room_for_bytes(struct fs *fs, size_t n);
+/* A new open for writing may go past the daemon. */
+bool room_is_ample(struct fs *fs);
+/* Handles that write past the daemon: one more, one less. */
+void room_writer(struct fs *fs, int delta);
+/* Bytes that are only here. */
 uint64_t dirty_bytes(struct fs *fs);
+
+/* evict.c */
+/* Bytes that could be let go. */
+uint64_t evictable(struct fs *fs);
+/* Let go of at least so much, if there is; ret: how much. */
+uint64_t evict(struct fs *fs, uint64_t need);
 
 /* recover.c */
 int recover_open_versions(struct fs *fs);

@@ -49,11 +49,11 @@ int fs_write_begin(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 	struct disk_stat st;
 	int r;
 
-	if (fs->failed)
+	if (fs_is_broken(fs))
 		return -EIO;
 	if (!file->writable)
 		return -EBADF;
-	r = space_for_bytes(fs, n);
+	r = room_for_bytes(fs, n);
 	if (r < 0)
 		return r;
 	if (l->wfd < 0) {

@@ -2,7 +2,7 @@
 /*
  * What has to be done later: asking for leases again, making a quiet open
  * file's seal final, publishing what kept a temporary name too long, finished
- * downloads, snapshots of logs, eviction.  And, on a worker of its own because
+ * downloads, snapshots of logs.  And, on a worker of its own because
  * it waits for the store: listing folders again.
  */
 #include "config.h"
@@ -116,14 +116,15 @@ static int64_t release_held(struct fs *fs, struct inode *in)
 	}
 	if (r == 0)
 		r = op_put(fs, in, &v, key, 0, &seq);
-	r = tx_end(fs, r, 0, true);
-	if (r < 0)
-		return NS_PER_S;
-	lock_acquire(&fs->ns);
-	in->held = false;
-	in->seal_seq = seq;
-	lock_release(&fs->ns);
-	return CLK_NEVER;
+	r = tx_commit(fs, r);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		in->held = false;
+		in->seal_seq = seq;
+		lock_release(&fs->ns);
+	}
+	r = tx_close(fs, r, 0, true);
+	return r < 0 ? NS_PER_S : CLK_NEVER;
 }
 
 /* How long until this one wants to be looked at again. */
@@ -152,8 +153,7 @@ int64_t janitor_step(void *arg)
 {
 	struct fs *fs = arg;
 	struct inode *in = attn_take(fs, false), *rest;
-	int64_t next = NS_PER_S, t;
-	int64_t now = clk_mono(fs->host->clk);
+	int64_t next = CLK_NEVER, t;
 
 	for (; in; in = rest) {
 		rest = in->next_attn;
@@ -166,11 +166,6 @@ int64_t janitor_step(void *arg)
 			attn_keep(fs, in);
 		next = min64(next, t < 100000 ? 100000 : t);
 		inode_put(fs, in);
-	}
-	if (fs->evict_now || now - fs->last_evict >= NS_PER_S) {
-		fs->evict_now = false;
-		fs->last_evict = now;
-		evict(fs);
 	}
 	return next;
 }

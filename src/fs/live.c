@@ -125,7 +125,6 @@ int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,
 		const struct meta_version *drop)
 {
 	struct live *l = in->live;
-	uint64_t was = in->vid;
 	int r = tx_begin(fs);
 
 	if (r < 0)
@@ -133,24 +132,21 @@ int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,
 	r = version_add(fs, v);
 	if (r == 0)
 		r = meta_op_last(fs->meta, &l->open_seq);
-	if (r == 0) {
-		in->vid = v->vid;
-		r = inode_save(fs, in);
-	}
+	if (r == 0)
+		r = inode_save_vid(fs, in, v->vid);
 	if (r == 0 && drop)
 		r = version_drop(fs, drop);
-	r = tx_end(fs, r, 0, false);
-	if (r < 0) {
-		in->vid = was;
-		return r;
+	r = tx_commit(fs, r);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		in->vid = v->vid;
+		in->state = v->state;
+		in->provisional = in->held = false;
+		in->seal_seq = 0;
+		l->ver = *v;
+		lock_release(&fs->ns);
 	}
-	lock_acquire(&fs->ns);
-	in->state = v->state;
-	in->provisional = in->held = false;
-	in->seal_seq = 0;
-	l->ver = *v;
-	lock_release(&fs->ns);
-	return 0;
+	return tx_close(fs, r, 0, false);
 }
 
 /* Runs on a download worker, with nothing held: the whole file is here and

@@ -198,14 +198,17 @@ static int make(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 			   row->kind == META_DIR ? META_OP_MARKER :
 						   META_OP_SYMLINK,
 			   in->ino, 0, key, NULL, true, &in->seal_seq);
-	r = tx_end(fs, r, 0, true);
+	r = tx_commit(fs, r);
 	if (r < 0 && in)
 		child_undo(fs, dir, name, in);
 	if (r == 0) {
+		lock_acquire(&fs->ns);
 		in->own = in->loaded = in->kind == META_DIR;
+		lock_release(&fs->ns);
 		entry_fill(fs, in, ret);
 		fs_ref(fs, in->ino);
 	}
+	r = tx_close(fs, r, 0, true);
 	inode_put(fs, dir);
 	return r;
 }
@@ -315,9 +318,10 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name,
 		r = unlink_inode(fs, dir, in);
 	if (r == 0)
 		r = dir_touch(fs, dir);
-	r = tx_end(fs, r, 0, true);
+	r = tx_commit(fs, r);
 	if (r == 0)
 		unlink_done(fs, dir, in);
+	r = tx_close(fs, r, 0, true);
 	inode_put(fs, in);
 	inode_put(fs, dir);
 	return r;

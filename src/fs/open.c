@@ -27,7 +27,7 @@ static void choose_io(struct fs *fs, struct inode *in, bool write)
 		return;
 	l->io = FS_IO_CACHED;
 	if (!may_pass_through(fs) || l->fetch ||
-	    (write && !space_passthrough_ok(fs)))
+	    (write && !room_is_ample(fs)))
 		return;
 	id = fs->kernel.backing_open(fs->kernel.arg, l->rfd);
 	if (id <= 0) {
@@ -115,6 +115,8 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	in->atime_ns = clk_real(fs->host->clk);
 	lock_release(&fs->ns);
 	count_open(fs, l->io);
+	if (f->writable && l->io == FS_IO_PASSTHROUGH)
+		room_writer(fs, 1);
 	if (f->writable)
 		attn_add(fs, in); /* a log is published while it is open */
 	ret->file = f;
@@ -180,7 +182,7 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 	else if (fs->opts.ro && (writes(flags) || (flags & O_TRUNC)))
 		r = -EROFS;
 	if (r == 0 && (writes(flags) || (flags & O_TRUNC)))
-		r = space_for_write(fs);
+		r = room_for_open(fs);
 	if (r == 0 && !in->meta_known)
 		r = meta_complete(fs, in);
 	if (r == 0) {
@@ -263,7 +265,7 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 	uint64_t there = 0;
 	int r, fd = -1;
 
-	r = fs->failed ? -EIO : fs->opts.ro ? -EROFS : space_for_write(fs);
+	r = fs_is_broken(fs) ? -EIO : fs->opts.ro ? -EROFS : room_for_open(fs);
 	if (r == 0)
 		r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
 	if (r < 0)
@@ -332,6 +334,8 @@ void fs_release(struct fs *fs, struct fs_file *file)
 		file->next->prev = file->prev;
 	l->nopen--;
 	l->nwrite -= file->writable;
+	if (file->writable && l->io == FS_IO_PASSTHROUGH)
+		room_writer(fs, -1);
 	if (l->nopen == 0) {
 		live_backing_close(fs, in);
 		l->io = FS_IO_CACHED;

@@ -236,7 +236,7 @@ static int references(struct fs *fs, struct all *a)
 		return -ENOMEM;
 	for (i = 0; r == 0 && i < a->n; i++) {
 		a->replaced[i] = a->v[i].replaces;
-		r = blob_gained(fs, a->v[i].blob);
+		r = blob_gained(fs, a->v[i].blob, a->v[i].size);
 	}
 	qsort(a->replaced, a->n, sizeof(*a->replaced), by_number);
 	return r;

@@ -16,6 +16,7 @@ struct move {
 	const char *name, *newname;
 	struct inode *in, *over; /* what moves; what it replaces, or NULL */
 	char key[META_KEY_MAX + 1], newkey[META_KEY_MAX + 1];
+	uint64_t seq; /* the place that being renamed gave it; 0: none */
 };
 
 static bool is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
@@ -79,9 +80,7 @@ static int move_op(struct fs *fs, struct move *m)
 			r = meta_version_set(fs->meta, &v);
 		}
 		if (r == 0)
-			r = op_put(fs, in, &v, m->newkey, 0, &in->seal_seq);
-		if (r == 0)
-			in->held = false;
+			r = op_put(fs, in, &v, m->newkey, 0, &m->seq);
 		return r;
 	}
 	if (!in_line(fs, m))
@@ -120,16 +119,22 @@ static int move_rows(struct fs *fs, struct move *m)
 	return r;
 }
 
-static void move_memory(struct fs *fs, struct move *m, char *name)
+static void move_memory(struct fs *fs, struct move *m, struct dentry *d,
+			char *name)
 {
 	if (m->over)
 		unlink_done(fs, m->to, m->over);
 	dentry_del(fs, m->from, m->name);
 	lock_acquire(&fs->ns);
+	dentry_link(m->to, d);
 	free(m->in->name);
 	m->in->name = name;
 	m->in->parent = m->to->ino;
 	m->in->ctime_ns = clk_real(fs->host->clk);
+	if (m->seq) {
+		m->in->held = false;
+		m->in->seal_seq = m->seq;
+	}
 	lock_release(&fs->ns);
 }
 
@@ -143,6 +148,7 @@ static struct inode *child(struct fs *fs, struct inode *dir, const char *name)
 /* Inside the transaction; both folders are loaded. */
 static int move(struct fs *fs, struct move *m, unsigned flags)
 {
+	struct dentry *d = NULL;
 	char *name = NULL;
 	int r;
 
@@ -155,22 +161,23 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 		r = key_of(fs, m->from, m->name, m->key);
 	if (r == 0)
 		r = key_of(fs, m->to, m->newname, m->newkey);
-	if (r == 0) {
+	if (r == 0) { /* memory now: it cannot fail once committed */
 		name = strdup(m->newname);
-		r = name ? dentry_add(fs, m->to, "\1", m->in->ino) : -ENOMEM;
-		if (r == 0)
-			dentry_del(fs, m->to, "\1");
+		d = dentry_new(m->newname, m->in->ino);
+		r = name && d ? 0 : -ENOMEM;
 	}
 	if (r == 0)
 		r = move_op(fs, m);
 	if (r == 0)
 		r = move_rows(fs, m);
-	r = tx_end(fs, r, 0, true);
+	r = tx_commit(fs, r);
 	if (r == 0) {
-		move_memory(fs, m, name);
+		move_memory(fs, m, d, name);
+		d = NULL;
 		name = NULL;
-		r = dentry_add(fs, m->to, m->newname, m->in->ino);
 	}
+	r = tx_close(fs, r, 0, true);
+	free(d);
 	free(name);
 	return r;
 }

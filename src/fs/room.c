@@ -1,46 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Room on the cache disk: who may write, what is let go. */
+/*
+ * Room on the cache disk: who may write, who waits.  The choice is
+ * space_choose()'s; one worker, the keeper, looks at the disk now and then,
+ * evicts, and leaves its verdict for the others, so that a write costs a
+ * comparison.  Who may not go on looks again by himself.
+ */
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "internal.h"
 
 #define LOG_MODULE "fs"
 
-static uint64_t min_free(const struct fs *fs, const struct disk_space *sp)
-{
-	uint64_t floor = UINT64_C(2) << 30, five = sp->total / 20;
-
-	if (fs->opts.cache_min_free)
-		return fs->opts.cache_min_free;
-	return five > floor ? five : floor;
-}
-
-static bool below_min(struct fs *fs)
-{
-	struct disk_space sp;
-
-	return disk_space(fs->host->disk, &sp) == 0 &&
-	       sp.avail < min_free(fs, &sp);
-}
-
-bool space_passthrough_ok(struct fs *fs)
-{
-	return !below_min(fs);
-}
-
-/* Something is on its way to the bucket, so waiting makes sense. */
-static bool can_drain(struct fs *fs)
-{
-	struct transfer_stats ts;
-
-	transfer_stats(fs->transfer, &ts);
-	return ts.queued_bytes > 0;
-}
+#define OPEN_BELIEVES_NS (100 * NS_PER_MS)
+#define STEP_MOST (UINT64_C(16) << 20)
+#define WAIT_NS (20 * NS_PER_MS)
 
 /* Bytes that are only here. */
 uint64_t dirty_bytes(struct fs *fs)
@@ -58,149 +33,196 @@ uint64_t dirty_bytes(struct fs *fs)
 	return sum;
 }
 
-/* Full of dirty data: wait for the uploader, or say so. */
-static int wait_room(struct fs *fs, bool (*full)(struct fs *))
+/* Something is on its way to the bucket, so waiting makes sense. */
+static bool can_drain(struct fs *fs)
 {
-	int r = 0;
+	struct transfer_stats ts;
 
-	while (full(fs)) {
-		evict(fs);
-		if (!full(fs))
-			break;
-		if (fs->opts.full_enospc || !can_drain(fs)) {
-			log_warn("the cache is full of data that is not in the "
-				 "bucket yet: writers get ENOSPC; see 'ckptfs "
-				 "status'");
-			return -ENOSPC;
-		}
-		lock_acquire(&fs->busy_lock);
-		r = fs->stopping ? -EIO : 0;
-		(void)thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
-			       clk_mono(fs->host->clk) + 100 * NS_PER_MS);
-		lock_release(&fs->busy_lock);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	transfer_stats(fs->transfer, &ts);
+	return ts.can_drain;
 }
 
-static bool dirty_full(struct fs *fs)
+/* Look at the disk and choose; nothing held. */
+static void look(struct fs *fs)
 {
-	return fs->opts.cache_size && dirty_bytes(fs) >= fs->opts.cache_size;
-}
-
-int space_for_write(struct fs *fs)
-{
-	return wait_room(fs, dirty_full);
-}
-
-int space_for_bytes(struct fs *fs, size_t n)
-{
-	(void)n;
-	return below_min(fs) ? wait_room(fs, below_min) : 0;
-}
-
-struct pick {
-	struct cache_candidate *c;
-	size_t n;
-	uint64_t used;
-};
-
-static int gather(struct fs *fs, struct pick *p)
-{
-	struct inode *in, *tmp;
-	int r = 0;
-
-	lock_acquire(&fs->ns);
-	p->c = calloc(HASH_COUNT(fs->inodes) + 1, sizeof(*p->c));
-	if (!p->c)
-		r = -ENOMEM;
-	HASH_ITER(hh, fs->inodes, in, tmp) {
-		if (r < 0)
-			break;
-		if (in->kind != META_FILE || !in->vid)
-			continue;
-		p->used += in->size;
-		p->c[p->n++] = (struct cache_candidate){
-			.id = in->ino,
-			.bytes = in->size,
-			.used_ns = in->atime_ns > in->mtime_ns ? in->atime_ns :
-								 in->mtime_ns,
-			.evictable = in->state == META_PUBLISHED && !in->live &&
-				     in->key,
-		};
-	}
-	lock_release(&fs->ns);
-	return r;
-}
-
-/* Let go of one published, closed file's local bytes. */
-static int evict_one(struct fs *fs, struct inode *in)
-{
-	struct meta_version v;
-	int r = 0, fd;
-
-	if (in->live || in->state != META_PUBLISHED || !in->vid || !in->key)
-		return -EBUSY;
-	r = tx_begin(fs);
-	if (r < 0)
-		return r;
-	r = meta_version_get(fs->meta, in->vid, &v);
-	if (r == 0 && v.passthrough) {
-		fd = cache_blob_open(fs->cache, v.blob, O_RDONLY);
-		if (fd >= 0)
-			r = disk_lease(fs->host->disk, fd, DISK_LEASE_WRITE);
-		cache_blob_close(fs->cache, fd);
-		if (r == -EOPNOTSUPP)
-			r = 0;
-	}
-	if (r == 0) {
-		uint64_t was = in->vid;
-
-		in->vid = 0;
-		r = inode_save(fs, in);
-		if (r == 0)
-			r = version_drop(fs, &v);
-		if (r < 0)
-			in->vid = was;
-	}
-	r = tx_end(fs, r, 0, false);
-	if (r == 0) {
-		lock_acquire(&fs->ns);
-		in->vid = 0;
-		in->state = 0;
-		lock_release(&fs->ns);
-	}
-	return r;
-}
-
-void evict(struct fs *fs)
-{
-	struct pick p = { .n = 0 };
+	struct space_now now = { .cache_size = fs->opts.cache_size,
+				 .min_free = fs->opts.cache_min_free,
+				 .full_enospc = fs->opts.full_enospc };
+	struct space_choice choice;
 	struct disk_space sp;
-	uint64_t need = 0;
-	size_t i, n;
+	uint64_t kept, step;
 
-	if (gather(fs, &p) < 0)
-		return;
-	if (fs->opts.cache_size && p.used > fs->opts.cache_size)
-		need = p.used - fs->opts.cache_size;
-	if (disk_space(fs->host->disk, &sp) == 0 &&
-	    sp.avail < min_free(fs, &sp) && min_free(fs, &sp) - sp.avail > need)
-		need = min_free(fs, &sp) - sp.avail;
-	if (need) {
-		cache_evict_choose(p.c, p.n, need, &n);
-		for (i = 0; i < n; i++) {
-			struct inode *in = inode_get(fs, p.c[i].id);
-
-			if (in && busy_try(fs, in)) {
-				(void)evict_one(fs, in);
-				busy_end(fs, in);
-			}
-			inode_put(fs, in);
-		}
-		if (n && barrier_now(fs->barrier, CLK_NEVER) < 0)
-			log_debug("evicted space is not free yet");
+	if (disk_space(fs->host->disk, &sp) < 0)
+		return; /* what was chosen last stands */
+	now.total = sp.total;
+	now.avail = sp.avail;
+	lock_acquire(&fs->count_lock);
+	now.clean = kept = fs->room.kept;
+	now.writers = fs->room.writers;
+	now.rate = fs->room.rate;
+	now.going = fs->room.going;
+	lock_release(&fs->count_lock);
+	space_choose(&now, &choice);
+	if (choice.evict || choice.open != SPACE_GO ||
+	    (now.cache_size && kept >= now.cache_size)) {
+		/* Now it matters what of it is clean. */
+		now.clean = evictable(fs);
+		now.dirty = kept > now.clean ? kept - now.clean : 0;
+		now.may_upload = can_drain(fs);
+		space_choose(&now, &choice);
 	}
-	free(p.c);
+	step = now.avail > SPACE_FLOOR ? (now.avail - SPACE_FLOOR) / 8 : 0;
+	lock_acquire(&fs->count_lock);
+	fs->room.choice = choice;
+	fs->room.looked_ns = clk_mono(fs->host->clk);
+	fs->room.unseen = 0;
+	fs->room.step = step < STEP_MOST ? step : STEP_MOST;
+	lock_release(&fs->count_lock);
+}
+
+enum what { TO_OPEN, TO_WRITE };
+
+static enum space_verdict verdict(struct fs *fs, enum what what)
+{
+	enum space_verdict v;
+
+	lock_acquire(&fs->count_lock);
+	v = what == TO_OPEN ? fs->room.choice.open : fs->room.choice.write;
+	lock_release(&fs->count_lock);
+	return v;
+}
+
+/* Once, until there is room again. */
+static void say_full(struct fs *fs, bool full)
+{
+	bool say;
+
+	lock_acquire(&fs->count_lock);
+	say = full && !fs->room.said_full;
+	fs->room.said_full = full;
+	lock_release(&fs->count_lock);
+	if (say)
+		log_warn("the cache is full of data that is not in the bucket "
+			 "yet: writers get ENOSPC; see 'ckptfs status'");
+}
+
+static int wait_for_room(struct fs *fs, enum what what)
+{
+	enum space_verdict v;
+	int64_t end;
+	bool stopping;
+
+	for (;;) {
+		look(fs);
+		v = verdict(fs, what);
+		say_full(fs, v == SPACE_FULL);
+		if (v != SPACE_WAIT)
+			return v == SPACE_FULL ? -ENOSPC : 0;
+		thr_kick(fs->keeper);
+		end = clk_mono(fs->host->clk) + WAIT_NS;
+		lock_acquire(&fs->busy_lock);
+		/* Much else wakes this one: the time is up, or nothing is. */
+		do {
+			stopping = fs->stopping;
+		} while (!stopping &&
+			 thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
+				  end) == 0);
+		lock_release(&fs->busy_lock);
+		if (stopping)
+			return -EIO;
+	}
+}
+
+int room_for_open(struct fs *fs)
+{
+	int64_t now = clk_mono(fs->host->clk);
+	bool go;
+
+	lock_acquire(&fs->count_lock);
+	go = fs->room.choice.open == SPACE_GO && fs->room.looked_ns &&
+	     now - fs->room.looked_ns < OPEN_BELIEVES_NS;
+	lock_release(&fs->count_lock);
+	return go ? 0 : wait_for_room(fs, TO_OPEN);
+}
+
+int room_for_bytes(struct fs *fs, size_t n)
+{
+	bool go;
+
+	lock_acquire(&fs->count_lock);
+	fs->room.unseen += n;
+	go = fs->room.choice.write == SPACE_GO &&
+	     fs->room.unseen <= fs->room.step;
+	lock_release(&fs->count_lock);
+	return go ? 0 : wait_for_room(fs, TO_WRITE);
+}
+
+bool room_is_ample(struct fs *fs)
+{
+	bool ample;
+
+	lock_acquire(&fs->count_lock);
+	ample = !fs->room.choice.ordinary;
+	lock_release(&fs->count_lock);
+	return ample;
+}
+
+void room_writer(struct fs *fs, int delta)
+{
+	bool first;
+
+	lock_acquire(&fs->count_lock);
+	fs->room.writers += (unsigned)delta;
+	first = delta > 0 && fs->room.writers == 1;
+	lock_release(&fs->count_lock);
+	if (first)
+		thr_kick(fs->keeper); /* it looks more often now */
+}
+
+static void measure(struct fs *fs, uint64_t freed)
+{
+	struct disk_space sp;
+	uint64_t rate;
+
+	if (disk_space(fs->host->disk, &sp) < 0)
+		return;
+	rate = space_rate(&fs->rate, clk_mono(fs->host->clk), sp.avail, freed);
+	lock_acquire(&fs->count_lock);
+	fs->room.rate = rate;
+	lock_release(&fs->count_lock);
+}
+
+/* What the barrier lets go of now is free from here on. */
+static void let_go(struct fs *fs, uint64_t need)
+{
+	uint64_t got = evict(fs, need);
+
+	if (!got)
+		return;
+	lock_acquire(&fs->count_lock);
+	fs->room.going = got;
+	lock_release(&fs->count_lock);
+	if (barrier_now(fs->barrier, CLK_NEVER) < 0)
+		log_debug("evicted space is not free yet");
+}
+
+int64_t keeper_step(void *arg)
+{
+	struct fs *fs = arg;
+	uint64_t freed, need;
+	int64_t again;
+
+	lock_acquire(&fs->count_lock);
+	freed = fs->room.going;
+	fs->room.going = 0;
+	lock_release(&fs->count_lock);
+	measure(fs, freed);
+	look(fs);
+	lock_acquire(&fs->count_lock);
+	need = fs->room.choice.evict;
+	again = fs->room.choice.again_ns;
+	lock_release(&fs->count_lock);
+	if (need)
+		let_go(fs, need);
+	return again;
 }

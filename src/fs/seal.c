@@ -40,16 +40,16 @@ int seal_withdraw(struct fs *fs, struct inode *in)
 	r = meta_version_set(fs->meta, &v);
 	if (r == 0 && seq)
 		r = transfer_withdraw(fs->transfer, seq);
-	r = tx_end(fs, r == -ENOENT ? 0 : r, seq, seq != 0);
-	if (r < 0)
-		return r;
-	lock_acquire(&fs->ns);
-	l->ver = v;
-	in->state = v.state;
-	in->provisional = in->held = false;
-	in->seal_seq = 0;
-	lock_release(&fs->ns);
-	return 0;
+	r = tx_commit(fs, r == -ENOENT ? 0 : r);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		l->ver = v;
+		in->state = v.state;
+		in->provisional = in->held = false;
+		in->seal_seq = 0;
+		lock_release(&fs->ns);
+	}
+	return tx_close(fs, r, seq, seq != 0);
 }
 
 /* A file that a bare log would not be missed for: anything that replaces an
@@ -155,6 +155,8 @@ static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 		r = 0;
 	if (r == 0)
 		r = meta_version_set(fs->meta, v);
+	if (r == 0)
+		r = blob_sized(fs, v);
 	if (r == 0 && v->state == META_SEALED && !v->held)
 		r = op_put(fs, in, v, key, in->live->open_seq, seq);
 	if (r == 0 && *seq)
@@ -167,6 +169,23 @@ static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 	row.meta_known = true;
 	row.ctime_ns = v->seal_ctime_ns;
 	return meta_inode_set(fs->meta, &row);
+}
+
+static void sealed_memory(struct fs *fs, struct inode *in,
+			  const struct meta_version *v, uint64_t seq)
+{
+	lock_acquire(&fs->ns);
+	in->live->ver = *v;
+	in->state = v->state;
+	in->provisional = v->provisional;
+	in->held = v->held;
+	in->sealed_real_ns = v->sealed_real_ns;
+	in->seal_seq = seq;
+	in->size = v->size;
+	in->mtime_ns = v->mtime_ns;
+	in->ctime_ns = v->seal_ctime_ns;
+	in->meta_known = true;
+	lock_release(&fs->ns);
 }
 
 /* A seal that is final, or published already, is not touched again: what was
@@ -215,21 +234,12 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 		r = seal_rows(fs, in, &v, key, &seq);
 	}
 	old = in->seal_seq;
-	r = tx_end(fs, r, old, old || seq);
+	r = tx_commit(fs, r);
+	if (r == 0)
+		sealed_memory(fs, in, &v, seq);
+	r = tx_close(fs, r, old, old || seq);
 	if (r < 0)
 		return r;
-	lock_acquire(&fs->ns);
-	l->ver = v;
-	in->state = v.state;
-	in->provisional = v.provisional;
-	in->held = v.held;
-	in->sealed_real_ns = v.sealed_real_ns;
-	in->seal_seq = seq;
-	in->size = v.size;
-	in->mtime_ns = v.mtime_ns;
-	in->ctime_ns = v.seal_ctime_ns;
-	in->meta_known = true;
-	lock_release(&fs->ns);
 	l->fresh = false;
 	l->clean_size = st.size;
 	l->clean_ctime = st.ctime_ns;
@@ -256,36 +266,39 @@ int seal_final(struct fs *fs, struct inode *in)
 		if (r == 0)
 			r = meta_op_set(fs->meta, &op);
 	}
-	r = tx_end(fs, r, in->seal_seq, true);
-	if (r < 0)
-		return r;
-	lock_acquire(&fs->ns);
-	in->live->ver = v;
-	in->provisional = false;
-	lock_release(&fs->ns);
-	return 0;
+	r = tx_commit(fs, r);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		in->live->ver = v;
+		in->provisional = false;
+		lock_release(&fs->ns);
+	}
+	return tx_close(fs, r, in->seal_seq, true);
 }
 
 /* Opened for writing and left as it was: the version before stands. */
 static int revert(struct fs *fs, struct inode *in)
 {
-	struct meta_version v = in->live->ver;
-	uint64_t was = in->vid;
+	struct meta_version v = in->live->ver, before;
+	uint64_t seq = 0;
 	int r = tx_begin(fs);
 
 	if (r < 0)
 		return r;
 	r = version_drop(fs, &v);
-	if (r == 0) {
-		in->vid = v.replaces;
-		r = inode_save(fs, in);
-	}
 	if (r == 0)
-		r = inode_load_version(fs, in);
-	r = tx_end(fs, r, 0, false);
-	if (r < 0)
-		in->vid = was;
-	return r;
+		r = inode_save_vid(fs, in, v.replaces);
+	if (r == 0)
+		r = meta_version_get(fs->meta, v.replaces, &before);
+	if (r == 0 && before.state == META_SEALED && !before.held)
+		r = op_of_version(fs, before.vid, &seq);
+	r = tx_commit(fs, r == -ENOENT ? -EIO : r);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		inode_show_version(in, &before, seq);
+		lock_release(&fs->ns);
+	}
+	return tx_close(fs, r, 0, false);
 }
 
 /* Unlinked and closed: nothing of it is needed, save what the line holds. */

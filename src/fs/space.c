@@ -25,14 +25,16 @@ uint64_t space_min_free(uint64_t given, uint64_t total)
 	return total / 20 > MIN_FREE ? total / 20 : MIN_FREE;
 }
 
-static enum space_verdict verdict(const struct space_now *now)
+/* Full of what only the uploader can let go. */
+static enum space_verdict stuck(const struct space_now *now)
 {
-	uint64_t can_be = more(more(now->avail, now->clean), now->going);
+	return now->may_upload && !now->full_enospc ? SPACE_WAIT : SPACE_FULL;
+}
 
-	if ((now->cache_size && now->dirty >= now->cache_size) ||
-	    can_be < SPACE_FLOOR)
-		return now->may_upload && !now->full_enospc ? SPACE_WAIT
-							    : SPACE_FULL;
+static enum space_verdict on_disk(const struct space_now *now)
+{
+	if (more(more(now->avail, now->clean), now->going) < SPACE_FLOOR)
+		return stuck(now);
 	return now->avail < SPACE_FLOOR ? SPACE_WAIT : SPACE_GO;
 }
 
@@ -42,6 +44,8 @@ void space_choose(const struct space_now *now, struct space_choice *ret)
 	uint64_t ahead = now->writers ? now->rate : 0;
 	uint64_t short_disk, short_cache = 0;
 
+	if (min_free < SPACE_FLOOR)
+		min_free = SPACE_FLOOR; /* or writers would wait for nothing */
 	short_disk = less(more(min_free, ahead), more(now->avail, now->going));
 	if (now->cache_size)
 		short_cache = less(more(more(now->clean, now->dirty), ahead),
@@ -50,7 +54,9 @@ void space_choose(const struct space_now *now, struct space_choice *ret)
 	if (ret->evict > now->clean)
 		ret->evict = now->clean;
 	ret->ordinary = now->avail < min_free;
-	ret->verdict = verdict(now);
+	ret->write = ret->open = on_disk(now);
+	if (now->cache_size && now->dirty >= now->cache_size)
+		ret->open = stuck(now);
 	ret->again_ns = now->writers ? LOOK_OFTEN_NS : LOOK_NS;
 }
 

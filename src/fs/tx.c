@@ -11,7 +11,7 @@
 #define LOG_MODULE "fs"
 
 struct tx_ref {
-	uint64_t blob;
+	uint64_t blob, bytes;
 	int delta;
 };
 
@@ -45,7 +45,7 @@ static long refs_then(struct fs *fs, uint64_t blob)
 	return n;
 }
 
-static int ref_note(struct fs *fs, uint64_t blob, int delta)
+static int ref_note(struct fs *fs, uint64_t blob, int delta, uint64_t bytes)
 {
 	struct blob_ref *b;
 
@@ -68,9 +68,18 @@ static int ref_note(struct fs *fs, uint64_t blob, int delta)
 		b->blob = blob;
 		HASH_ADD(hh, fs->blobs, blob, sizeof(b->blob), b);
 	}
-	fs->tx_refs[fs->ntx_refs++] =
-		(struct tx_ref){ .blob = blob, .delta = delta };
+	fs->tx_refs[fs->ntx_refs++] = (struct tx_ref){ .blob = blob,
+						       .bytes = bytes,
+						       .delta = delta };
 	return 0;
+}
+
+static void keep_bytes(struct fs *fs, struct blob_ref *b, uint64_t bytes)
+{
+	lock_acquire(&fs->count_lock);
+	fs->room.kept += bytes - b->bytes;
+	lock_release(&fs->count_lock);
+	b->bytes = bytes;
 }
 
 static void refs_apply(struct fs *fs, bool committed)
@@ -85,8 +94,11 @@ static void refs_apply(struct fs *fs, bool committed)
 		if (committed)
 			b->refs = (unsigned)((int)b->refs +
 					     fs->tx_refs[i].delta);
+		if (committed && fs->tx_refs[i].bytes > b->bytes)
+			keep_bytes(fs, b, fs->tx_refs[i].bytes);
 		if (b->refs > 0)
 			continue;
+		keep_bytes(fs, b, 0);
 		if (committed && fs->tx_refs[i].delta < 0)
 			barrier_dead(fs->barrier, b->blob);
 		HASH_DEL(fs->blobs, b);
@@ -95,11 +107,16 @@ static void refs_apply(struct fs *fs, bool committed)
 	fs->ntx_refs = 0;
 }
 
-int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick)
+int tx_commit(struct fs *fs, int r)
 {
 	if (r == 0)
 		r = meta_commit(fs->meta);
 	refs_apply(fs, r == 0);
+	return r;
+}
+
+int tx_close(struct fs *fs, int r, uint64_t kick_seq, bool kick)
+{
 	meta_end(fs->meta);
 	if (r == 0) {
 		barrier_note_change(fs->barrier);
@@ -107,6 +124,11 @@ int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick)
 			transfer_kick(fs->transfer, kick_seq);
 	}
 	return r;
+}
+
+int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick)
+{
+	return tx_close(fs, tx_commit(fs, r), kick_seq, kick);
 }
 
 int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
@@ -171,7 +193,7 @@ int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq)
 
 int version_add(struct fs *fs, struct meta_version *v)
 {
-	int r = ref_note(fs, v->blob, 1);
+	int r = ref_note(fs, v->blob, 1, v->size);
 
 	v->epoch = fs->opts.epoch;
 	return r < 0 ? r : meta_version_add(fs->meta, v);
@@ -185,15 +207,20 @@ int version_drop(struct fs *fs, const struct meta_version *v)
 		return r;
 	if (!v->blob)
 		return 0;
-	r = ref_note(fs, v->blob, -1);
+	r = ref_note(fs, v->blob, -1, 0);
 	if (r == 0 && refs_then(fs, v->blob) == 0)
 		r = meta_dead_add(fs->meta, v->blob);
 	return r;
 }
 
-int blob_gained(struct fs *fs, uint64_t blob)
+int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes)
 {
-	return ref_note(fs, blob, 1);
+	return ref_note(fs, blob, 1, bytes);
+}
+
+int blob_sized(struct fs *fs, const struct meta_version *v)
+{
+	return ref_note(fs, v->blob, 0, v->size);
 }
 
 bool needs_delete(struct fs *fs, const struct inode *in, const char *key)

@@ -133,27 +133,24 @@ static int part_from_sealed(struct fs *fs, struct inode *in,
 		return r;
 	r = meta_version_set(fs->meta, sealed);
 	if (r == 0)
-		r = blob_gained(fs, sealed->blob);
+		r = blob_gained(fs, sealed->blob, sealed->size);
 	if (r == 0) {
 		row->epoch = fs->opts.epoch;
 		r = meta_version_add(fs->meta, row); /* takes the old's place */
 	}
+	if (r == 0)
+		r = inode_save_vid(fs, in, row->vid);
+	r = tx_commit(fs, r);
 	if (r == 0) {
+		lock_acquire(&fs->ns);
+		in->live->ver = *row;
 		in->vid = row->vid;
-		r = inode_save(fs, in);
+		in->state = META_UNFINISHED;
+		in->seal_seq = 0;
+		in->provisional = in->held = false;
+		lock_release(&fs->ns);
 	}
-	r = tx_end(fs, r, 0, false);
-	if (r < 0) {
-		in->vid = sealed->vid;
-		return r;
-	}
-	lock_acquire(&fs->ns);
-	in->live->ver = *row;
-	in->state = META_UNFINISHED;
-	in->seal_seq = 0;
-	in->provisional = in->held = false;
-	lock_release(&fs->ns);
-	return 0;
+	return tx_close(fs, r, 0, false);
 }
 
 static int begin_shared(struct fs *fs, struct inode *in)
@@ -213,7 +210,7 @@ int open_for_write(struct fs *fs, struct inode *in, int flags)
 	bool trunc = flags & O_TRUNC;
 	bool append = (flags & (O_ACCMODE | O_APPEND)) == (O_WRONLY | O_APPEND);
 	struct live *l;
-	int r = fs->failed ? -EIO : live_get(fs, in);
+	int r = fs_is_broken(fs) ? -EIO : live_get(fs, in);
 
 	if (r < 0)
 		return r;

@@ -373,8 +373,10 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret)
 	*ret = t->stats;
 	if (clk_mono(t->host->clk) / NS_PER_S > t->rate_second + 1)
 		ret->rate = 0;
+	ret->can_drain = t->stale; /* rows were added, or may have been */
 	HASH_ITER(hh, t->items, it, tmp) {
 		ret->queued_ops++;
+		ret->can_drain |= !it->parked;
 		if (it->kind != META_OP_PUT)
 			continue;
 		ret->queued_bytes += it->v.size - it->sent;

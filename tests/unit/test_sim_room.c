@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache disk comes to its end, or the cache to its size: who is let go,
+ * who waits, who is told.  On simulated disks, with writers past the daemon.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckptfs/space.h"
+
+#include "fs_rig.h"
+#include "harness.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static char *block; /* 1 MiB */
+
+static void setup(void)
+{
+	block = calloc(1, MIB);
+	ck_assert_ptr_nonnull(block);
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+	free(block);
+}
+
+static void reopen(void)
+{
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+}
+
+/* So much is free from now on. */
+static void leave(uint64_t bytes)
+{
+	struct disk_space sp;
+
+	ck_assert_int_eq(disk_space(disk, &sp), 0);
+	simdisk_set_capacity(disk, sp.total - sp.avail + bytes);
+}
+
+static uint64_t avail(void)
+{
+	struct disk_space sp;
+
+	ck_assert_int_eq(disk_space(disk, &sp), 0);
+	return sp.avail;
+}
+
+/* n MiB at an offset in MiB, on whichever path; 0 or the error. */
+static int pour(struct file *f, unsigned at, unsigned n)
+{
+	unsigned i;
+	int r = 0, fd;
+
+	for (i = at; r == 0 && i < at + n; i++) {
+		uint64_t off = i * MIB;
+
+		if (f->o.io == FS_IO_PASSTHROUGH) {
+			r = simdisk_external_write(disk, f->ext, block, MIB,
+						   off);
+			continue;
+		}
+		r = fs_write_begin(fs, f->o.file, &off, MIB, &fd);
+		if (r < 0)
+			break;
+		r = disk_pwrite(disk, fd, block, MIB, off);
+		fs_write_end(fs, f->o.file, off, r < 0 ? r : (ssize_t)MIB);
+	}
+	return r;
+}
+
+static int put_large(const char *name, unsigned n)
+{
+	struct file f;
+	int r = f_create(&f, name, O_WRONLY), e;
+
+	if (r < 0)
+		return r;
+	r = pour(&f, 0, n);
+	e = f_close(&f);
+	return r < 0 ? r : e;
+}
+
+static void published(unsigned files, unsigned each)
+{
+	char name[16];
+	unsigned i;
+
+	for (i = 0; i < files; i++) {
+		(void)snprintf(name, sizeof(name), "old%u", i);
+		ck_assert_int_eq(put_large(name, each), 0);
+		sim_advance(sim, NS_PER_S);
+	}
+	ck_assert(settle(60 * NS_PER_S));
+}
+
+START_TEST(room_is_made_ahead_of_a_writer_past_the_daemon)
+{
+	struct file f;
+	unsigned i;
+
+	rig_opts.cache_min_free = 16 * MIB;
+	reopen();
+	published(6, 16);
+	leave(80 * MIB);
+	ck_assert_int_eq(f_create(&f, "new", O_WRONLY), 0);
+	ck_assert_int_eq(f.o.io, FS_IO_PASSTHROUGH);
+	/* Between two looks more than is kept free. */
+	for (i = 0; i < 2; i++) {
+		ck_assert_msg(pour(&f, i * 72, 72) == 0, "no room after %u MiB",
+			      i * 72);
+		(void)sim_run_for(sim, 100 * NS_PER_MS);
+	}
+	ck_assert_str_eq(state_of("old0"), "cold");
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
+START_TEST(least_recently_used_goes_first_and_mapped_stays)
+{
+	int mapped;
+
+	published(3, 8);
+	mapped = intrude(ino_of("old0"));
+	ck_assert_int_ge(mapped, 0);
+	rig_opts.cache_size = 16 * MIB;
+	reopen();
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+	ck_assert_str_eq(state_of("old0"), "published");
+	ck_assert_str_eq(state_of("old1"), "cold");
+	ck_assert_str_eq(state_of("old2"), "published");
+	simdisk_external_close(disk, mapped);
+}
+END_TEST
+
+START_TEST(with_little_left_new_writers_take_the_ordinary_path)
+{
+	struct file before, after;
+
+	rig_opts.cache_min_free = 200 * MIB;
+	reopen();
+	ck_assert_int_eq(f_create(&before, "before", O_WRONLY), 0);
+	ck_assert_int_eq(before.o.io, FS_IO_PASSTHROUGH);
+	leave(150 * MIB);
+	(void)sim_run_for(sim, NS_PER_S);
+	ck_assert_int_eq(f_create(&after, "after", O_WRONLY), 0);
+	ck_assert_int_eq(after.o.io, FS_IO_CACHED);
+	/* There is room, only less than one likes: nobody is stopped. */
+	ck_assert_int_eq(pour(&after, 0, 8), 0);
+	ck_assert_int_eq(f_close(&after), 0);
+	ck_assert_int_eq(f_close(&before), 0);
+	ck_assert(settle(60 * NS_PER_S));
+}
+END_TEST
+
+START_TEST(at_the_end_of_the_disk_nothing_can_be_done_about)
+{
+	struct file f;
+
+	rig_passthrough = false;
+	rig_opts.cache_min_free = MIB;
+	reopen();
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(pour(&f, 0, 1), 0);
+	leave(SPACE_FLOOR + 8 * MIB);
+	ck_assert_int_eq(pour(&f, 1, 32), -ENOSPC);
+	/* The error came before the disk was full: the rest is for us. */
+	ck_assert_uint_ge(avail(), SPACE_FLOOR / 2);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
+START_TEST(a_writer_waits_for_what_eviction_frees)
+{
+	struct file f;
+
+	rig_passthrough = false;
+	rig_opts.cache_min_free = MIB;
+	reopen();
+	published(1, 64);
+	ck_assert_int_eq(f_create(&f, "new", O_WRONLY), 0);
+	leave(SPACE_FLOOR + 4 * MIB);
+	ck_assert_int_eq(pour(&f, 0, 32), 0);
+	ck_assert_str_eq(state_of("old0"), "cold");
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
+START_TEST(a_cache_full_of_unsent_data_waits_for_the_bucket)
+{
+	struct store_obj o;
+
+	rig_opts.cache_size = 8 * MIB;
+	rig_opts.full_enospc = _i == 1;
+	reopen();
+	ck_assert_int_eq(put_large("a", 8), 0);
+	ck_assert_int_eq(object_head("a", &o), -ENOENT);
+	sim_advance(sim, 200 * NS_PER_MS); /* a look is believed for a moment */
+	if (_i == 1) {
+		ck_assert_int_eq(put_large("b", 1), -ENOSPC);
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+		return;
+	}
+	ck_assert_int_eq(put_large("b", 1), 0);
+	ck_assert_int_eq(object_head("a", &o), 0);
+}
+END_TEST
+
+START_TEST(what_is_begun_may_exceed_the_size_of_the_cache)
+{
+	rig_passthrough = false;
+	rig_opts.cache_size = 8 * MIB;
+	reopen();
+	ck_assert_int_eq(put_large("a", 40), 0);
+	ck_assert(settle(60 * NS_PER_S));
+}
+END_TEST
+
+START_TEST(a_parked_file_is_no_reason_to_wait)
+{
+	static const struct store_fault no = { .key = "big",
+					       .err = -EACCES,
+					       .act = STORE_FAULT_BEFORE };
+
+	rig_opts.cache_size = 8 * MIB;
+	reopen();
+	ck_assert_int_eq(store_fault_set(bucket, &no, 1), 0);
+	ck_assert_int_eq(put_large("big", 8), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_str_eq(state_of("big"), "parked");
+	ck_assert_int_eq(put_large("b", 1), -ENOSPC);
+}
+END_TEST
+
+START_TEST(unsent_data_that_cannot_go_is_no_reason_to_wait)
+{
+	rig_opts.cache_size = 8 * MIB;
+	reopen();
+	ck_assert_int_eq(put_large("a.tmp", 8), 0); /* held back by its name */
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	ck_assert_int_eq(put_large("b", 1), -ENOSPC);
+}
+END_TEST
+
+START_TEST(after_a_failed_barrier_nothing_new_is_taken)
+{
+	struct file f, g;
+
+	rig_passthrough = false;
+	ck_assert_int_eq(f_create(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(pour(&f, 0, 1), 0);
+	ck_assert(sim_run_for(sim, 2 * NS_PER_S) > 0);
+	/* The log's sync, not a blob's. */
+	ck_assert_int_eq(fs_fsync(fs, f.o.file, false), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "none"), -ENOENT);
+	ck_assert_int_eq(f_create(&g, "b", O_WRONLY), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, true);
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+	simdisk_heal(disk);
+	ck_assert_int_eq(pour(&f, 1, 1), -EIO);
+	ck_assert_int_eq(pour(&g, 0, 1), -EIO);
+	ck_assert_int_eq(put_large("c", 1), -EIO);
+	(void)!f_close(&g);
+	(void)!f_close(&f);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, room_is_made_ahead_of_a_writer_past_the_daemon);
+	tcase_add_test(c, least_recently_used_goes_first_and_mapped_stays);
+	tcase_add_test(c, with_little_left_new_writers_take_the_ordinary_path);
+	tcase_add_test(c, at_the_end_of_the_disk_nothing_can_be_done_about);
+	tcase_add_test(c, a_writer_waits_for_what_eviction_frees);
+	tcase_add_loop_test(c, a_cache_full_of_unsent_data_waits_for_the_bucket,
+			    0, 2);
+	tcase_add_test(c, what_is_begun_may_exceed_the_size_of_the_cache);
+	tcase_add_test(c, a_parked_file_is_no_reason_to_wait);
+	tcase_add_test(c, unsent_data_that_cannot_go_is_no_reason_to_wait);
+	tcase_add_test(c, after_a_failed_barrier_nothing_new_is_taken);
+}
+
+int main(void)
+{
+	return harness_run("sim_room", add);
+}
