@@ -70,6 +70,9 @@ struct fs_kernel {
 	 * errno (-EPERM: not allowed to). */
 	int (*backing_open)(void *arg, int fd);
 	void (*backing_close)(void *arg, int id);
+	/* Whether what one handle writes past the page cache (FS_IO_DIRECT)
+	 * is seen by readers through it; NULL: it is not. */
+	bool (*direct_writes)(void *arg);
 	/* Drop what the kernel remembers of a name or an inode. */
 	void (*forget_entry)(void *arg, uint64_t parent, const char *name);
 	void (*forget_inode)(void *arg, uint64_t ino);
@@ -182,6 +185,8 @@ int fs_statfs(struct fs *fs, struct fs_statfs *ret) NONNULL(1, 2) MUST_USE;
 
 /* ---- open files ---- */
 
+/* DIRECT: on the ordinary path, past the page cache; for handles that can only
+ * write, beside others of the inode that are CACHED. */
 enum fs_io { FS_IO_CACHED, FS_IO_PASSTHROUGH, FS_IO_DIRECT };
 
 struct fs_opened {

@@ -73,6 +73,17 @@ static void count_open(struct fs *fs, enum fs_io io)
 	lock_release(&fs->count_lock);
 }
 
+/* A copy less, for a handle that has no use for the page cache: it cannot
+ * read, nor be mapped. */
+static enum fs_io io_of(struct fs *fs, const struct live *l, int flags)
+{
+	if (l->io == FS_IO_CACHED && (flags & O_ACCMODE) == O_WRONLY &&
+	    fs->kernel.direct_writes &&
+	    fs->kernel.direct_writes(fs->kernel.arg))
+		return FS_IO_DIRECT;
+	return l->io;
+}
+
 /* busy is held; in->live is ready to be used. */
 static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 		  int flags, struct fs_opened *ret)
@@ -120,7 +131,7 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	if (f->writable)
 		attn_add(fs, in); /* a log is published while it is open */
 	ret->file = f;
-	ret->io = l->io;
+	ret->io = io_of(fs, l, flags);
 	ret->backing_id = l->backing_id;
 	ret->keep_cache = false;
 	return 0;

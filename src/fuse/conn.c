@@ -3,9 +3,15 @@
  * libfuse it is built with. */
 #include "config.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "ckptfs/compiler.h"
+
 #include "glue.h"
 
-#define MAX_WRITE (1U << 20)
+/* Of a write as the kernel sends it. */
+static const unsigned write_sizes[] = { 1U << 20, 1U << 19, 1U << 18 };
 #define MAX_BACKGROUND 64
 
 static bool offered(const struct fuse_conn_info *c, uint64_t flag)
@@ -33,9 +39,30 @@ static void want(struct fuse_conn_info *c, uint64_t flag, bool on)
 #endif
 }
 
+/*
+ * A write is spliced from the kernel to the blob if it fits a pipe whole: the
+ * header, and a page more than its length since it may begin anywhere in one.
+ * Who may not have large pipes gets smaller writes: two of those that are not
+ * copied take less time than a large one that is.
+ */
+static unsigned largest_write(void)
+{
+	unsigned i, last = ARRAY_SIZE(write_sizes) - 1;
+	int fd[2];
+
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return write_sizes[0];
+	for (i = 0; i < last; i++)
+		if (fcntl(fd[0], F_SETPIPE_SZ, (int)write_sizes[i] * 2) >= 0)
+			break;
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+	return write_sizes[i];
+}
+
 void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c)
 {
-	c->max_write = MAX_WRITE;
+	c->max_write = largest_write();
 	c->max_background = MAX_BACKGROUND;
 	c->time_gran = 1;
 	want(c, FUSE_CAP_ASYNC_READ, true);
@@ -69,6 +96,11 @@ void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c)
 		c->max_backing_stack_depth = 1;
 #else
 	f->passthrough = false;
+#endif
+#ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+	/* Came with Linux 6.6, as did: what is written past the page cache
+	 * leaves no old pages there. */
+	f->direct_writes = offered(c, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
 #endif
 }
 

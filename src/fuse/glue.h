@@ -24,6 +24,7 @@ struct fusefs {
 	struct fuse_session *se;
 	struct fusefs_opts opts;
 	bool passthrough; /* the kernel agreed */
+	bool direct_writes; /* it keeps its cache in order beside them */
 	bool mounted;
 	bool exiting; /* __atomic */
 	bool looping; /* __atomic */

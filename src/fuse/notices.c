@@ -193,12 +193,20 @@ static void kernel_who(void *arg, pid_t tid, struct fs_who *ret)
 	who_find(tid, ret);
 }
 
+static bool kernel_direct_writes(void *arg)
+{
+	const struct fusefs *f = arg;
+
+	return f->direct_writes;
+}
+
 void glue_kernel(struct fusefs *f, struct fs_kernel *ret)
 {
 	ret->backing_open = kernel_backing_open;
 	ret->backing_close = kernel_backing_close;
 	ret->forget_entry = kernel_forget_entry;
 	ret->forget_inode = kernel_forget_inode;
+	ret->direct_writes = kernel_direct_writes;
 	ret->who = kernel_who;
 	ret->arg = f;
 }
