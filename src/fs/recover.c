@@ -86,6 +86,26 @@ static int finish_provisional(struct fs *fs, struct meta_version *v)
 	return r == 0 ? meta_version_set(fs->meta, v) : r;
 }
 
+/* ctime counts within one boot only: what the barrier covers is as it was
+ * sealed, with whatever ctime the disk kept. */
+static int restamp(struct fs *fs, struct meta_version *v)
+{
+	struct disk_stat st;
+	int fd, r;
+
+	if (!v->seal_ctime_ns || !v->blob)
+		return 0;
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	r = fd < 0 ? fd : disk_stat(fs->host->disk, fd, &st);
+	cache_blob_close(fs->cache, fd);
+	if (r < 0)
+		return 0; /* whoever sends it will say so */
+	if (st.size != v->size || st.ctime_ns == v->seal_ctime_ns)
+		return 0;
+	v->seal_ctime_ns = st.ctime_ns;
+	return meta_version_set(fs->meta, v);
+}
+
 /* The name shows the version before; the unfinished bytes stay beside it. */
 static int step_back(struct fs *fs, struct meta_inode *in,
 		     const struct meta_version *v)
@@ -212,6 +232,8 @@ static int versions(struct fs *fs, struct all *a)
 
 		if (v->state == META_SEALED && v->provisional)
 			r = finish_provisional(fs, v);
+		if (r == 0 && v->state == META_SEALED && !fs->same_boot)
+			r = restamp(fs, v);
 		if (r == 0 && v->state == META_UNFINISHED)
 			r = unfinished_row(fs, v);
 	}

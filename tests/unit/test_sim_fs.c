@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Create, write, close, publish, crash, reopen: through the seams, on one
- * thread.  The disk has leases, ctimes, holes and an end; the bytes are
+ * Create, write, close, publish: through the seams, on one thread (crashes
+ * are in test_sim_crash.c).  The disk has leases, ctimes, holes and an end; the bytes are
  * written by somebody the daemon does not see.
  */
 #include "config.h"

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job saves (a shard, an overwritten file, a marker, the old one deleted)
+ * while the process or the machine dies at any call to the disk; then it is
+ * mounted again and drained.  What was acknowledged is there, nothing is torn,
+ * and the bucket never shows a marker without its shard.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+/* What the job was told: 0, or why not; 1: never got so far. */
+struct told {
+	int shard, last, synced, marker, gone;
+};
+
+static int rewrite(const char *name, const char *text)
+{
+	struct file f;
+	int r = f_open(&f, name, O_WRONLY | O_TRUNC), e;
+
+	if (r < 0)
+		return r;
+	r = f_write(&f, text, 0);
+	e = f_close(&f);
+	return r < 0 ? r : e;
+}
+
+static int sync_of(const char *name)
+{
+	struct file f;
+	int r = f_open(&f, name, O_RDONLY);
+
+	if (r < 0)
+		return r;
+	r = fs_fsync(fs, f.o.file, false);
+	(void)!f_close(&f);
+	return r;
+}
+
+static void save(struct told *t)
+{
+	t->shard = put_file("shard2", "shard two");
+	(void)sim_run_for(sim, 3 * NS_PER_S); /* its body may be on its way */
+	t->last = rewrite("last", "last two");
+	t->synced = sync_of("shard2");
+	if (t->shard == 0 && t->last == 0)
+		t->marker = put_file("marker2", "shard2");
+	if (t->marker == 0)
+		t->gone = fs_unlink(fs, FS_ROOT_INO, "shard1");
+	(void)sim_run_for(sim, 20 * NS_PER_S);
+}
+
+static void before(unsigned long seed)
+{
+	rig_begin(seed);
+	ck_assert_int_eq(put_file("shard1", "shard one"), 0);
+	ck_assert_int_eq(put_file("last", "last one"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	(void)sim_run_for(sim, 2 * NS_PER_S); /* and durable */
+}
+
+static bool is(const char *got, const char *want)
+{
+	return got && strcmp(got, want) == 0;
+}
+
+/* The bucket as others see it, at any moment. */
+static void assert_order(unsigned long n)
+{
+	const char *marker = object_of("marker2");
+	bool shown = marker != NULL;
+
+	if (shown) {
+		ck_assert_msg(is(marker, "shard2"), "call %lu: torn marker", n);
+		ck_assert_msg(is(object_of("shard2"), "shard two"),
+			      "call %lu: a marker without its shard", n);
+		ck_assert_msg(is(object_of("last"), "last two"),
+			      "call %lu: a marker before the file", n);
+	}
+	if (!object_of("shard1"))
+		ck_assert_msg(shown, "call %lu: deleted before its successor",
+			      n);
+	ck_assert_msg(is(object_of("last"), "last one") ||
+			      is(object_of("last"), "last two"),
+		      "call %lu: torn", n);
+}
+
+/* A name in the mount and in the bucket: this text; or, unless it must be, not
+ * there, or unfinished and not published. */
+static void assert_both(unsigned long n, const char *name, const char *text,
+			bool must)
+{
+	const char *here = text_of(name);
+	char copy[64] = "";
+
+	if (!must && (!here || strcmp(state_of(name), "unfinished") == 0)) {
+		ck_assert_msg(!object_of(name), "call %lu: %s published", n,
+			      name);
+		return;
+	}
+	ck_assert_msg(here && strcmp(here, text) == 0,
+		      "call %lu: %s is \"%s\" in the mount", n, name,
+		      here ? here : "(none)");
+	(void)snprintf(copy, sizeof(copy), "%s", here);
+	ck_assert_msg(is(object_of(name), copy),
+		      "call %lu: %s (%s) is not in the bucket", n, name,
+		      state_of(name));
+}
+
+/* Mounted again: what was promised is there, and goes to the bucket. */
+static void assert_kept(unsigned long n, const struct told *t, bool power)
+{
+	bool sure = !power || t->synced == 0;
+
+	assert_order(n);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_msg(settle(600 * NS_PER_S), "call %lu: never drained", n);
+	assert_order(n);
+	assert_both(n, "shard2", "shard two", sure && t->shard == 0);
+	if (sure && t->last == 0)
+		assert_both(n, "last", "last two", true);
+	assert_both(n, "marker2", "shard2", !power && t->marker == 0);
+	if (!power && t->gone == 0) {
+		ck_assert_msg(!ino_of("shard1"), "call %lu: back again", n);
+		ck_assert_ptr_null(object_of("shard1"));
+	}
+	ck_assert_msg(call_of("mpu_begin shard2") == 0, "small files only");
+}
+
+/* One crash after n calls; whether the job was hit by it. */
+static bool crash_after(unsigned long n, int keep)
+{
+	struct told t = { 1, 1, 1, 1, 1 };
+	bool hit;
+
+	before(n);
+	simdisk_halt_after(disk, n);
+	save(&t);
+	hit = simdisk_halted(disk);
+	if (keep < 0)
+		rig_die();
+	else
+		rig_cut((unsigned)keep);
+	assert_kept(n, &t, keep >= 0);
+	rig_end();
+	return hit;
+}
+
+static void at_any_call(int keep)
+{
+	unsigned long n = 0;
+
+	while (crash_after(n, keep))
+		n++;
+	ck_assert_uint_gt(n, 100); /* it was a walk through all of it */
+}
+
+START_TEST(the_process_dies_at_any_call)
+{
+	at_any_call(-1);
+}
+END_TEST
+
+START_TEST(the_power_goes_at_any_call)
+{
+	static const int keeps[] = { 0, 50, 100 };
+
+	at_any_call(keeps[_i]);
+}
+END_TEST
+
+/* ---- what is open at a crash */
+
+START_TEST(a_new_file_comes_back_unfinished)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "half", 0), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "unfinished");
+	ck_assert(is(text_of("a"), "half"));
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	rig_end();
+}
+END_TEST
+
+START_TEST(a_rewritten_file_shows_what_it_was)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(put_file("a", "whole"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "half", 0), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	if (_i == 0)
+		rig_die();
+	else
+		rig_cut(50);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert(is(text_of("a"), "whole"));
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert(is(object_of("a"), "whole"));
+	rig_end();
+}
+END_TEST
+
+/* The job's process lives on, and so do its writes. */
+START_TEST(a_writer_that_outlives_the_daemon_is_not_published)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* a provisional seal */
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(simdisk_external_write(disk, f.ext, "two", 3, 3), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	simdisk_external_close(disk, f.ext);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_str_eq(state_of("a"), "unfinished");
+	rig_end();
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_set_timeout(c, 60);
+	tcase_add_test(c, the_process_dies_at_any_call);
+	tcase_add_loop_test(c, the_power_goes_at_any_call, 0, 3);
+	tcase_add_test(c, a_new_file_comes_back_unfinished);
+	tcase_add_loop_test(c, a_rewritten_file_shows_what_it_was, 0, 2);
+	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
+}
+
+int main(void)
+{
+	return harness_run("sim_crash", add);
+}
