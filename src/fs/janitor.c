@@ -14,6 +14,11 @@
 
 #define LOG_MODULE "fs"
 
+static int64_t min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* The whole object is here: durable first, then the row says complete. */
 static int complete_download(struct fs *fs, struct inode *in)
 {
@@ -36,14 +41,18 @@ static int complete_download(struct fs *fs, struct inode *in)
 	return 0;
 }
 
-/* A seal whose handles stay open but can only write, and do not: final. */
+/*
+ * A seal whose handles stay open, as a shell's redirection leaves them: final
+ * if they can only write and do not for long enough; withdrawn soon after
+ * they do, since all that came later waits for it.
+ */
 static int64_t settle_held_open(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
 	int64_t now = clk_mono(fs->host->clk), due;
 	struct disk_stat st;
 
-	if (!in->provisional || l->not_wronly || !l->nwrite)
+	if (!in->provisional || !l->nwrite)
 		return CLK_NEVER;
 	if (live_stat(fs, in, &st) < 0)
 		return CLK_NEVER;
@@ -56,8 +65,8 @@ static int64_t settle_held_open(struct fs *fs, struct inode *in)
 		return CLK_NEVER;
 	}
 	due = l->still_since + fs->opts.held_open_delay_ns;
-	if (now < due)
-		return due - now;
+	if (l->not_wronly || now < due)
+		return l->not_wronly ? NS_PER_S : min64(due - now, NS_PER_S);
 	(void)seal_final(fs, in);
 	return CLK_NEVER;
 }
@@ -83,11 +92,6 @@ static int64_t snapshot(struct fs *fs, struct inode *in)
 	     st.ctime_ns != l->clean_ctime))
 		(void)seal_file(fs, in, true);
 	return fs->opts.transfer.upload_interval_ns;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* A temporary name that nobody renamed is published after all. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Create, write, close, publish: through the seams, on one thread (crashes
- * are in test_sim_crash.c).  The disk has leases, ctimes, holes and an end; the bytes are
- * written by somebody the daemon does not see.
+ * Create, write, close, publish: through the seams, on one thread.  The disk
+ * has leases, ctimes, holes and an end; the bytes are written by somebody the
+ * daemon does not see.  Crashes are in test_sim_crash.c.
  */
 #include "config.h"
 
@@ -384,6 +384,28 @@ START_TEST(a_file_held_open_and_still_is_published)
 }
 END_TEST
 
+START_TEST(a_seal_that_moves_on_lets_others_pass)
+{
+	static const int flags[] = { O_WRONLY, O_RDWR };
+	struct file f;
+
+	rig_opts.held_open_delay_ns = 60 * NS_PER_S;
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(f_create(&f, "out", flags[_i]), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* the shell's, after its dup2(2) */
+	ck_assert_int_eq(put_file("latest", "x"), 0);
+	ck_assert_int_eq(f_write(&f, "half", 0), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("latest"), "x");
+	ck_assert_ptr_null(object_of("out"));
+	ck_assert_str_eq(state_of("out"), "open");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("out"), "half");
+}
+END_TEST
+
 START_TEST(a_file_kept_open_is_not_published)
 {
 	struct file f;
@@ -515,6 +537,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_shard_still_held_keeps_the_marker_back);
 	tcase_add_test(c, bytes_that_move_between_flush_and_release_count);
 	tcase_add_test(c, a_file_held_open_and_still_is_published);
+	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
 	tcase_add_test(c, a_file_kept_open_is_not_published);
 	tcase_add_test(c, a_log_kept_open_is_published_now_and_then);
 	tcase_add_test(c, an_outage_is_waited_out);
