@@ -35,19 +35,17 @@ void busy_end(struct fs *fs, struct inode *in)
 	lock_release(&fs->busy_lock);
 }
 
-static bool attn_push(struct fs *fs, struct inode *in)
+static void attn_push(struct fs *fs, struct inode *in)
 {
 	struct inode **list = in->kind == META_DIR ? &fs->stale : &fs->attn;
-	bool added = false;
 
 	lock_acquire(&fs->ns);
 	if (!in->on_attn) {
-		in->on_attn = added = true;
+		in->on_attn = true;
 		in->next_attn = *list;
 		*list = in;
 	}
 	lock_release(&fs->ns);
-	return added;
 }
 
 void attn_add(struct fs *fs, struct inode *in)
@@ -55,13 +53,15 @@ void attn_add(struct fs *fs, struct inode *in)
 	struct thr_worker *w =
 		in->kind == META_DIR ? fs->lister : fs->janitor;
 
-	if (attn_push(fs, in) && w)
+	/* One that is on the list already may be there for much later. */
+	attn_push(fs, in);
+	if (w)
 		thr_kick(w);
 }
 
 void attn_keep(struct fs *fs, struct inode *in)
 {
-	(void)attn_push(fs, in);
+	attn_push(fs, in);
 }
 
 /* Each is pinned; the taker puts it back by inode_put(). */

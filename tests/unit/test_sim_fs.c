@@ -436,6 +436,25 @@ START_TEST(a_log_kept_open_is_published_now_and_then)
 }
 END_TEST
 
+START_TEST(a_log_is_at_rest_soon_after_its_close)
+{
+	struct file f;
+	int ext;
+
+	ck_assert_int_eq(f_create(&f, "train.log", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	sim_run_for(sim, 100 * NS_PER_MS); /* a snapshot; the next in 30 s */
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ext = intrude(f.ino); /* the kernel lets go a little late */
+	ck_assert_int_eq(f_close(&f), 0);
+	simdisk_external_close(disk, ext);
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + 3 * NS_PER_S),
+			 0);
+	assert_text(object_of("train.log"), "onetwo");
+}
+END_TEST
+
 /* ---- the store says no */
 
 START_TEST(an_outage_is_waited_out)
@@ -540,6 +559,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
 	tcase_add_test(c, a_file_kept_open_is_not_published);
 	tcase_add_test(c, a_log_kept_open_is_published_now_and_then);
+	tcase_add_test(c, a_log_is_at_rest_soon_after_its_close);
 	tcase_add_test(c, an_outage_is_waited_out);
 	tcase_add_test(c, a_lost_answer_is_no_conflict);
 	tcase_add_test(c, anothers_object_stays_and_ours_is_kept);
