@@ -415,7 +415,8 @@ static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
 	struct inode *in = file->in;
 	struct live *l = in->live;
 	struct disk_stat st;
-	bool final = waits_remote(fs, file);
+	/* What was appended stays as it is, whoever goes on appending. */
+	bool final = waits_remote(fs, file) || !l->not_append;
 	int r;
 
 	if (fs->kernel.who)

@@ -18,6 +18,24 @@ static struct put_time *put_time(struct transfer *t, const char *key)
 	return p;
 }
 
+/* Something that is no log either stands behind it in the line. */
+static bool is_waited_for(struct transfer *t, const struct line_op *op)
+{
+	const struct line_op *o;
+	const struct titem *it;
+
+	if (op->unordered)
+		return false;
+	for (o = op + 1; o < t->ops + t->nops; o++) {
+		if (o->unordered || o->parked || strcmp(o->key, op->key) == 0)
+			continue;
+		it = item_find(t, o->seq);
+		if (it && !it->v.append_only)
+			return true;
+	}
+	return false;
+}
+
 /* When an item may be begun at the earliest: 0, now. */
 static int64_t not_before(struct transfer *t, const struct titem *it,
 			  const struct line_op *op)
@@ -31,7 +49,8 @@ static int64_t not_before(struct transfer *t, const struct titem *it,
 	if (it->queued_mono + t->opts.upload_delay_ns > at)
 		at = it->queued_mono + t->opts.upload_delay_ns;
 	p = op->unordered || it->v.append_only ? put_time(t, it->key) : NULL;
-	if (p && p->mono + t->opts.upload_interval_ns > at)
+	if (p && p->mono + t->opts.upload_interval_ns > at &&
+	    !is_waited_for(t, op))
 		at = p->mono + t->opts.upload_interval_ns;
 	return at;
 }

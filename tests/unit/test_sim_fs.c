@@ -455,6 +455,53 @@ START_TEST(a_log_is_at_rest_soon_after_its_close)
 }
 END_TEST
 
+static void append(const char *name, const char *text, uint64_t at)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_open(&f, name, O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, text, at), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
+START_TEST(an_appended_file_is_sent_now_and_then_unless_others_wait)
+{
+	ck_assert_int_eq(put_file("metrics.csv", "1,"), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	append("metrics.csv", "2,", 2);
+	append("metrics.csv", "3,", 4);
+	ck_assert(!settle(5 * NS_PER_S)); /* not for so little */
+	assert_text(object_of("metrics.csv"), "1,");
+	ck_assert_int_eq(put_file("ckpt", "x"), 0);
+	ck_assert(settle(5 * NS_PER_S)); /* but nothing waits for it */
+	assert_text(object_of("metrics.csv"), "1,2,3,");
+	assert_text(object_of("ckpt"), "x");
+	append("metrics.csv", "4,", 6);
+	ck_assert(!settle(5 * NS_PER_S));
+	ck_assert(settle(40 * NS_PER_S));
+	assert_text(object_of("metrics.csv"), "1,2,3,4,");
+}
+END_TEST
+
+START_TEST(what_was_appended_is_sent_though_the_log_stays_open)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "train.log", O_WRONLY | O_APPEND), 0);
+	sim_run_for(sim, 100 * NS_PER_MS);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* of a duplicate, as in a shell */
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + NS_PER_S),
+			 0);
+	assert_text(object_of("train.log"), "one");
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("train.log"), "onetwo");
+}
+END_TEST
+
 /* ---- the store says no */
 
 START_TEST(an_outage_is_waited_out)
@@ -560,6 +607,9 @@ static void add(TCase *c)
 	tcase_add_test(c, a_file_kept_open_is_not_published);
 	tcase_add_test(c, a_log_kept_open_is_published_now_and_then);
 	tcase_add_test(c, a_log_is_at_rest_soon_after_its_close);
+	tcase_add_test(
+		c, an_appended_file_is_sent_now_and_then_unless_others_wait);
+	tcase_add_test(c, what_was_appended_is_sent_though_the_log_stays_open);
 	tcase_add_test(c, an_outage_is_waited_out);
 	tcase_add_test(c, a_lost_answer_is_no_conflict);
 	tcase_add_test(c, anothers_object_stays_and_ours_is_kept);
