@@ -199,12 +199,14 @@ int fs_sync(struct fs *fs, const char *path, uint64_t *upto,
 {
 	char prefix[META_KEY_MAX + 1];
 	struct risk risk = { .left = 0 };
+	size_t n = strlen(fs->prefix);
 	int r = 0;
 
 	path = skip_slashes(path);
-	if (strlen(fs->prefix) + strlen(path) > META_KEY_MAX)
+	if (n + strlen(path) > META_KEY_MAX)
 		return -ENAMETOOLONG;
-	(void)snprintf(prefix, sizeof(prefix), "%s%s", fs->prefix, path);
+	memcpy(prefix, fs->prefix, n);
+	memcpy(prefix + n, path, strlen(path) + 1);
 	if (*upto == 0) {
 		r = tx_begin(fs);
 		if (r == 0)

@@ -24,7 +24,7 @@ ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n)
 	limit_take(s->t, n);
 	got = disk_pread(s->t->host->disk, s->fd, p, n, s->base + off);
 	if (got > 0)
-		count_sent(s->t, (size_t)got);
+		count_sent(s, (size_t)got);
 	return got == (ssize_t)n ? got : got < 0 ? got : -EIO;
 }
 
@@ -295,7 +295,7 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 	struct tpart *p = &it->parts[i];
 	struct meta_part row = { .vid = it->vid, .number = i + 1 };
 	struct store_part got;
-	struct blob_src s = { .t = t, .base = it->part_size * i };
+	struct blob_src s = { .t = t, .it = it, .base = it->part_size * i };
 	struct store_src src = { .read = blob_read,
 				 .arg = &s,
 				 .len = part_len(it, i),
@@ -309,7 +309,7 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 	if (r == 0)
 		r = store_mpu_part(t->store, it->key, it->upload_id, i + 1,
 				   &src, &got);
-	cache_blob_close(t->cache, s.fd);
+	src_end(&s);
 	if (r < 0)
 		return r;
 	p->crc64 = src.crc64;

@@ -104,7 +104,7 @@ static int put_whole(struct transfer *t, struct titem *it,
 		     const struct store_cond *cond, struct store_obj *obj)
 {
 	struct store_meta meta;
-	struct blob_src s = { .t = t };
+	struct blob_src s = { .t = t, .it = it };
 	struct store_src src = { .read = blob_read,
 				 .arg = &s,
 				 .len = it->v.size };
@@ -115,7 +115,7 @@ static int put_whole(struct transfer *t, struct titem *it,
 		return -EIO;
 	put_meta(t, &it->v, &meta);
 	r = store_put(t->store, it->key, &src, &meta, cond, obj);
-	cache_blob_close(t->cache, s.fd);
+	src_end(&s);
 	return r;
 }
 

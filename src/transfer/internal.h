@@ -58,7 +58,9 @@ struct titem {
 	uint64_t part_size;
 	unsigned nparts, parts_done, parts_going;
 	struct tpart *parts;
-	uint64_t sent;
+	uint64_t sent; /* acknowledged */
+	uint64_t going; /* handed to the store since, more than once if it was
+			   tried again; for those who watch */
 
 	bool busy; /* a worker has it: commits it, or begins its body */
 	bool parked;
@@ -187,9 +189,12 @@ int body_begin(struct transfer *t, struct titem *it);
 int body_part(struct transfer *t, struct titem *it, unsigned part);
 struct blob_src {
 	struct transfer *t;
+	struct titem *it;
 	int fd;
 	uint64_t base;
+	uint64_t handed; /* out of it->going again by src_end() */
 };
+void src_end(struct blob_src *s); /* closes fd, too */
 ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n);
 void write_id_of(const struct transfer *t, const struct meta_version *v,
 		 char ret[STORE_WRITE_ID_MAX]);
@@ -212,5 +217,7 @@ int record_begun(struct transfer *t, struct titem *it);
 
 /* limit.c */
 void limit_take(struct transfer *t, size_t n);
-void count_sent(struct transfer *t, size_t n);
+void count_sent(struct blob_src *s, size_t n);
+/* With the lock: how far a body is. */
+uint64_t item_progress(const struct titem *it);
 #endif

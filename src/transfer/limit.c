@@ -34,11 +34,14 @@ void limit_take(struct transfer *t, size_t n)
 	lock_release(&t->lock);
 }
 
-void count_sent(struct transfer *t, size_t n)
+void count_sent(struct blob_src *src, size_t n)
 {
+	struct transfer *t = src->t;
 	int64_t s = clk_mono(t->host->clk) / NS_PER_S;
 
 	lock_acquire(&t->lock);
+	src->handed += n;
+	src->it->going += n;
 	if (s != t->rate_second) {
 		t->stats.rate = s == t->rate_second + 1 ? t->rate_bytes : 0;
 		t->rate_second = s;
@@ -47,4 +50,19 @@ void count_sent(struct transfer *t, size_t n)
 	t->rate_bytes += n;
 	t->stats.bytes_sent += n;
 	lock_release(&t->lock);
+}
+
+void src_end(struct blob_src *s)
+{
+	cache_blob_close(s->t->cache, s->fd);
+	lock_acquire(&s->t->lock);
+	s->it->going -= s->handed;
+	lock_release(&s->t->lock);
+}
+
+uint64_t item_progress(const struct titem *it)
+{
+	uint64_t done = it->sent + it->going;
+
+	return done < it->v.size ? done : it->v.size;
 }

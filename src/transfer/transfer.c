@@ -333,7 +333,7 @@ static int view_fill(struct transfer *t, size_t i, struct view *v)
 		.key = v->key,
 		.to = v->to,
 		.size = it->kind == META_OP_PUT ? it->v.size : 0,
-		.sent = it->sent,
+		.sent = item_progress(it),
 		.since_real_ns = it->v.sealed_real_ns,
 		.why = why_of(t, op, it, i == 0),
 		.retry_mono_ns = it->retry_at,
@@ -379,7 +379,7 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret)
 		ret->can_drain |= !it->parked;
 		if (it->kind != META_OP_PUT)
 			continue;
-		ret->queued_bytes += it->v.size - it->sent;
+		ret->queued_bytes += it->v.size - item_progress(it);
 		if (it->v.sealed_real_ns &&
 		    (!ret->oldest_real_ns ||
 		     it->v.sealed_real_ns < ret->oldest_real_ns))

@@ -225,6 +225,18 @@ def test_the_upload_limit_holds(s3_mount, proxy):
     assert proxy.body_bytes("/f") >= 12 * MIB
 
 
+def test_progress_shows_before_a_body_is_whole(s3_mount):
+    s3_mount.mount(upload_limit="1M", upload_delay="0s")
+    (s3_mount / "f").write_bytes(os.urandom(4 * MIB))
+
+    def sent():
+        return s3_mount.status()["totals"]["sent_bytes"]
+
+    first = wait_until(sent, what="something is on its way")
+    assert 0 < first < 4 * MIB
+    wait_until(lambda: first < sent() < 4 * MIB, what="more of it is")
+
+
 def test_the_download_limit_holds(s3_mount, s3_bucket):
     s3_bucket.put("f", os.urandom(12 * MIB))
     s3_mount.mount(download_limit="4M")
