@@ -330,6 +330,12 @@ const char *text_of(const char *path)
 	return ret;
 }
 
+void assert_text(const char *got, const char *want)
+{
+	ck_assert_msg(got, "nothing there, not \"%s\"", want);
+	ck_assert_str_eq(got, want);
+}
+
 /* ---- the bucket */
 
 struct body {

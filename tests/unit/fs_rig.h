@@ -66,6 +66,8 @@ int put_file(const char *name, const char *text);
 uint64_t ino_of(const char *path);
 /* The bytes as an application reads them; NULL: no such name. */
 const char *text_of(const char *path);
+/* got, as text_of() or object_of() gave it, is there and equals want. */
+void assert_text(const char *got, const char *want);
 /* Another process has the file's blob open for writing. */
 int intrude(uint64_t ino);
 

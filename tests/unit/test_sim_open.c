@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that stay open, writers the daemon does not see, and logs: what of
+ * them is published, and when.  On the simulated machine.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+static void setup(void)
+{
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+START_TEST(bytes_that_move_between_flush_and_release_count)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	sim_run_for(sim, 3 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_int_eq(f_write(&f, "two, really", 0), 0);
+	f_release(&f);
+	ck_assert(settle(10 * NS_PER_S));
+	assert_text(object_of("a"), "two, really");
+}
+END_TEST
+
+START_TEST(a_file_held_open_and_still_is_published)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* of a duplicate */
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("a"), "one");
+	/* It goes on all the same. */
+	ck_assert_int_eq(f_write(&f, "oneone", 0), 0);
+	sim_run_for(sim, 30 * NS_PER_S);
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(10 * NS_PER_S));
+	assert_text(object_of("a"), "oneone");
+}
+END_TEST
+
+START_TEST(a_seal_that_moves_on_lets_others_pass)
+{
+	static const int flags[] = { O_WRONLY, O_RDWR };
+	struct file f;
+
+	rig_opts.held_open_delay_ns = 60 * NS_PER_S;
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(f_create(&f, "out", flags[_i]), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* the shell's, after its dup2(2) */
+	ck_assert_int_eq(put_file("latest", "x"), 0);
+	ck_assert_int_eq(f_write(&f, "half", 0), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("latest"), "x");
+	ck_assert_ptr_null(object_of("out"));
+	ck_assert_str_eq(state_of("out"), "open");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("out"), "half");
+}
+END_TEST
+
+START_TEST(a_file_kept_open_is_not_published)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	sim_run_for(sim, 600 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_str_eq(state_of("a"), "open");
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
+START_TEST(a_log_kept_open_is_published_now_and_then)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "train.log", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one ", 0), 0);
+	sim_run_for(sim, 70 * NS_PER_S);
+	assert_text(object_of("train.log"), "one ");
+	ck_assert_int_eq(f_write(&f, "two", 4), 0);
+	sim_run_for(sim, 70 * NS_PER_S);
+	assert_text(object_of("train.log"), "one two");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("train.log"), "one two");
+}
+END_TEST
+
+START_TEST(a_log_is_at_rest_soon_after_its_close)
+{
+	struct file f;
+	int ext;
+
+	ck_assert_int_eq(f_create(&f, "train.log", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	sim_run_for(sim, 100 * NS_PER_MS); /* a snapshot; the next in 30 s */
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ext = intrude(f.ino); /* the kernel lets go a little late */
+	ck_assert_int_eq(f_close(&f), 0);
+	simdisk_external_close(disk, ext);
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + 3 * NS_PER_S),
+			 0);
+	assert_text(object_of("train.log"), "onetwo");
+}
+END_TEST
+
+static void append(const char *name, const char *text, uint64_t at)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_open(&f, name, O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, text, at), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
+START_TEST(an_appended_file_is_sent_now_and_then_unless_others_wait)
+{
+	ck_assert_int_eq(put_file("metrics.csv", "1,"), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	append("metrics.csv", "2,", 2);
+	append("metrics.csv", "3,", 4);
+	ck_assert(!settle(5 * NS_PER_S)); /* not for so little */
+	assert_text(object_of("metrics.csv"), "1,");
+	ck_assert_int_eq(put_file("ckpt", "x"), 0);
+	ck_assert(settle(5 * NS_PER_S)); /* but nothing waits for it */
+	assert_text(object_of("metrics.csv"), "1,2,3,");
+	assert_text(object_of("ckpt"), "x");
+	append("metrics.csv", "4,", 6);
+	ck_assert(!settle(5 * NS_PER_S));
+	ck_assert(settle(40 * NS_PER_S));
+	assert_text(object_of("metrics.csv"), "1,2,3,4,");
+}
+END_TEST
+
+START_TEST(what_was_appended_is_sent_though_the_log_stays_open)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "train.log", O_WRONLY | O_APPEND), 0);
+	sim_run_for(sim, 100 * NS_PER_MS);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* of a duplicate, as in a shell */
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + NS_PER_S),
+			 0);
+	assert_text(object_of("train.log"), "one");
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("train.log"), "onetwo");
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, bytes_that_move_between_flush_and_release_count);
+	tcase_add_test(c, a_file_held_open_and_still_is_published);
+	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
+	tcase_add_test(c, a_file_kept_open_is_not_published);
+	tcase_add_test(c, a_log_kept_open_is_published_now_and_then);
+	tcase_add_test(c, a_log_is_at_rest_soon_after_its_close);
+	tcase_add_test(
+		c, an_appended_file_is_sent_now_and_then_unless_others_wait);
+	tcase_add_test(c, what_was_appended_is_sent_though_the_log_stays_open);
+}
+
+int main(void)
+{
+	return harness_run("sim_open", add);
+}
