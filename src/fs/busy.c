@@ -74,6 +74,7 @@ struct inode *attn_take(struct fs *fs, bool folders)
 	*list = NULL;
 	for (in = all; in; in = in->next_attn) {
 		in->on_attn = false;
+		in->next_taken = in->next_attn;
 		in->pins++;
 	}
 	lock_release(&fs->ns);

@@ -109,62 +109,81 @@ struct loose {
 	bool at_risk;
 };
 
-/* Files outside the line, taken down first: fn is called with nothing held. */
-static int loose_each(struct fs *fs, struct pend *p)
+struct loose_all {
+	struct loose *p;
+	size_t n, cap;
+};
+
+static int loose_add(struct loose_all *all, const struct loose *o,
+		     const char *path)
+{
+	if (all->n == all->cap) {
+		size_t cap = all->cap ? all->cap * 2 : 16;
+		struct loose *q = realloc(all->p, cap * sizeof(*q));
+
+		if (!q)
+			return -ENOMEM;
+		all->p = q;
+		all->cap = cap;
+	}
+	all->p[all->n] = *o;
+	all->p[all->n].path = strdup(path);
+	if (!all->p[all->n].path)
+		return -ENOMEM;
+	all->n++;
+	return 0;
+}
+
+/* Files outside the line, as they are now. */
+static int loose_gather(struct fs *fs, const char *under_path,
+			struct loose_all *all)
 {
 	char key[META_KEY_MAX + 1];
-	struct loose *all = NULL;
-	size_t n = 0, cap = 0, i;
 	struct inode *in, *tmp;
-	int r = tx_begin(fs);
+	int r = 0;
 
-	if (r < 0)
-		return r;
+	lock_acquire(&fs->ns);
 	HASH_ITER(hh, fs->inodes, in, tmp) {
 		struct loose o = { .size = in->size,
 				   .since = in->sealed_real_ns };
 
+		if (r < 0)
+			break;
 		if (in->kind != META_FILE || !in->vid || in->seal_seq ||
 		    !in->parent)
 			continue;
 		o.state = loose_state(in, &o.why, &o.at_risk);
-		if (!o.state || key_of_inode(fs, in, key) < 0 ||
-		    !under(key_path(fs, key), p->path))
+		if (!o.state || key_of_inode_locked(fs, in, key) < 0 ||
+		    !under(key_path(fs, key), under_path))
 			continue;
-		if (n == cap) {
-			struct loose *q;
-
-			cap = cap ? cap * 2 : 16;
-			q = realloc(all, cap * sizeof(*q));
-			if (!q) {
-				r = -ENOMEM;
-				break;
-			}
-			all = q;
-		}
-		o.path = strdup(key_path(fs, key));
-		if (!o.path) {
-			r = -ENOMEM;
-			break;
-		}
-		all[n++] = o;
+		r = loose_add(all, &o, key_path(fs, key));
 	}
-	r = tx_end(fs, r, 0, false);
-	for (i = 0; i < n; i++) {
-		struct fs_pending out = { .path = all[i].path,
-					  .state = all[i].state,
-					  .why = all[i].why,
-					  .size = all[i].size,
-					  .since_real_ns = all[i].since,
-					  .at_risk = all[i].at_risk,
-					  .held = strcmp(all[i].state,
-							 "open") == 0 };
+	lock_release(&fs->ns);
+	return r;
+}
+
+/* Taken down first: fn is called with nothing held. */
+static int loose_each(struct fs *fs, struct pend *p)
+{
+	struct loose_all all = { .n = 0 };
+	int r = loose_gather(fs, p->path, &all);
+	size_t i;
+
+	for (i = 0; i < all.n; i++) {
+		const struct loose *o = &all.p[i];
+		struct fs_pending out = { .path = o->path,
+					  .state = o->state,
+					  .why = o->why,
+					  .size = o->size,
+					  .since_real_ns = o->since,
+					  .at_risk = o->at_risk,
+					  .held = strcmp(o->state, "open") == 0 };
 
 		if (r == 0)
 			r = p->fn(p->arg, &out);
-		free(all[i].path);
+		free(o->path);
 	}
-	free(all);
+	free(all.p);
 	return r;
 }
 

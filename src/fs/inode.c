@@ -346,29 +346,11 @@ bool dir_is_empty(const struct inode *dir)
 	return dir->children == NULL;
 }
 
-int key_of_inode(struct fs *fs, const struct inode *in,
-		 char ret[META_KEY_MAX + 1])
-{
-	const struct inode *dir;
-
-	if (in->ino == FS_ROOT_INO) {
-		copy_str(ret, META_KEY_MAX + 1, fs->prefix);
-		return 0;
-	}
-	lock_acquire(&fs->ns);
-	dir = find_locked(fs, in->parent);
-	lock_release(&fs->ns);
-	if (!dir || !in->name)
-		return -ENOENT;
-	return key_of(fs, dir, in->name, ret);
-}
-
-int key_of(struct fs *fs, const struct inode *dir, const char *name,
-	   char ret[META_KEY_MAX + 1])
+static int key_of_locked(struct fs *fs, const struct inode *dir,
+			 const char *name, char ret[META_KEY_MAX + 1])
 {
 	char *end = ret + META_KEY_MAX, *p = end;
 	size_t n = strlen(name), np = strlen(fs->prefix);
-	int r = 0;
 
 	/* From the last byte to the first, then moved to the front. */
 	*p = '\0';
@@ -376,29 +358,60 @@ int key_of(struct fs *fs, const struct inode *dir, const char *name,
 		return -ENAMETOOLONG;
 	p -= n;
 	memcpy(p, name, n);
-	lock_acquire(&fs->ns);
 	while (dir && dir->ino != FS_ROOT_INO) {
 		n = dir->name ? strlen(dir->name) : 0;
-		if (!n || (size_t)(p - ret) < n + 1) {
-			r = n ? -ENAMETOOLONG : -ENOENT;
-			break;
-		}
+		if (!n)
+			return -ENOENT;
+		if ((size_t)(p - ret) < n + 1)
+			return -ENAMETOOLONG;
 		*--p = '/';
 		p -= n;
 		memcpy(p, dir->name, n);
 		dir = find_locked(fs, dir->parent);
 	}
-	lock_release(&fs->ns);
-	if (r == 0 && !dir)
-		r = -ENOENT;
-	if (r == 0 && (size_t)(p - ret) < np)
-		r = -ENAMETOOLONG;
-	if (r < 0)
-		return r;
+	if (!dir)
+		return -ENOENT;
+	if ((size_t)(p - ret) < np)
+		return -ENAMETOOLONG;
 	p -= np;
 	memcpy(p, fs->prefix, np);
 	memmove(ret, p, (size_t)(end - p) + 1);
 	return 0;
+}
+
+int key_of(struct fs *fs, const struct inode *dir, const char *name,
+	   char ret[META_KEY_MAX + 1])
+{
+	int r;
+
+	lock_acquire(&fs->ns);
+	r = key_of_locked(fs, dir, name, ret);
+	lock_release(&fs->ns);
+	return r;
+}
+
+int key_of_inode_locked(struct fs *fs, const struct inode *in,
+			char ret[META_KEY_MAX + 1])
+{
+	const struct inode *dir = find_locked(fs, in->parent);
+
+	if (in->ino == FS_ROOT_INO) {
+		copy_str(ret, META_KEY_MAX + 1, fs->prefix);
+		return 0;
+	}
+	return dir && in->name ? key_of_locked(fs, dir, in->name, ret) :
+				 -ENOENT;
+}
+
+int key_of_inode(struct fs *fs, const struct inode *in,
+		 char ret[META_KEY_MAX + 1])
+{
+	int r;
+
+	lock_acquire(&fs->ns);
+	r = key_of_inode_locked(fs, in, ret);
+	lock_release(&fs->ns);
+	return r;
 }
 
 const char *key_path(const struct fs *fs, const char *key)

@@ -105,8 +105,12 @@ struct inode {
 	bool time_set; /* utimens while open: shown until the blob moves */
 	uint64_t time_size;
 	int64_t time_mtime;
-	struct inode *next_attn; /* in the janitor's list */
+
+	/* guarded by fs->ns */
+	struct inode *next_attn; /* in the list of those to be looked at */
+	struct inode *next_taken; /* in what was taken off it: the taker's */
 	bool on_attn;
+	bool orphaned; /* unlinked while open: its row is left; META */
 };
 
 struct fs_file {
@@ -203,6 +207,9 @@ int key_of(struct fs *fs, const struct inode *dir, const char *name,
 	   char ret[META_KEY_MAX + 1]);
 int key_of_inode(struct fs *fs, const struct inode *in,
 		 char ret[META_KEY_MAX + 1]);
+/* fs->ns is held. */
+int key_of_inode_locked(struct fs *fs, const struct inode *in,
+			char ret[META_KEY_MAX + 1]);
 /* A path below the mount from a key. */
 const char *key_path(const struct fs *fs, const char *key);
 /* The children are in memory: loads the rows if need be.  In a transaction. */
@@ -218,7 +225,8 @@ void busy_end(struct fs *fs, struct inode *in);
 void attn_add(struct fs *fs, struct inode *in);
 /* For the janitor itself: it comes back by its own clock. */
 void attn_keep(struct fs *fs, struct inode *in);
-struct inode *attn_take(struct fs *fs, bool folders); /* the whole list */
+/* The whole list, by next_taken; one taker of each at a time. */
+struct inode *attn_take(struct fs *fs, bool folders);
 
 /* fs.c: the cache disk failed: nothing new is taken. */
 bool fs_is_broken(struct fs *fs);

@@ -137,6 +137,8 @@ static int64_t look(struct fs *fs, struct inode *in)
 	int64_t now = clk_mono(fs->host->clk), next = CLK_NEVER;
 	struct live *l = in->live;
 
+	if (!l && !in->parent)
+		return seal_settle(fs, in) < 0 ? NS_PER_S : CLK_NEVER;
 	if (l && l->fetch && complete_download(fs, in) < 0)
 		log_warn("a download could not be made durable: it will be "
 			 "fetched again");
@@ -160,7 +162,7 @@ int64_t janitor_step(void *arg)
 	int64_t next = CLK_NEVER, t;
 
 	for (; in; in = rest) {
-		rest = in->next_attn;
+		rest = in->next_taken;
 		t = NS_PER_MS;
 		if (busy_try(fs, in)) {
 			t = look(fs, in);
@@ -180,7 +182,7 @@ int64_t lister_step(void *arg)
 	struct inode *in = attn_take(fs, true), *rest;
 
 	for (; in; in = rest) {
-		rest = in->next_attn;
+		rest = in->next_taken;
 		if (in->parent || in->ino == FS_ROOT_INO)
 			(void)dir_refresh_now(fs, in);
 		inode_put(fs, in);

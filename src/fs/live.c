@@ -32,7 +32,8 @@ int live_get(struct fs *fs, struct inode *in)
 	}
 	if (r < 0) {
 		free(l);
-		return r == -ENOENT ? -EIO : r;
+		/* unlinked between its lookup and this */
+		return r == -ENOENT && in->parent ? -EIO : r;
 	}
 	lock_acquire(&fs->ns);
 	in->live = l;

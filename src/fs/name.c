@@ -253,6 +253,7 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in)
 		inode_to_row(in, &row);
 		row.parent = 0;
 		row.ctime_ns = clk_real(fs->host->clk);
+		in->orphaned = true;
 		return meta_inode_set(fs->meta, &row);
 	}
 	if (in->vid && !in->seal_seq) {
@@ -270,6 +271,9 @@ void unlink_done(struct fs *fs, struct inode *dir, struct inode *in)
 	lock_acquire(&fs->ns);
 	in->parent = 0;
 	lock_release(&fs->ns);
+	/* Its last close may be under way and have seen a name still. */
+	if (in->orphaned)
+		attn_add(fs, in);
 }
 
 /* An emptied folder may want its marker again. */

@@ -304,12 +304,17 @@ static int revert(struct fs *fs, struct inode *in)
 /* Unlinked and closed: nothing of it is needed, save what the line holds. */
 static int drop_unlinked(struct fs *fs, struct inode *in)
 {
-	struct meta_version v = in->live->ver;
+	struct meta_version v = { .vid = 0 };
 	uint64_t seq = 0;
 	int r = tx_begin(fs);
 
 	if (r < 0)
 		return r;
+	if (in->vid)
+		r = meta_version_get(fs->meta, in->vid, &v);
+	if (r < 0 && r != -ENOENT)
+		return tx_end(fs, r, 0, false);
+	r = 0;
 	if (v.vid && v.state == META_SEALED && v.provisional && in->seal_seq) {
 		seq = in->seal_seq;
 		r = transfer_withdraw(fs->transfer, seq);
@@ -322,7 +327,10 @@ static int drop_unlinked(struct fs *fs, struct inode *in)
 		r = meta_inode_del(fs->meta, in->ino);
 	if (r == 0 || r == -ENOENT)
 		r = transfer_settle(fs->transfer, in->ino);
-	r = tx_end(fs, r, seq, true);
+	r = tx_commit(fs, r);
+	if (r == 0)
+		in->orphaned = false;
+	r = tx_close(fs, r, seq, true);
 	if (r == 0)
 		live_drop(fs, in);
 	return r;
@@ -350,10 +358,12 @@ int seal_settle(struct fs *fs, struct inode *in)
 	struct disk_stat st;
 	int r = 0;
 
-	if (!l || l->nopen)
+	if (l && l->nopen)
 		return 0;
-	if (!in->parent && in->ino != FS_ROOT_INO)
+	if (!in->parent && (l || in->orphaned))
 		return drop_unlinked(fs, in);
+	if (!l)
+		return 0;
 	if (!l->writing) {
 		if (!l->fetch || fetch_settled(l->fetch))
 			live_drop(fs, in);

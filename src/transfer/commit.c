@@ -162,10 +162,13 @@ static int reload_version(struct transfer *t, struct titem *it)
 	if (r < 0)
 		return r;
 	r = meta_version_get(t->meta, it->vid, &v);
-	if (r == 0)
+	if (r == 0) {
+		lock_acquire(&t->lock);
 		it->v = v;
+		lock_release(&t->lock);
+	}
 	meta_end(t->meta);
-	return r;
+	return r == -ENOENT ? -EAGAIN : r; /* it left the line meanwhile */
 }
 
 static int commit_put(struct transfer *t, struct titem *it)

@@ -121,7 +121,7 @@ struct transfer {
 	bool stopping;
 	unsigned waiters; /* somebody waits: delays do not apply */
 	unsigned nworkers;
-	struct thr_worker *workers[64];
+	struct thr_worker *workers[64]; /* NULL once it is being stopped */
 
 	struct put_time *put_times; /* of live logs */
 	struct transfer_stats stats;

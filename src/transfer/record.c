@@ -164,5 +164,6 @@ int record_begun(struct transfer *t, struct titem *it)
 	if (r == 0)
 		r = line_write(t, &c);
 	line_change_release(&c);
-	return line_tx_end(t, r);
+	r = line_tx_end(t, r);
+	return r == -ENOENT ? -ECANCELED : r; /* it left the line meanwhile */
 }

@@ -68,13 +68,18 @@ int transfer_new(const struct host *host, struct meta *meta,
 int transfer_start(struct transfer *t)
 {
 	unsigned i, n = t->opts.max_uploads ? t->opts.max_uploads : 1;
+	struct thr_worker *w;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < n && i < 64; i++) {
-		r = thr_start(t->host->thr, "upload", worker_step, t,
-			      &t->workers[i]);
-		if (r == 0)
-			t->nworkers = i + 1;
+		r = thr_start(t->host->thr, "upload", worker_step, t, &w);
+		if (r < 0)
+			break;
+		/* those that run already kick all there are */
+		lock_acquire(&t->lock);
+		t->workers[i] = w;
+		t->nworkers = i + 1;
+		lock_release(&t->lock);
 	}
 	return r;
 }
@@ -93,8 +98,16 @@ void transfer_free(struct transfer *t)
 	t->stopping = true;
 	thr_wake(&t->cond);
 	lock_release(&t->lock);
-	for (i = 0; i < t->nworkers; i++)
-		thr_stop(t->workers[i]);
+	for (i = 0; i < t->nworkers; i++) {
+		struct thr_worker *w;
+
+		/* those still running must not kick it any more */
+		lock_acquire(&t->lock);
+		w = t->workers[i];
+		t->workers[i] = NULL;
+		lock_release(&t->lock);
+		thr_stop(w);
+	}
 	HASH_ITER(hh, t->items, it, tmp) {
 		HASH_DEL(t->items, it);
 		item_free(it);

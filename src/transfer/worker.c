@@ -16,9 +16,11 @@ void kick_all(struct transfer *t)
 {
 	unsigned i;
 
+	lock_acquire(&t->lock);
 	for (i = 0; i < t->nworkers; i++)
 		if (t->workers[i])
 			thr_kick(t->workers[i]);
+	lock_release(&t->lock);
 }
 
 static struct line_op *op_of(struct transfer *t, uint64_t seq)

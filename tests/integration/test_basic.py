@@ -12,6 +12,7 @@ import time
 import pytest
 
 from buckets import assert_same
+from mount import wait_until
 
 MIB = 1 << 20
 
@@ -176,6 +177,23 @@ def test_unlink_of_an_open_file(mnt, bucket):
         assert os.fstat(f.fileno()).st_nlink == 0
     assert os.listdir(mnt.path) == []
     settle(mnt, bucket)
+
+
+def test_what_goes_right_after_its_close_leaves_the_cache(mnt, bucket):
+    """RELEASE comes after close(2) has returned: unlink often meets it."""
+    for i in range(300):
+        path = mnt / f"tmp{i}"
+        path.write_bytes(b"x" * 1000)
+        path.unlink()
+
+    def blobs():
+        return [p for p in mnt.cache_dir.glob("*/blobs/*/*") if p.is_file()]
+
+    wait_until(lambda: not blobs(), what="the cache is empty")
+    status = mnt.status()
+    assert status["cache"]["used_bytes"] == 0, status["cache"]
+    settle(mnt, bucket)
+    assert status["last_error"] is None
 
 
 def test_directories(mnt, bucket):
