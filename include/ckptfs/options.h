@@ -68,7 +68,7 @@ struct options {
 	int log_format; /* enum opt_log_format */
 	char *config_file;
 
-	/* Words of mount(8) for the kernel ("noatime,sync"), "" if none. */
+	/* Words of mount(8) for the kernel ("noatime,nodev"), "" if none. */
 	char *mount_words;
 	uint64_t given; /* bit per table row: set by something but a default */
 	char *warnings; /* lines to tell the user, or NULL */

@@ -130,6 +130,8 @@ const struct option_row option_table[] = {
 	{ .name = "unordered", .type = OPTION_LATER },
 	{ .name = "dir_markers", .type = OPTION_LATER },
 	{ .name = "metrics", .type = OPTION_LATER },
+	{ .name = "sync", .type = OPTION_LATER },
+	{ .name = "dirsync", .type = OPTION_LATER },
 	{ .name = "allow_root", .type = OPTION_LATER },
 	{ .name = "sse", .type = OPTION_LATER },
 	{ .name = "sse_kms_key_id", .type = OPTION_LATER },

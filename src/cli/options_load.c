@@ -21,8 +21,8 @@
 
 /* Of mount(8): what the kernel is told, what only fstab's readers mean. */
 static const char *const kernel_words[] = {
-	"noatime", "nodiratime", "nosuid", "nodev", "noexec",
-	"sync",	   "dirsync",	 "suid",   "dev",   "exec",
+	"noatime", "nodiratime", "nosuid", "nodev",
+	"noexec",  "suid",	 "dev",	   "exec",
 };
 static const char *const silent_words[] = {
 	"defaults",	 "auto",
@@ -72,11 +72,6 @@ int option_mount_word(struct options *o, const char *name, const char *value,
 	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "comment") == 0 ||
 	    strncmp(name, "X-", 2) == 0)
 		return 0;
-	if (value && strcmp(name, "sync") == 0) {
-		(void)snprintf(err, OPTIONS_ERR_MAX,
-			       "the option sync= is not built yet");
-		return -EINVAL;
-	}
 	if (value)
 		return -ENOENT;
 	if (strcmp(name, "rw") == 0)

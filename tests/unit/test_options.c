@@ -111,6 +111,8 @@ static const struct {
 	{ "live=*.log", "not built yet" },
 	{ "remount", "not built yet" },
 	{ "sync=*.ckpt", "not built yet" },
+	{ "sync", "not built yet" },
+	{ "dirsync", "not built yet" },
 	{ "tools=/x", "there is no option" },
 	{ "config_file=/no/such/file", "/no/such/file" },
 };
