@@ -165,11 +165,13 @@ class Broken(Exception):
 
 
 class Proxy:
-    """start(), stop(); endpoint; log, faults; up_rate and down_rate."""
+    """start(), stop(); endpoint; log, faults; up_rate and down_rate.  tls: an
+    ssl.SSLContext with a certificate; the client's side is https then."""
 
-    def __init__(self, upstream):
+    def __init__(self, upstream, tls=None):
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname, parts.port)
+        self.tls = tls
         self.log = []
         self.faults = []
         self.up, self.down = Bucket(), Bucket()
@@ -177,6 +179,7 @@ class Proxy:
         self.sockets = set()
         self.listener = None
         self.endpoint = None
+        self.port = None
 
     def start(self):
         self.listener = socket.socket()
@@ -185,7 +188,9 @@ class Proxy:
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(128)
-        self.endpoint = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.port = self.listener.getsockname()[1]
+        scheme = "https" if self.tls else "http"
+        self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -251,6 +256,12 @@ class Proxy:
     def _serve(self, sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = None
+        if self.tls:
+            try:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            except OSError:  # who does not trust us hangs up
+                sock.close()
+                return
         with self.lock:
             self.sockets.add(sock)
         try:

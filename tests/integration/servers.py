@@ -53,13 +53,15 @@ def has_user_xattrs(folder):
 
 
 class VersityGW:
-    """start(), stop(); endpoint, data (the folder of buckets), access_log."""
+    """start(), stop(); endpoint, data (the folder of buckets), access_log;
+    args: more of its command line."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *args):
         self.folder = Path(folder).absolute()
         self.data = self.folder / "data"
         self.access_log = self.folder / "access.log"
         self.log = self.folder / "server.log"
+        self.args = args
         self.process = None
         self.endpoint = None
         self.port = None
@@ -85,7 +87,7 @@ class VersityGW:
             REGION,
         ]
         cmd += ["--keep-alive", "--quiet", "--health", "/health"]
-        cmd += ["--access-log", str(self.access_log), "posix"]
+        cmd += ["--access-log", str(self.access_log), *self.args, "posix"]
         if not has_user_xattrs(self.data):
             cmd += ["--sidecar", str(self.folder / "meta")]
         cmd += ["--versioning-dir", str(self.folder / "versions"), str(self.data)]
