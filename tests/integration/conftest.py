@@ -113,3 +113,14 @@ def mounts(request, tmp_path):
 def mnt(bucket, passthrough, mounts):
     """A mount of `bucket` over both I/O paths, mounted."""
     return mounts(bucket, passthrough=passthrough).mount()
+
+
+@pytest.fixture
+def folder_mount(tmp_path, mounts):
+    """A mount of a folder, not yet mounted; s3_mount: of an S3 server."""
+    return mounts(DirBucket(tmp_path / "bucket"))
+
+
+@pytest.fixture
+def s3_mount(s3_bucket, mounts):
+    return mounts(s3_bucket)

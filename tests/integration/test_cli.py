@@ -7,23 +7,14 @@ import signal
 import stat
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-from buckets import DirBucket, assert_same
+from buckets import assert_same
 from mount import is_mounted, wait_until
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def folder_mount(tmp_path, mounts):
-    return mounts(DirBucket(tmp_path / "bucket"))
-
-
-@pytest.fixture
-def s3_mount(s3_bucket, mounts):
-    return mounts(s3_bucket)
 
 
 @pytest.mark.parametrize("args", [["--version"], ["--help"], ["mount", "--help"]])
@@ -204,15 +195,13 @@ def test_eviction_keeps_to_the_cache_size(s3_mount, s3_bucket):
         (s3_mount / f"{i}").write_bytes(os.urandom(8 * MIB))
     s3_mount.sync()
 
-    def used():
-        total = 0
-        for top, _, names in os.walk(s3_mount.cache_dir):
-            for name in names:
-                if name != "ballast":
-                    total += os.lstat(os.path.join(top, name)).st_blocks * 512
-        return total < 110 * MIB  # the ballast and the database beside
+    blobs = Path(s3_mount.status()["cache"]["dir"]) / "blobs"
 
-    wait_until(used, 15, "the cache is small again")
+    def used():
+        files = [p for p in blobs.rglob("*") if p.is_file()]
+        return sum(p.lstat().st_blocks * 512 for p in files)
+
+    wait_until(lambda: used() <= 33 * MIB, 15, "the cache is small again")
     assert_same(s3_bucket, s3_mount.path)
 
 
