@@ -152,6 +152,7 @@ def test_umount_names_who_holds_a_file_open(folder_mount):
     folder_mount.umount()
 
 
+@pytest.mark.option("ro")
 def test_a_read_only_mount(s3_mount, s3_bucket, proxy):
     s3_bucket.put("f", b"x" * 1000)
     s3_mount.mount(ro=True)
@@ -170,6 +171,7 @@ def test_a_read_only_mount(s3_mount, s3_bucket, proxy):
     assert {r.method for r in proxy.requests()} <= {"GET", "HEAD"}
 
 
+@pytest.mark.option("uid", "gid", "file_mode", "dir_mode")
 def test_modes_and_owner_of_foreign_files(s3_mount, s3_bucket):
     s3_bucket.put("d/f", b"x")
     s3_mount.mount(uid=12, gid=34, file_mode="0640", dir_mode="0750")
@@ -189,6 +191,7 @@ def test_a_prefix_of_a_bucket(s3_mount, s3_bucket):
     assert s3_bucket.keys() == ["other/f", "run7/x/d/f"]
 
 
+@pytest.mark.option("cache_size")
 def test_eviction_keeps_to_the_cache_size(s3_mount, s3_bucket):
     s3_mount.mount(cache_size="32M")
     for i in range(12):
@@ -205,6 +208,7 @@ def test_eviction_keeps_to_the_cache_size(s3_mount, s3_bucket):
     assert_same(s3_bucket, s3_mount.path)
 
 
+@pytest.mark.option("upload_limit")
 def test_the_upload_limit_holds(s3_mount, proxy):
     s3_mount.mount(upload_limit="4M")
     began = time.monotonic()
@@ -226,6 +230,7 @@ def test_progress_shows_before_a_body_is_whole(s3_mount):
     wait_until(lambda: first < sent() < 4 * MIB, what="more of it is")
 
 
+@pytest.mark.option("download_limit")
 def test_the_download_limit_holds(s3_mount, s3_bucket):
     s3_bucket.put("f", os.urandom(12 * MIB))
     s3_mount.mount(download_limit="4M")
@@ -234,6 +239,7 @@ def test_the_download_limit_holds(s3_mount, s3_bucket):
     assert 2 < time.monotonic() - began < 10
 
 
+@pytest.mark.option("close", "fsync")
 @pytest.mark.parametrize("option", ["close", "fsync"])
 def test_remote_close_and_fsync(s3_mount, s3_bucket, option):
     s3_mount.mount(**{option: "remote"})
@@ -280,6 +286,7 @@ def test_a_temporary_name_stays_local(s3_mount, s3_bucket):
     assert s3_bucket.keys() == ["model"]
 
 
+@pytest.mark.option("volatile_cache")
 def test_a_volatile_cache_is_refused(folder_mount):
     with tempfile.TemporaryDirectory(dir="/dev/shm") as cache:
         folder_mount.options["cache_dir"] = cache

@@ -74,6 +74,7 @@ def test_nothing_shows_out_of_order_over_a_crash(mnt, bucket, watcher):
         train(bucket.folder, "--verify")
 
 
+@pytest.mark.option("order")
 @pytest.mark.parametrize(("order", "status"), [("none", 1), ("strict", 0)])
 @pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_slow_shards(bucket, mounts, watcher, proxy, order, status):
