@@ -261,6 +261,8 @@ def test_the_upload_delay_folds_what_is_overwritten(s3_mount, s3_bucket, proxy):
     s3_mount.mount(upload_delay="2s")
     for i in range(10):
         (s3_mount / "f").write_bytes(b"%d" % i)
+    # A sync would not wait, and send what is final of it already.
+    wait_until(lambda: proxy.commits("/f"), what="the upload")
     s3_mount.sync()
     assert s3_bucket.get("f") == b"9"
     assert len(proxy.commits("/f")) == 1
