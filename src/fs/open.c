@@ -239,6 +239,8 @@ static int create_live(struct fs *fs, struct inode *in,
 	struct disk_stat st;
 	int r = l ? disk_stat(fs->host->disk, fd, &st) : -ENOMEM;
 
+	if (r == 0) /* as of an open; order=open waits for what was sealed */
+		r = meta_op_last(fs->meta, &l->open_seq);
 	if (r < 0) {
 		free(l);
 		return r;

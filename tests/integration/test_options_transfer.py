@@ -22,9 +22,6 @@ from mount import wait_until
 MIB = 1 << 20
 
 # Known, and to be removed with its cause.
-NEW_FILES_WAIT_FOR_NOBODY = pytest.mark.xfail(
-    strict=True, reason="order=open: a file just made does not know when it was opened"
-)
 NOBODY_READS_NEGATIVE_TTL = pytest.mark.xfail(
     strict=True, reason="metadata_ttl says how long a name is believed missing"
 )
@@ -137,7 +134,7 @@ def test_full_wait_has_writers_wait(stuck, s3_bucket, proxy):
     ("order", "passed"),
     [
         ("strict", []),
-        pytest.param("open", ["b", "d"], marks=NEW_FILES_WAIT_FOR_NOBODY),
+        ("open", ["b", "d"]),
         ("none", ["b", "c", "d"]),
     ],
 )
