@@ -94,6 +94,7 @@ struct inode {
 	bool own; /* made by this cache: its names are ours */
 	bool listing;
 	int64_t listed_ns; /* mono, of the last good listing; 0: never */
+	int64_t listing_ns; /* how long that took */
 
 	/* guarded by fs->ns */
 	uint64_t nlookup;
@@ -276,6 +277,7 @@ void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret);
 
 /* list.c */
 int dir_refresh(struct fs *fs, struct inode *dir, bool must);
+int dir_refresh_missing(struct fs *fs, struct inode *dir);
 int dir_refresh_now(struct fs *fs, struct inode *dir);
 int meta_complete(struct fs *fs, struct inode *in);
 

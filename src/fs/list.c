@@ -235,8 +235,10 @@ static int list_now(struct fs *fs, struct inode *dir)
 		(void)log_err(r, "list %s: %s", l.prefix, store_last_error());
 	seen_free(l.seen);
 	lock_acquire(&fs->ns);
-	if (r == 0)
+	if (r == 0) {
 		dir->listed_ns = began;
+		dir->listing_ns = clk_mono(fs->host->clk) - began;
+	}
 	fs->list_down_until = r < 0 ? clk_mono(fs->host->clk) +
 					      fs->opts.metadata_ttl_ns :
 				      0;
@@ -283,12 +285,8 @@ static void await_listing(struct fs *fs, struct inode *dir, int64_t now)
 	lock_release(&fs->busy_lock);
 }
 
-/*
- * must: the caller needs names it may not have.  A folder made here is never
- * waited for: its listing is renewed beside.  Where the store does not answer,
- * what is known stands; only a folder never listed is an error.
- */
-int dir_refresh(struct fs *fs, struct inode *dir, bool must)
+/* A listing as old as ttl_ns is renewed; must: and waited for. */
+static int refresh(struct fs *fs, struct inode *dir, bool must, int64_t ttl_ns)
 {
 	int64_t now = clk_mono(fs->host->clk);
 	bool fresh, known;
@@ -296,7 +294,7 @@ int dir_refresh(struct fs *fs, struct inode *dir, bool must)
 
 	lock_acquire(&fs->ns);
 	known = dir->listed_ns != 0;
-	fresh = known && now - dir->listed_ns < fs->opts.metadata_ttl_ns;
+	fresh = known && now - dir->listed_ns < ttl_ns;
 	lock_release(&fs->ns);
 	if (fresh)
 		return 0;
@@ -310,6 +308,38 @@ int dir_refresh(struct fs *fs, struct inode *dir, bool must)
 	}
 	r = dir_refresh_now(fs, dir);
 	return r == 0 || r == -ENOMEM ? r : -EIO;
+}
+
+/*
+ * must: the caller needs names it may not have.  A folder made here is never
+ * waited for: its listing is renewed beside.  Where the store does not answer,
+ * what is known stands; only a folder never listed is an error.
+ */
+int dir_refresh(struct fs *fs, struct inode *dir, bool must)
+{
+	return refresh(fs, dir, must, fs->opts.metadata_ttl_ns);
+}
+
+/*
+ * The same for a name that is not there, as before each file that a job makes.
+ * Those of a folder made here are ours, and so are those that are not.  A
+ * listing that takes long is asked for the less often: else a job that makes
+ * files in a large folder would do nothing but wait for it.
+ */
+int dir_refresh_missing(struct fs *fs, struct inode *dir)
+{
+	int64_t ttl = fs->opts.negative_ttl_ns, seldom;
+
+	lock_acquire(&fs->ns);
+	seldom = 10 * dir->listing_ns;
+	lock_release(&fs->ns);
+	if (seldom > fs->opts.metadata_ttl_ns)
+		seldom = fs->opts.metadata_ttl_ns;
+	if (dir->own)
+		ttl = fs->opts.metadata_ttl_ns;
+	else if (ttl && ttl < seldom)
+		ttl = seldom;
+	return refresh(fs, dir, true, ttl);
 }
 
 static int apply_head(struct fs *fs, struct inode *in, const char *key,

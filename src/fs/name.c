@@ -73,7 +73,8 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 	if (r == 0) {
 		/* A name we have answers at once; the listing is renewed
 		 * beside it.  One we do not have may be new in the bucket. */
-		r = dir_refresh(fs, dir, in == NULL);
+		r = in ? dir_refresh(fs, dir, false) :
+			 dir_refresh_missing(fs, dir);
 		if (in)
 			r = 0;
 		else if (r == 0)

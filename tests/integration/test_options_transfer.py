@@ -21,11 +21,6 @@ from mount import wait_until
 
 MIB = 1 << 20
 
-# Known, and to be removed with its cause.
-NOBODY_READS_NEGATIVE_TTL = pytest.mark.xfail(
-    strict=True, reason="metadata_ttl says how long a name is believed missing"
-)
-
 
 def missing(path):
     try:
@@ -330,7 +325,6 @@ def test_a_change_by_others_shows_after_metadata_ttl(tmp_path, mounts, ttl):
         wait_until(lambda: shows(m) == after, 8, "the change")
 
 
-@NOBODY_READS_NEGATIVE_TTL
 @pytest.mark.option("negative_ttl")
 @pytest.mark.parametrize("ttl", ["0s", "1h"])
 def test_a_name_is_believed_missing_for_negative_ttl(tmp_path, mounts, ttl):
