@@ -140,7 +140,8 @@ int room_for_open(struct fs *fs)
 
 	lock_acquire(&fs->count_lock);
 	go = fs->room.choice.open == SPACE_GO && fs->room.looked_ns &&
-	     now - fs->room.looked_ns < OPEN_BELIEVES_NS;
+	     now - fs->room.looked_ns < OPEN_BELIEVES_NS &&
+	     (!fs->opts.cache_size || fs->room.kept < fs->opts.cache_size);
 	lock_release(&fs->count_lock);
 	return go ? 0 : wait_for_room(fs, TO_OPEN);
 }
