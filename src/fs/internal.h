@@ -64,7 +64,7 @@ struct live {
 	int64_t still_since; /* mono; nothing moved since */
 	int64_t snapped_at; /* mono, of the last snapshot of a log */
 	uint64_t open_seq;
-	struct fetch *fetch;
+	struct fetch *fetch; /* says what is here unless writing: then all is */
 	/* asking for the lease again */
 	bool asking;
 	unsigned asks;
@@ -290,8 +290,10 @@ int live_open_blob(struct fs *fs, struct inode *in, bool write);
 void live_close_blob(struct fs *fs, struct inode *in);
 int live_stat(struct fs *fs, struct inode *in, struct disk_stat *ret);
 /* Begin (or join) the download of a version that is not all here; wait for
- * all of it if whole. */
+ * all of it if whole.  -ESTALE: the bucket has it no more. */
 int live_hydrate(struct fs *fs, struct inode *in, bool whole);
+/* If the whole object is here: durable first, then the row says complete. */
+int live_complete(struct fs *fs, struct inode *in);
 /* Make v, a new row, the inode's current version, and drop another if told
  * to; one transaction. */
 int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,

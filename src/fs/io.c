@@ -12,6 +12,12 @@
 
 #define LOG_MODULE "fs"
 
+/* Not all of it is here yet, as far as we know. */
+static bool from_bucket(const struct live *l)
+{
+	return l->fetch && !l->writing;
+}
+
 int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 		 int *ret_fd, size_t *ret_n)
 {
@@ -20,7 +26,7 @@ int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 	uint64_t size;
 	int r;
 
-	if (l->fetch) {
+	if (from_bucket(l)) {
 		size = l->ver.size;
 	} else {
 		r = disk_stat(fs->host->disk, l->rfd, &st);
@@ -32,7 +38,7 @@ int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 		n = 0;
 	else if (n > size - off)
 		n = (size_t)(size - off);
-	if (n && l->fetch) {
+	if (n && from_bucket(l)) {
 		r = fetch_wait(l->fetch, off, n, CLK_NEVER);
 		if (r < 0)
 			return r == -ENOMEM ? r : -EIO;
@@ -120,7 +126,7 @@ int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
 	struct live *l = file->in->live;
 	int64_t r;
 
-	if (l->fetch) { /* nothing is known of holes: all is data */
+	if (from_bucket(l)) { /* nothing is known of holes: all is data */
 		if (off >= l->ver.size)
 			return -ENXIO;
 		*ret = whence == SEEK_HOLE ? l->ver.size : off;

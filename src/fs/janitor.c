@@ -19,28 +19,6 @@ static int64_t min64(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* The whole object is here: durable first, then the row says complete. */
-static int complete_download(struct fs *fs, struct inode *in)
-{
-	struct live *l = in->live;
-	struct meta_version v = l->ver;
-	int r;
-
-	if (!l->fetch || !fetch_complete(l->fetch))
-		return 0;
-	r = disk_fdatasync(fs->host->disk, l->wfd >= 0 ? l->wfd : l->rfd);
-	if (r < 0)
-		return r;
-	v.complete = true;
-	r = tx_begin(fs);
-	if (r == 0)
-		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
-	if (r < 0)
-		return r;
-	l->ver = v;
-	return 0;
-}
-
 /*
  * A seal whose handles stay open, as a shell's redirection leaves them: final
  * if they can only write and do not for long enough; withdrawn soon after
@@ -139,7 +117,7 @@ static int64_t look(struct fs *fs, struct inode *in)
 
 	if (!l && !in->parent)
 		return seal_settle(fs, in) < 0 ? NS_PER_S : CLK_NEVER;
-	if (l && l->fetch && complete_download(fs, in) < 0)
+	if (l && !l->writing && live_complete(fs, in) < 0)
 		log_warn("a download could not be made durable: it will be "
 			 "fetched again");
 	if (l && l->nopen == 0) {

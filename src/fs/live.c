@@ -150,6 +150,27 @@ int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,
 	return tx_close(fs, r, 0, false);
 }
 
+int live_complete(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct meta_version v = l->ver;
+	int r;
+
+	if (!l->fetch || !fetch_complete(l->fetch))
+		return 0;
+	r = disk_fdatasync(fs->host->disk, l->wfd >= 0 ? l->wfd : l->rfd);
+	if (r < 0)
+		return r;
+	v.complete = true;
+	r = tx_begin(fs);
+	if (r == 0)
+		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
+	if (r < 0)
+		return r;
+	l->ver = v;
+	return 0;
+}
+
 /* Runs on a download worker, with nothing held: the whole file is here and
  * its checksum was right. */
 static void fetched(void *arg, int err, uint64_t ino)
@@ -179,9 +200,11 @@ static int fetch_begin(struct fs *fs, struct inode *in)
 		return r;
 	r = in->key ? meta_object_get(fs->meta, in->key, &obj) : -ENOENT;
 	r = tx_end(fs, r, 0, false);
+	/* Replaced or deleted by another writer, and listed since. */
+	if (r == -ENOENT || (r == 0 && obj.ino && obj.ino != in->ino))
+		r = -ESTALE;
 	if (r < 0)
-		return log_err(-EIO, "inode %llu has neither bytes nor object",
-			       (unsigned long long)in->ino);
+		return r;
 	r = live_open_blob(fs, in, true);
 	if (r < 0)
 		return r;
@@ -232,5 +255,7 @@ int live_hydrate(struct fs *fs, struct inode *in, bool whole)
 	}
 	if (r == 0 && whole)
 		r = fetch_wait(l->fetch, 0, l->ver.size, CLK_NEVER);
-	return r < 0 && r != -ENOMEM && r != -ENOSPC ? -EIO : r;
+	if (r == -ESTALE || r == -ENOMEM || r == -ENOSPC)
+		return r;
+	return r < 0 ? -EIO : 0;
 }

@@ -26,7 +26,7 @@ static void choose_io(struct fs *fs, struct inode *in, bool write)
 	if (l->nopen > 0)
 		return;
 	l->io = FS_IO_CACHED;
-	if (!may_pass_through(fs) || l->fetch ||
+	if (!may_pass_through(fs) || (l->fetch && !l->writing) ||
 	    (write && !room_is_ample(fs)))
 		return;
 	id = fs->kernel.backing_open(fs->kernel.arg, l->rfd);
@@ -159,11 +159,41 @@ static void await_release(struct fs *fs, struct inode *in)
 	}
 }
 
+/*
+ * A download that has just begun has its first byte before open(2) returns:
+ * what another writer replaced since it was listed is found out while the name
+ * can still be looked up again.
+ */
+static int hydrate_for_reading(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	int r = live_hydrate(fs, in, false);
+
+	if (r == 0 && l->fetch && l->nopen == 0 && l->ver.size > 0)
+		r = fetch_wait(l->fetch, 0, 1, CLK_NEVER);
+	if (r == -ESTALE || r == -ENOMEM || r == -ENOSPC)
+		return r;
+	return r < 0 ? -EIO : 0;
+}
+
+/* So that the kernel, which asks for a stale name once more, gets the new. */
+static void list_again(struct fs *fs, const struct inode *in)
+{
+	struct inode *dir = in->parent ? inode_get(fs, in->parent) : NULL;
+
+	if (dir && dir_refresh_now(fs, dir) < 0)
+		log_debug("inode %llu is stale, and its folder not listed",
+			  (unsigned long long)in->ino);
+	inode_put(fs, dir);
+}
+
 static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 		     int flags, struct fs_opened *ret)
 {
 	int r;
 
+	if (!in->parent && !in->live) /* unlinked, or replaced by another */
+		return -ESTALE;
 	if (flags & O_TRUNC)
 		await_release(fs, in);
 	r = live_get(fs, in);
@@ -172,7 +202,7 @@ static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	if (writes(flags) || (flags & O_TRUNC))
 		r = open_for_write(fs, in, flags);
 	else if (!in->live->writing)
-		r = live_hydrate(fs, in, false);
+		r = hydrate_for_reading(fs, in);
 	if (r == 0)
 		r = attach(fs, ctx, in, flags, ret);
 	if (r < 0 && in->live && in->live->nopen == 0)
@@ -201,6 +231,8 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 		r = open_busy(fs, ctx, in, flags, ret);
 		busy_end(fs, in);
 	}
+	if (r == -ESTALE)
+		list_again(fs, in);
 	if (r == 0 && (flags & O_SYNC) == O_SYNC && writes(flags))
 		r = barrier_now(fs->barrier, CLK_NEVER);
 	inode_put(fs, in);

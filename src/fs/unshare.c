@@ -190,8 +190,14 @@ static int begin_change(struct fs *fs, struct inode *in, bool append)
 	struct live *l = in->live;
 	int r = live_hydrate(fs, in, true);
 
+	if (r == 0)
+		r = live_complete(fs, in);
 	if (r < 0)
 		return r;
+	if (l->nopen == 0) { /* else readers may be asking it */
+		fetch_drop(l->fetch);
+		l->fetch = NULL;
+	}
 	/* What is still to be published keeps its prefix if all its writers
 	 * appended, and is judged by it; else by its ctime, which must not
 	 * move. */

@@ -447,6 +447,53 @@ def test_objects_of_others(bucket, mounts, passthrough):
     settle(m, bucket)
 
 
+@pytest.mark.parametrize("mode", ["rb", "r+b"])
+def test_an_object_replaced_since_it_was_listed(bucket, mounts, passthrough, mode):
+    old, new = os.urandom(3 * MIB), os.urandom(2 * MIB + 1)
+    bucket.put("f", old)
+    bucket.put("gone", old)
+    m = mounts(bucket, passthrough=passthrough, metadata_ttl="1h").mount()
+    assert (m / "f").stat().st_size == len(old)
+    assert (m / "gone").stat().st_size == len(old)
+    bucket.put("f", new)
+    bucket.delete("gone")
+    with (m / "f").open(mode) as f:
+        assert f.read() == new
+    assert (m / "f").stat().st_size == len(new)
+    refused(errno.ENOENT, (m / "gone").open, mode)
+    settle(m, bucket, mtime=False)
+
+
+@pytest.mark.parametrize("size", [5, 3 * MIB, 17 * MIB])
+def test_reading_and_writing_what_only_the_bucket_has(
+    bucket, mounts, passthrough, size
+):
+    """Small ones are copied first, large ones changed in place; with a reader
+    beside, and appended to."""
+    want = bytearray(os.urandom(size))
+    for name in ("alone", "beside", "log"):
+        bucket.put(name, bytes(want))
+    m = mounts(bucket, passthrough=passthrough).mount()
+    with (m / "alone").open("r+b") as f:
+        assert f.read() == want
+        f.write(b"more")
+        f.seek(0)
+        assert f.read() == want + b"more"
+    with (m / "beside").open("rb") as reader, (m / "beside").open("r+b") as f:
+        assert f.read() == want
+        f.write(b"more")
+        f.flush()
+        assert reader.read() == want + b"more"
+    with (m / "log").open("ab") as f:
+        f.write(b"more")
+    want += b"more"
+    for name in ("alone", "beside", "log"):
+        assert (m / name).read_bytes() == want, name
+    settle(m, bucket)
+    for name in ("alone", "beside", "log"):
+        assert bucket.get(name) == want, name
+
+
 def test_everything_is_back_after_a_clean_unmount(mnt, bucket):
     (mnt / "d").mkdir()
     (mnt / "d/f").write_bytes(b"x" * 5000)
