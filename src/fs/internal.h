@@ -92,6 +92,7 @@ struct inode {
 	struct dentry *children;
 	bool loaded; /* children mirrors the rows */
 	bool own; /* made by this cache: its names are ours */
+	/* guarded by fs->busy_lock */
 	bool listing;
 	int64_t listed_ns; /* mono, of the last good listing; 0: never */
 	int64_t listing_ns; /* how long that took */
@@ -164,7 +165,7 @@ struct fs {
 	struct tx_ref *tx_refs; /* of the transaction under way */
 	size_t ntx_refs, cap_tx_refs;
 
-	struct lock busy_lock; /* leaf; guards the busy flags, listing, attn */
+	struct lock busy_lock; /* leaf; guards the busy flags, and listings */
 	struct thr_cond busy_cond;
 	struct inode *attn; /* files to look at again */
 	struct inode *stale; /* folders to list again */

@@ -234,7 +234,7 @@ static int list_now(struct fs *fs, struct inode *dir)
 	else
 		(void)log_err(r, "list %s: %s", l.prefix, store_last_error());
 	seen_free(l.seen);
-	lock_acquire(&fs->ns);
+	lock_acquire(&fs->busy_lock);
 	if (r == 0) {
 		dir->listed_ns = began;
 		dir->listing_ns = clk_mono(fs->host->clk) - began;
@@ -242,7 +242,7 @@ static int list_now(struct fs *fs, struct inode *dir)
 	fs->list_down_until = r < 0 ? clk_mono(fs->host->clk) +
 					      fs->opts.metadata_ttl_ns :
 				      0;
-	lock_release(&fs->ns);
+	lock_release(&fs->busy_lock);
 	return r;
 }
 
@@ -250,6 +250,7 @@ static int list_now(struct fs *fs, struct inode *dir)
 int dir_refresh_now(struct fs *fs, struct inode *dir)
 {
 	int64_t now = clk_mono(fs->host->clk);
+	bool due;
 	int r = 0;
 
 	lock_acquire(&fs->busy_lock);
@@ -257,8 +258,9 @@ int dir_refresh_now(struct fs *fs, struct inode *dir)
 		(void)thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
 			       CLK_NEVER);
 	dir->listing = true;
+	due = !dir->listed_ns || dir->listed_ns < now;
 	lock_release(&fs->busy_lock);
-	if (!dir->listed_ns || dir->listed_ns < now)
+	if (due)
 		r = list_now(fs, dir);
 	lock_acquire(&fs->busy_lock);
 	dir->listing = false;
@@ -275,8 +277,6 @@ static void await_listing(struct fs *fs, struct inode *dir, int64_t now)
 	bool done;
 
 	attn_add(fs, dir);
-	if (now < fs->list_down_until)
-		return;
 	lock_acquire(&fs->busy_lock);
 	do {
 		done = dir->listed_ns >= now || fs->list_down_until > now;
@@ -292,10 +292,10 @@ static int refresh(struct fs *fs, struct inode *dir, bool must, int64_t ttl_ns)
 	bool fresh, known;
 	int r = 0;
 
-	lock_acquire(&fs->ns);
+	lock_acquire(&fs->busy_lock);
 	known = dir->listed_ns != 0;
 	fresh = known && now - dir->listed_ns < ttl_ns;
-	lock_release(&fs->ns);
+	lock_release(&fs->busy_lock);
 	if (fresh)
 		return 0;
 	if (!must || dir->own) {
@@ -330,9 +330,9 @@ int dir_refresh_missing(struct fs *fs, struct inode *dir)
 {
 	int64_t ttl = fs->opts.negative_ttl_ns, seldom;
 
-	lock_acquire(&fs->ns);
+	lock_acquire(&fs->busy_lock);
 	seldom = 10 * dir->listing_ns;
-	lock_release(&fs->ns);
+	lock_release(&fs->busy_lock);
 	if (seldom > fs->opts.metadata_ttl_ns)
 		seldom = fs->opts.metadata_ttl_ns;
 	if (dir->own)

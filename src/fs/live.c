@@ -165,10 +165,9 @@ int live_complete(struct fs *fs, struct inode *in)
 	r = tx_begin(fs);
 	if (r == 0)
 		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
-	if (r < 0)
-		return r;
-	l->ver = v;
-	return 0;
+	if (r == 0)
+		l->ver.complete = true;
+	return r;
 }
 
 /* Runs on a download worker, with nothing held: the whole file is here and

@@ -245,10 +245,14 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in)
 {
 	struct meta_version v;
 	int r = meta_name_del(fs->meta, dir->ino, in->name);
+	bool is_live;
 
 	if (r < 0)
 		return r;
-	if (in->live) {
+	lock_acquire(&fs->ns);
+	is_live = in->live != NULL;
+	lock_release(&fs->ns);
+	if (is_live) {
 		struct meta_inode row;
 
 		inode_to_row(in, &row);

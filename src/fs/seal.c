@@ -352,6 +352,16 @@ void ask_later(struct fs *fs, struct inode *in)
 	attn_add(fs, in);
 }
 
+static bool is_named(struct fs *fs, const struct inode *in)
+{
+	bool yes;
+
+	lock_acquire(&fs->ns);
+	yes = in->parent || in->ino == FS_ROOT_INO;
+	lock_release(&fs->ns);
+	return yes;
+}
+
 int seal_settle(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
@@ -360,7 +370,7 @@ int seal_settle(struct fs *fs, struct inode *in)
 
 	if (l && l->nopen)
 		return 0;
-	if (!in->parent && (l || in->orphaned))
+	if (!is_named(fs, in) && (l || in->orphaned))
 		return drop_unlinked(fs, in);
 	if (!l)
 		return 0;
