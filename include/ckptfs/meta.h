@@ -246,7 +246,7 @@ int meta_checkpoint(struct meta *m) NONNULL(1) MUST_USE;
 /*
  * ---- rows; all in a transaction ----
  *
- * Rows added or set by "set" alone (objects, uploads, parts) replace one of the
+ * Rows added or set by "set" alone (objects, uploads, parts, owed) replace one of the
  * same key.  A function called for each row may read and change rows of any
  * kind; whether rows it adds to those walked over are seen is open.
  */
@@ -333,5 +333,23 @@ int meta_dead_del(struct meta *m, uint64_t blob) NONNULL(1) MUST_USE;
 typedef int meta_dead_fn(void *arg, uint64_t blob);
 int meta_dead_each(struct meta *m, meta_dead_fn *fn, void *arg)
 	NONNULL(1, 2) MUST_USE;
+
+/*
+ * Owed deletes: a key whose object a rename took from the mount, while the
+ * content that rename gave another name left the line again.  The object is
+ * deleted behind the next content of that inode, or at once if there will be
+ * none (transfer_settle()).  One inode a key: set replaces.
+ */
+int meta_owed_set(struct meta *m, const char *key, uint64_t ino)
+	NONNULL(1, 2) MUST_USE;
+int meta_owed_get(struct meta *m, const char *key, uint64_t *ret_ino)
+	NONNULL(1, 2, 3) MUST_USE;
+int meta_owed_del(struct meta *m, const char *key) NONNULL(1, 2) MUST_USE;
+typedef int meta_owed_fn(void *arg, const char *key, uint64_t ino);
+/* In order of the key; non-zero stops. */
+int meta_owed_each(struct meta *m, meta_owed_fn *fn, void *arg)
+	NONNULL(1, 2) MUST_USE;
+/* Whether there are any, in a transaction: known without asking SQLite. */
+bool meta_owed_any(const struct meta *m) NONNULL(1);
 
 #endif

@@ -77,6 +77,11 @@ enum query {
 	Q_DEAD_ADD,
 	Q_DEAD_DEL,
 	Q_DEAD_EACH,
+	Q_OWED_SET,
+	Q_OWED_GET,
+	Q_OWED_DEL,
+	Q_OWED_EACH,
+	Q_OWED_COUNT,
 	Q_KV_SET,
 	Q_KV_GET,
 	Q_USER_VERSION,
@@ -93,6 +98,7 @@ enum counter { COUNT_INO, COUNT_VID, COUNT_SEQ, COUNTERS };
 struct counts {
 	uint64_t last[COUNTERS];
 	uint64_t kept[COUNTERS]; /* in kv */
+	uint64_t owed; /* rows there are */
 };
 
 /* ---- the log and the barrier file ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of operations and of objects. */
+/* Rows of operations, of objects and of deletes that are owed. */
 #include "config.h"
 
 #include <errno.h>
@@ -205,4 +205,71 @@ int meta_object_each(struct meta *m, const char *prefix, meta_object_fn *fn,
 	}
 	err = run_end(&r);
 	return err < 0 ? err : stop;
+}
+
+/* ---- owed ---- */
+
+int meta_owed_set(struct meta *m, const char *key, uint64_t ino)
+{
+	uint64_t before;
+	struct run r;
+	int had = meta_owed_get(m, key, &before), err;
+
+	if (had < 0 && had != -ENOENT)
+		return had;
+	row_begin(&r, m, Q_OWED_SET);
+	bind_str(&r, key, META_KEY_MAX);
+	bind_u64(&r, ino);
+	err = run_do(&r, false);
+	if (err == 0 && had == -ENOENT)
+		m->counts.owed++;
+	return err;
+}
+
+int meta_owed_get(struct meta *m, const char *key, uint64_t *ret_ino)
+{
+	struct run r;
+
+	row_begin(&r, m, Q_OWED_GET);
+	bind_str(&r, key, META_KEY_MAX);
+	if (run_one(&r) == 0)
+		*ret_ino = col_u64(&r);
+	return run_end(&r);
+}
+
+int meta_owed_del(struct meta *m, const char *key)
+{
+	struct run r;
+	int err;
+
+	row_begin(&r, m, Q_OWED_DEL);
+	bind_str(&r, key, META_KEY_MAX);
+	err = run_do(&r, true);
+	if (err == 0)
+		m->counts.owed--;
+	return err;
+}
+
+int meta_owed_each(struct meta *m, meta_owed_fn *fn, void *arg)
+{
+	char key[META_KEY_MAX + 1];
+	struct run r;
+	int stop = 0, err;
+	uint64_t ino;
+
+	row_begin(&r, m, Q_OWED_EACH);
+	while (stop == 0 && run_step(&r) == 1) {
+		col_str(&r, key, sizeof(key));
+		ino = col_u64(&r);
+		if (r.err == 0)
+			stop = fn(arg, key, ino);
+	}
+	err = run_end(&r);
+	return err < 0 ? err : stop;
+}
+
+bool meta_owed_any(const struct meta *m)
+{
+	meta_assert_begun(m);
+	return m->counts.owed > 0;
 }

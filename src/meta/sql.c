@@ -33,7 +33,8 @@ const char meta_schema[] =
 	"CREATE TABLE part(vid INTEGER, number INTEGER, off INTEGER,"
 	" len INTEGER, crc64 INTEGER, xxh_lo INTEGER, xxh_hi INTEGER,"
 	" etag BLOB, PRIMARY KEY(vid, number)) WITHOUT ROWID;"
-	"CREATE TABLE dead(blob INTEGER PRIMARY KEY);";
+	"CREATE TABLE dead(blob INTEGER PRIMARY KEY);"
+	"CREATE TABLE owed(key BLOB PRIMARY KEY, ino INTEGER) WITHOUT ROWID;";
 
 #define INODE_COLS                                                             \
 	"ino, kind, parent, name, mode, uid, gid, mtime, ctime, size, vid,"    \
@@ -118,6 +119,12 @@ const char *const meta_sql[QUERIES] = {
 	[Q_DEAD_ADD] = "INSERT OR IGNORE INTO dead(blob) VALUES(?)",
 	[Q_DEAD_DEL] = "DELETE FROM dead WHERE blob=?",
 	[Q_DEAD_EACH] = "SELECT blob FROM dead ORDER BY blob",
+
+	[Q_OWED_SET] = "INSERT OR REPLACE INTO owed(key, ino) VALUES(?,?)",
+	[Q_OWED_GET] = "SELECT ino FROM owed WHERE key=?",
+	[Q_OWED_DEL] = "DELETE FROM owed WHERE key=?",
+	[Q_OWED_EACH] = "SELECT key, ino FROM owed ORDER BY key",
+	[Q_OWED_COUNT] = "SELECT count(*) FROM owed",
 
 	[Q_KV_SET] = "INSERT OR REPLACE INTO kv(key, value) VALUES(?,?)",
 	[Q_KV_GET] = "SELECT value FROM kv WHERE key=?",

@@ -161,5 +161,5 @@ int counts_load(struct meta *m)
 		m->counts.kept[c] = kept;
 		m->counts.last[c] = kept > row ? kept : row;
 	}
-	return 0;
+	return query_u64(m, Q_OWED_COUNT, &m->counts.owed);
 }

@@ -119,7 +119,7 @@ int blobs_sync(void)
 
 struct match {
 	const struct state *s;
-	unsigned rows;
+	unsigned rows, owed;
 	bool bad;
 };
 
@@ -137,22 +137,36 @@ static int match_version(void *arg, const struct meta_version *v)
 	return 0;
 }
 
+static int match_owed(void *arg, const char *key, uint64_t ino)
+{
+	struct match *a = arg;
+	unsigned i = (unsigned)(key[0] - '0');
+
+	a->owed++;
+	a->bad |= i >= OWED || a->s->owed[i] != ino;
+	return 0;
+}
+
 bool matches(const struct state *s)
 {
 	struct match a = { .s = s };
 	struct meta_inode root;
-	unsigned i, rows = 0;
+	unsigned i, rows = 0, owed = 0;
 
 	for (i = 0; i < ROWS; i++)
 		rows += s->row[i].vid != 0;
+	for (i = 0; i < OWED; i++)
+		owed += s->owed[i] != 0;
 	if (meta_begin(m) < 0)
 		return false;
 	if (meta_inode_get(m, META_ROOT_INO, &root) < 0 ||
 	    root.size != s->serial ||
-	    meta_version_each(m, match_version, &a) < 0)
+	    meta_version_each(m, match_version, &a) < 0 ||
+	    meta_owed_each(m, match_owed, &a) < 0 ||
+	    meta_owed_any(m) != (owed > 0))
 		a.bad = true;
 	meta_end(m);
-	return !a.bad && a.rows == rows;
+	return !a.bad && a.rows == rows && a.owed == owed;
 }
 
 static int is_ok(void *arg, int n, char **v, char **names)
@@ -251,6 +265,20 @@ void cut(void)
 
 /* ---- steps; an error means the disk failed and all there is left is death */
 
+/* One comes, is another's, or goes. */
+static int change_owed(struct state *s)
+{
+	unsigned i = (unsigned)(s->serial % OWED);
+	char key[2] = { (char)('0' + i) };
+
+	if (s->owed[i] && s->serial % 4) {
+		s->owed[i] = 0;
+		return meta_owed_del(m, key);
+	}
+	s->owed[i] = s->serial + 1;
+	return meta_owed_set(m, key, s->owed[i]);
+}
+
 static int change(struct state *s)
 {
 	struct row *row = &s->row[draw(ROWS)];
@@ -294,6 +322,8 @@ int step_commit(bool roll_back)
 	root.size = s.serial;
 	if (r == 0)
 		r = meta_inode_set(m, &root);
+	if (r == 0)
+		r = change_owed(&s);
 	while (r == 0 && n--)
 		r = change(&s);
 	if (r == 0 && !roll_back) {

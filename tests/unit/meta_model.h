@@ -15,6 +15,7 @@
 
 #define ROWS 24
 #define STATES 256
+#define OWED 6
 
 struct row {
 	uint64_t vid; /* 0: none */
@@ -23,6 +24,7 @@ struct row {
 
 struct state {
 	struct row row[ROWS];
+	uint64_t owed[OWED]; /* an inode by key "0", "1", …; 0: none */
 	uint64_t serial; /* the root's size says which state this is */
 };
 

@@ -311,6 +311,46 @@ START_TEST(dead_blobs_are_a_set)
 }
 END_TEST
 
+static int note_owed(void *arg, const char *key, uint64_t ino)
+{
+	note(key, ino);
+	return arg ? 4 : 0;
+}
+
+START_TEST(owed_deletes_are_by_key_and_counted)
+{
+	char longest[META_KEY_MAX + 1] = "";
+	uint64_t ino = 0;
+
+	memset(longest, 0xff, META_KEY_MAX);
+	ck_assert(!meta_owed_any(m));
+	ck_assert_int_eq(meta_owed_set(m, odd, UINT64_MAX), 0);
+	ck_assert_int_eq(meta_owed_set(m, longest, 1), 0);
+	ck_assert_int_eq(meta_owed_set(m, "a", 2), 0);
+	ck_assert_int_eq(meta_owed_set(m, "a", 3), 0); /* another's now */
+	over_a_crash();
+	ck_assert(meta_owed_any(m));
+	ck_assert_int_eq(meta_owed_get(m, odd, &ino), 0);
+	ck_assert_uint_eq(ino, UINT64_MAX);
+	ck_assert_int_eq(meta_owed_get(m, "b", &ino), -ENOENT);
+	ck_assert_int_eq(meta_owed_del(m, "b"), -ENOENT);
+	ck_assert_int_eq(meta_owed_del(m, odd), 0);
+	ck_assert_int_eq(meta_owed_del(m, longest), 0);
+	seen[0] = '\0';
+	ck_assert_int_eq(meta_owed_each(m, note_owed, NULL), 0);
+	ck_assert_str_eq(seen, "a:3 ");
+	ck_assert_int_eq(meta_owed_each(m, note_owed, m), 4);
+	ck_assert_int_eq(meta_owed_del(m, "a"), 0);
+	ck_assert(!meta_owed_any(m));
+	meta_end(m); /* rolled back: all three are there again */
+	begin();
+	ck_assert(meta_owed_any(m));
+	ck_assert_int_eq(meta_owed_get(m, longest, &ino), 0);
+	ck_assert_uint_eq(ino, 1);
+	commit();
+}
+END_TEST
+
 /* ---- transactions */
 
 START_TEST(what_is_not_committed_is_gone)
@@ -430,6 +470,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, objects_come_by_prefix_in_order, 0,
 			    sizeof(prefixes) / sizeof(prefixes[0]));
 	tcase_add_test(c, dead_blobs_are_a_set);
+	tcase_add_test(c, owed_deletes_are_by_key_and_counted);
 	tcase_add_test(c, what_is_not_committed_is_gone);
 	tcase_add_test(c, a_taken_name_leaves_the_rest_of_the_transaction);
 	tcase_add_loop_test(c, a_failed_write_spoils_one_transaction_only, 0,
