@@ -72,7 +72,9 @@ int transfer_new(const struct host *host, struct meta *meta,
 		 const struct transfer_events *events, struct transfer **ret)
 	NONNULL(1, 2, 3, 4, 5, 6, 7) MUST_USE;
 int transfer_start(struct transfer *t) NONNULL(1) MUST_USE;
-/* Stop the workers (store_shutdown() first makes that quick).  NULL allowed. */
+/* Stop the workers (store_shutdown() first makes that quick); rows can still be
+ * taken out of the line.  NULL allowed, here and below. */
+void transfer_stop(struct transfer *t);
 void transfer_free(struct transfer *t);
 
 /* Ops or versions changed: look at the rows again.  seq: one that was changed

@@ -213,8 +213,7 @@ void fs_free(struct fs *fs)
 	thr_stop(fs->keeper);
 	thr_stop(fs->lister);
 	thr_stop(fs->janitor);
-	transfer_free(fs->transfer);
-	fs->transfer = NULL;
+	transfer_stop(fs->transfer);
 	fs->janitor = fs->lister = fs->keeper = NULL;
 	if (fs->barrier && !fs_is_broken(fs) &&
 	    barrier_now(fs->barrier, CLK_NEVER) < 0)
@@ -222,6 +221,7 @@ void fs_free(struct fs *fs)
 	free_memory(fs);
 	fetch_engine_free(fs->fetch);
 	barrier_free(fs->barrier);
+	transfer_free(fs->transfer); /* the barrier may still poison */
 	thr_cond_fini(&fs->busy_cond);
 	lock_fini(&fs->count_lock);
 	lock_fini(&fs->busy_lock);

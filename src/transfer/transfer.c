@@ -84,12 +84,8 @@ int transfer_start(struct transfer *t)
 	return r;
 }
 
-void transfer_free(struct transfer *t)
+void transfer_stop(struct transfer *t)
 {
-	struct titem *it, *tmp;
-	struct have *h, *htmp;
-	struct put_time *p, *ptmp;
-	struct orphan *o;
 	unsigned i;
 
 	if (!t)
@@ -108,6 +104,18 @@ void transfer_free(struct transfer *t)
 		lock_release(&t->lock);
 		thr_stop(w);
 	}
+}
+
+void transfer_free(struct transfer *t)
+{
+	struct titem *it, *tmp;
+	struct have *h, *htmp;
+	struct put_time *p, *ptmp;
+	struct orphan *o;
+
+	if (!t)
+		return;
+	transfer_stop(t);
 	HASH_ITER(hh, t->items, it, tmp) {
 		HASH_DEL(t->items, it);
 		item_free(it);
