@@ -119,7 +119,8 @@ struct line_change {
 	size_t n;
 	/*
 	 * line_withdraw(): names that the bucket may still hold although a
-	 * rename, which left the line too, took them from the mount.  Append
+	 * rename, which left the line too, took them from the mount (as the
+	 * folder renames in the line will have moved them).  Append
 	 * a delete of each behind the put that takes the withdrawn one's place
 	 * (or at once, if there will be none).
 	 */

@@ -401,22 +401,50 @@ static int leave(const struct line_view *v, const bool *gone,
 
 /*
  * Whether row op is a consequence of moving the content of put p: a rename of
- * it, or the delete that such a rename left when it was folded.
+ * it, or the delete that such a rename left when it was folded.  A delete that
+ * is begun says so of its window, of which the put goes first.
  */
 static bool moved_it(const struct line_op *op, const struct line_op *p)
 {
-	return p->vid != 0 && op->vid == p->vid && !op->begun &&
-	       (op->kind == LINE_RENAME || op->kind == LINE_DEL);
+	return p->vid != 0 && op->vid == p->vid && !op->flying &&
+	       (op->kind == LINE_DEL ||
+		(op->kind == LINE_RENAME && !op->begun));
 }
 
-static int leave_owing(const struct line_view *v, const struct line_op *put,
-		       bool *gone, struct line_change *c)
+char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
+		     const char *at)
+{
+	char *key = strdup(at);
+
+	for (size_t i = 0; key && i < n; i++) {
+		char *was = key;
+		size_t len, rest;
+
+		if (ops[i].seq < seq || ops[i].kind != LINE_RENAME_DIR ||
+		    !path_is_below(key, ops[i].key))
+			continue;
+		len = strlen(ops[i].to);
+		rest = strlen(key) - strlen(ops[i].key);
+		key = malloc(len + rest + 1);
+		if (key) {
+			memcpy(key, ops[i].to, len);
+			memcpy(key + len, was + strlen(ops[i].key), rest + 1);
+		}
+		free(was);
+	}
+	return key;
+}
+
+static int leave_owing(const struct line_view *v, const struct line_op *ops,
+		       size_t n, const struct line_op *put, bool *gone,
+		       struct line_change *c)
 {
 	for (size_t i = 0; i < v->n; i++) {
 		if (!moved_it(v->row[i], put))
 			continue;
 		gone[i] = true;
-		c->owed[c->n_owed] = strdup(v->row[i]->key);
+		c->owed[c->n_owed] = line_moved_key(ops, n, v->row[i]->seq,
+						   v->row[i]->key);
 		if (!c->owed[c->n_owed])
 			return -ENOMEM;
 		c->n_owed++;
@@ -452,7 +480,7 @@ static int take_out(const struct line_op *ops, size_t n, uint64_t seq,
 	else
 		line_change_drop(&c, seq);
 	if (withdraw)
-		r = leave_owing(&v, op, gone, &c);
+		r = leave_owing(&v, ops, n, op, gone, &c);
 	if (!r)
 		r = leave(&v, gone, &c);
 out:

@@ -42,6 +42,11 @@ bool path_is_below(const char *key, const char *dir);
 int path_set_add_op(struct path_set *s, const struct line_op *op);
 bool path_set_has_op(const struct path_set *s, const struct line_op *op);
 
+/* Where an object will be once the folder renames from seq on are done; to be
+ * freed, NULL: no memory. */
+char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
+		     const char *key);
+
 /* ---- the view ---- */
 
 /*

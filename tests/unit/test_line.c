@@ -430,6 +430,17 @@ static const struct {
 	{ line_withdraw, "1@3 put c c, 2 put x c, 3 del b=1, 4 put d", 1,
 	  "2 put x, 4 put d", "b " },
 	{ line_withdraw, "1 put l no, 2 put d", 1, "2 put d", "" },
+	/* The put of a begun window was not sent: nor were its deletes. */
+	{ line_withdraw, "1@2 put b c, 2 del a=1 g, 3 put d", 1, "3 put d",
+	  "a " },
+	{ line_withdraw, "1@4 put b c, 2 put c c, 4 del a=1 g, 5 put d", 1,
+	  "2 put c g, 5 put d", "a " },
+	{ line_withdraw, "1 put a, 2 ren a>b=1 g", 1, "2 ren a>b=1 g", "" },
+	/* What a folder took along is owed where it will be. */
+	{ line_withdraw, "1 put D/a n, 2 ren D/a>D/b=1, 3 rd D>E/F, 4 rd E>G",
+	  1, "3 rd D>E/F, 4 rd E>G", "G/F/a " },
+	{ line_withdraw, "1 rd D>E, 2 put E/a n, 3 ren E/a>D/b=2, 4 rd Ex>F", 2,
+	  "1 rd D>E, 4 rd Ex>F", "E/a " },
 	{ line_withdraw, "1 del a, 2 put d", 1, NULL, "" },
 };
 
