@@ -65,12 +65,13 @@ struct transfer_events {
 	void *arg;
 };
 
-/* Load the line, resume what was under way; no worker runs yet. */
+/* Load the line; no worker runs yet, rows may still be put right. */
 int transfer_new(const struct host *host, struct meta *meta,
 		 struct cache *cache, struct store *store,
 		 const struct transfer_opts *opts,
 		 const struct transfer_events *events, struct transfer **ret)
 	NONNULL(1, 2, 3, 4, 5, 6, 7) MUST_USE;
+/* Resume what was under way. */
 int transfer_start(struct transfer *t) NONNULL(1) MUST_USE;
 /* Stop the workers (store_shutdown() first makes that quick); rows can still be
  * taken out of the line.  NULL allowed, here and below. */
@@ -83,14 +84,34 @@ void transfer_free(struct transfer *t);
 void transfer_kick(struct transfer *t, uint64_t seq) NONNULL(1);
 
 /* In a transaction of the caller's: a put leaves the line, as if it had never
- * been sealed.  transfer_kick() after the commit.  Not in the line: 0. */
+ * been sealed, and what renames of it took from the mount is owed (meta.h).
+ * transfer_kick() after the commit.  Not in the line: 0. */
 int transfer_withdraw(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
+
 /*
- * In a transaction of the caller's, behind the put that takes the place of a
- * withdrawn one of this inode (or when there will be none): objects a rename
- * took away meanwhile are deleted now that their successor is in the line.
+ * Owed deletes; all in a transaction of the caller's, with the rows of names as
+ * they are to be.
+ *
+ * settle: behind the put of version vid of this inode, or with vid 0 when there
+ * will be none: what it owes is deleted now that its successor is in the line.
+ * A key that is a name of the mount again is left to that name.
  */
-int transfer_settle(struct transfer *t, uint64_t ino) NONNULL(1) MUST_USE;
+int transfer_settle(struct transfer *t, uint64_t ino, uint64_t vid) NONNULL(1)
+	MUST_USE;
+/* A name whose object the bucket holds was taken from the mount by a rename
+ * that has no place in the line: the put of this inode will be it. */
+int transfer_owe(struct transfer *t, uint64_t ino, const char *key)
+	NONNULL(1, 3) MUST_USE;
+/* The inode shows an earlier version again, under this key: the bucket's object
+ * follows from the key that is owed; the rest is settled.  -ESTALE: no owed key
+ * holds it any longer, or not for long. */
+int transfer_follow(struct transfer *t, uint64_t ino, const char *key)
+	NONNULL(1, 3) MUST_USE;
+/* A folder was renamed: so will what is owed below it. */
+int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
+	NONNULL(1, 2, 3) MUST_USE;
+/* Whether a delete of this key is owed (in doubt: yes). */
+bool transfer_owed(struct transfer *t, const char *key) NONNULL(1, 2);
 
 /* Whether a version's body upload has begun: then it is no longer folded for
  * free.  For status and tests. */
@@ -106,8 +127,9 @@ int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 		  int64_t deadline_mono_ns) NONNULL(1, 2) MUST_USE;
 
 /* In a transaction that has added no operation yet: whether a queued one speaks
- * of this key, or of a folder above it (in doubt: yes).  Then a listing says
- * nothing about it. */
+ * of this key, or of a folder above it (in doubt: yes). */
+bool transfer_queued(struct transfer *t, const char *key) NONNULL(1, 2);
+/* The same, or its delete is owed: then a listing says nothing about it. */
 bool transfer_covers(struct transfer *t, const char *key) NONNULL(1, 2);
 
 enum transfer_why {

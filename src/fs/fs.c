@@ -114,14 +114,14 @@ static int parts_new(struct fs *fs)
 	struct mark_arg m = { .fs = fs };
 	int r = barrier_new(&bd, &fs->barrier);
 
-	if (r == 0)
-		r = recover_open_versions(fs);
-	if (r == 0)
-		r = fetch_engine_new(fs->host, fs->store, &fo, &fs->fetch);
 	events_fill(fs, &ev);
 	if (r == 0)
 		r = transfer_new(fs->host, fs->meta, fs->cache, fs->store,
 				 &fs->opts.transfer, &ev, &fs->transfer);
+	if (r == 0)
+		r = recover_open_versions(fs);
+	if (r == 0)
+		r = fetch_engine_new(fs->host, fs->store, &fo, &fs->fetch);
 	if (r == 0)
 		r = root_load(fs);
 	if (r == 0) {

@@ -244,7 +244,8 @@ int tx_close(struct fs *fs, int r, uint64_t kick_seq, bool kick);
 int tx_end(struct fs *fs, int r, uint64_t kick_seq, bool kick);
 int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
 	   const char *key, const char *to, bool final, uint64_t *ret_seq);
-/* A put, with the number that was newest when its file was opened. */
+/* A put, with the number that was newest when its file was opened.
+ * transfer_settle() once the names are as they are to be. */
 int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	   const char *key, uint64_t open_seq, uint64_t *ret_seq);
 /* The op that publishes a version; 0 if there is none.  In a transaction. */
@@ -342,6 +343,8 @@ uint64_t evict(struct fs *fs, uint64_t need);
 
 /* recover.c */
 int recover_open_versions(struct fs *fs);
+/* recover_owed.c: in a transaction, once inodes show what they are to show */
+int recover_owed(struct fs *fs);
 
 /* events.c */
 void events_fill(struct fs *fs, struct transfer_events *ret);

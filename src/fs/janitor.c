@@ -98,6 +98,8 @@ static int64_t release_held(struct fs *fs, struct inode *in)
 	}
 	if (r == 0)
 		r = op_put(fs, in, &v, key, 0, &seq);
+	if (r == 0)
+		r = transfer_settle(fs->transfer, in->ino, v.vid);
 	r = tx_commit(fs, r);
 	if (r == 0) {
 		lock_acquire(&fs->ns);

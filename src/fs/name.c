@@ -259,14 +259,17 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in)
 		row.parent = 0;
 		row.ctime_ns = clk_real(fs->host->clk);
 		in->orphaned = true;
-		return meta_inode_set(fs->meta, &row);
+		r = meta_inode_set(fs->meta, &row);
+		return r < 0 ? r : transfer_settle(fs->transfer, in->ino, 0);
 	}
 	if (in->vid && !in->seal_seq) {
 		r = meta_version_get(fs->meta, in->vid, &v);
 		if (r == 0)
 			r = version_drop(fs, &v);
 	}
-	return r < 0 ? r : meta_inode_del(fs->meta, in->ino);
+	if (r == 0)
+		r = meta_inode_del(fs->meta, in->ino);
+	return r < 0 ? r : transfer_settle(fs->transfer, in->ino, 0);
 }
 
 /* The memory's side of it, once committed. */

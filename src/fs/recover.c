@@ -76,12 +76,14 @@ static int finish_provisional(struct fs *fs, struct meta_version *v)
 		v->state = META_UNFINISHED;
 		v->held = false;
 		if (seq)
-			r = meta_op_del(fs->meta, seq);
+			r = transfer_withdraw(fs->transfer, seq);
 	} else if (seq) {
 		r = meta_op_get(fs->meta, seq, &op);
 		op.final = true;
 		if (r == 0)
 			r = meta_op_set(fs->meta, &op);
+		if (r == 0) /* before another one is taken out */
+			transfer_kick(fs->transfer, seq);
 	}
 	return r == 0 ? meta_version_set(fs->meta, v) : r;
 }
@@ -338,6 +340,8 @@ int recover_open_versions(struct fs *fs)
 		r = incomplete_downloads(fs, &a);
 	if (r == 0)
 		r = versions(fs, &a);
+	if (r == 0)
+		r = recover_owed(fs);
 	r = tx_end(fs, r, 0, false);
 	free(a.v);
 	free(a.replaced);

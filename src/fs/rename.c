@@ -57,7 +57,7 @@ static int check_move(struct fs *fs, struct move *m, unsigned flags)
 static bool in_line(struct fs *fs, const struct move *m)
 {
 	return m->in->key || m->in->seal_seq ||
-	       transfer_covers(fs->transfer, m->key);
+	       transfer_queued(fs->transfer, m->key);
 }
 
 /* The operation a rename is in the line: see the header comment of line.h. */
@@ -68,9 +68,11 @@ static int move_op(struct fs *fs, struct move *m)
 	struct meta_version v;
 	int r;
 
-	if (in->kind == META_DIR)
-		return op_add(fs, META_OP_RENAME_DIR, in->ino, 0, m->key,
-			      m->newkey, true, NULL);
+	if (in->kind == META_DIR) {
+		r = transfer_owed_moved(fs->transfer, m->key, m->newkey);
+		return r < 0 ? r : op_add(fs, META_OP_RENAME_DIR, in->ino, 0,
+					  m->key, m->newkey, true, NULL);
+	}
 	if (in->kind == META_FILE && in->held) {
 		if (temp)
 			return 0;
@@ -170,6 +172,8 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 		r = move_op(fs, m);
 	if (r == 0)
 		r = move_rows(fs, m);
+	if (r == 0 && m->seq)
+		r = transfer_settle(fs->transfer, m->in->ino, m->in->vid);
 	r = tx_commit(fs, r);
 	if (r == 0) {
 		move_memory(fs, m, d, name);

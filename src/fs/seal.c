@@ -160,6 +160,8 @@ static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 	if (r == 0 && v->state == META_SEALED && !v->held)
 		r = op_put(fs, in, v, key, in->live->open_seq, seq);
 	if (r == 0 && *seq)
+		r = transfer_settle(fs->transfer, in->ino, v->vid);
+	if (r == 0 && *seq)
 		r = drop_marker(fs, in->parent);
 	if (r < 0)
 		return r;
@@ -326,7 +328,7 @@ static int drop_unlinked(struct fs *fs, struct inode *in)
 	if (r == 0)
 		r = meta_inode_del(fs->meta, in->ino);
 	if (r == 0 || r == -ENOENT)
-		r = transfer_settle(fs->transfer, in->ino);
+		r = transfer_settle(fs->transfer, in->ino, 0);
 	r = tx_commit(fs, r);
 	if (r == 0)
 		in->orphaned = false;

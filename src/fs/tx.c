@@ -165,7 +165,7 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	r = meta_op_add(fs->meta, &op);
 	if (r == 0)
 		*ret_seq = op.seq;
-	return r < 0 ? r : transfer_settle(fs->transfer, in->ino);
+	return r;
 }
 
 struct find_op {
@@ -229,6 +229,9 @@ bool needs_delete(struct fs *fs, const struct inode *in, const char *key)
 
 	if (in->seal_seq || in->key || (in->kind == META_DIR && in->marker))
 		return true;
+	/* Another one's, that waits for its successor: never this name's. */
+	if (transfer_owed(fs->transfer, key))
+		return false;
 	return meta_object_get(fs->meta, key, &o) == 0 ||
-	       (fs->transfer && transfer_covers(fs->transfer, key));
+	       transfer_queued(fs->transfer, key);
 }

@@ -86,12 +86,6 @@ struct have {
 	char key[];
 };
 
-struct owed {
-	struct owed *next;
-	uint64_t ino;
-	char *key;
-};
-
 struct transfer {
 	const struct host *host;
 	struct meta *meta;
@@ -109,7 +103,6 @@ struct transfer {
 	size_t nops, cap_ops;
 	struct titem *items; /* hash by seq: the same rows */
 	struct orphan *orphans;
-	struct owed *owed;
 	bool bodies_stale; /* the choice below is out of date */
 	uint64_t bodies[64]; /* seqs whose bodies may go now, best first */
 	size_t nbodies;

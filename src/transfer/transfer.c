@@ -52,11 +52,8 @@ int transfer_new(const struct host *host, struct meta *meta,
 	thr_cond_init(&t->cond);
 	t->prefix = strdup(opts->prefix);
 	r = t->prefix ? line_tx(t) : -ENOMEM;
-	if (r == 0) {
-		r = meta_upload_each(t->meta, stray_upload, t);
-		t->fold_wanted = t->nops > 0;
+	if (r == 0)
 		meta_end(t->meta);
-	}
 	if (r < 0) {
 		transfer_free(t);
 		return r;
@@ -69,8 +66,14 @@ int transfer_start(struct transfer *t)
 {
 	unsigned i, n = t->opts.max_uploads ? t->opts.max_uploads : 1;
 	struct thr_worker *w;
-	int r = 0;
+	int r = line_tx(t);
 
+	/* Only now: recovery may have taken versions out of the line. */
+	if (r == 0) {
+		r = meta_upload_each(t->meta, stray_upload, t);
+		t->fold_wanted = t->nops > 0;
+		meta_end(t->meta);
+	}
 	for (i = 0; r == 0 && i < n && i < 64; i++) {
 		r = thr_start(t->host->thr, "upload", worker_step, t, &w);
 		if (r < 0)
@@ -136,13 +139,6 @@ void transfer_free(struct transfer *t)
 		free(o->id);
 		free(o);
 	}
-	while (t->owed) {
-		struct owed *w = t->owed;
-
-		t->owed = w->next;
-		free(w->key);
-		free(w);
-	}
 	free(t->ops);
 	free(t->touched);
 	thr_cond_fini(&t->cond);
@@ -175,7 +171,7 @@ static bool under(const char *key, const char *prefix)
 			  (key[n] == '\0' || key[n] == '/'));
 }
 
-bool transfer_covers(struct transfer *t, const char *key)
+bool transfer_queued(struct transfer *t, const char *key)
 {
 	bool yes = false;
 	size_t i;
@@ -195,6 +191,11 @@ bool transfer_covers(struct transfer *t, const char *key)
 	}
 	lock_release(&t->lock);
 	return yes;
+}
+
+bool transfer_covers(struct transfer *t, const char *key)
+{
+	return transfer_owed(t, key) || transfer_queued(t, key);
 }
 
 /* ---- waiting ---- */

@@ -423,3 +423,51 @@ const char *state_of(const char *path)
 
 	return fs_path_info(fs, path, &info) < 0 ? "gone" : info.state;
 }
+
+/* ---- names */
+
+static char names[512];
+
+static int add_name(const char *name)
+{
+	size_t n = strlen(names);
+
+	(void)snprintf(names + n, sizeof(names) - n, "%s ", name);
+	return 0;
+}
+
+static int on_object(void *arg, const char *key, const struct store_obj *o)
+{
+	(void)arg;
+	(void)o;
+	return add_name(key + strlen(PREFIX));
+}
+
+const char *names_in_bucket(void)
+{
+	(void)snprintf(names, sizeof(names), " ");
+	ck_assert_int_eq(store_list(bucket, PREFIX, NULL, false, on_object,
+				    NULL),
+			 0);
+	return names;
+}
+
+static int on_entry(void *arg, const char *name, const struct fs_attr *a,
+		    uint64_t next)
+{
+	(void)arg;
+	(void)a;
+	(void)next;
+	return name[0] == '.' ? 0 : add_name(name);
+}
+
+const char *names_in_mount(void)
+{
+	struct fs_dir *d;
+
+	(void)snprintf(names, sizeof(names), " ");
+	ck_assert_int_eq(fs_opendir(fs, FS_ROOT_INO, &d), 0);
+	ck_assert_int_eq(fs_readdir(fs, d, 0, on_entry, NULL), 0);
+	fs_closedir(fs, d);
+	return names;
+}

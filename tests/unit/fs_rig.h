@@ -82,6 +82,11 @@ bool settle(int64_t ns);
  * of store_fault_log() without the prefix of the mount. */
 unsigned call_of(const char *what);
 
+/* All names, in order, each with a space before and behind; in the mount's root
+ * as it is known, without another listing. */
+const char *names_in_bucket(void);
+const char *names_in_mount(void);
+
 struct fs_ctx ctx_of(void);
 /* State of a path as status tells it. */
 const char *state_of(const char *path);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deletes that were owed when the daemon stopped (ckptfs/transfer.h).  What
+ * they wait for may never come: the inode is gone, or shows its earlier
+ * version again, and then the object goes where the name is.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+struct debtors {
+	uint64_t *ino;
+	size_t n, cap;
+};
+
+static int note(void *arg, const char *key, uint64_t ino)
+{
+	struct debtors *d = arg;
+	size_t i;
+
+	(void)key;
+	for (i = 0; i < d->n; i++)
+		if (d->ino[i] == ino)
+			return 0;
+	if (d->n == d->cap) {
+		size_t cap = d->cap ? d->cap * 2 : 16;
+		uint64_t *p = realloc(d->ino, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		d->ino = p;
+		d->cap = cap;
+	}
+	d->ino[d->n++] = ino;
+	return 0;
+}
+
+/* The key of an inode whose folders may not be in memory yet. */
+static int key_of_row(struct fs *fs, const struct meta_inode *row,
+		      char ret[META_KEY_MAX + 1])
+{
+	struct inode *dir = NULL, *in;
+	struct meta_inode up;
+	uint64_t ino = row->parent;
+	int r = 0;
+
+	while (r == 0 && ino) {
+		r = meta_inode_get(fs->meta, ino, &up);
+		if (r == 0)
+			r = inode_from_row(fs, &up, &in);
+		if (r == 0 && !dir)
+			dir = in;
+		ino = r == 0 ? up.parent : 0;
+	}
+	if (r < 0 || !dir)
+		return r < 0 ? r : -ENOENT;
+	return key_of(fs, dir, row->name, ret);
+}
+
+/* What it shows is in the bucket, or in the line: not bytes that are yet to
+ * be sealed. */
+static int shows_published(struct fs *fs, const struct meta_inode *row,
+			   bool *ret)
+{
+	struct meta_version v;
+	int r;
+
+	if (!row->vid) {
+		*ret = row->key[0] != '\0';
+		return 0;
+	}
+	r = meta_version_get(fs->meta, row->vid, &v);
+	if (r == 0)
+		*ret = v.state == META_PUBLISHED ||
+		       (v.state == META_SEALED && !v.held);
+	return r;
+}
+
+/*
+ * The object of what it shows is gone, or about to: another file took the name
+ * it was under.  It is published again from here.
+ */
+static int publish_again(struct fs *fs, const struct meta_inode *row,
+			 const char *key)
+{
+	struct meta_version v = { .vid = 0 };
+	int r = row->vid ? meta_version_get(fs->meta, row->vid, &v) : 0;
+
+	if (r < 0 || v.state == META_SEALED)
+		return r; /* in the line: the debt stays */
+	if (!v.blob || !v.complete) {
+		log_warn("%s: its last finished version was replaced in the "
+			 "bucket, and is not here",
+			 key_path(fs, key));
+		return 0;
+	}
+	v.state = META_SEALED;
+	v.seal_ctime_ns = 0; /* nobody has it open any more */
+	r = meta_version_set(fs->meta, &v);
+	if (r == 0)
+		r = op_add(fs, META_OP_PUT, row->ino, v.vid, key, NULL, true,
+			   NULL);
+	return r < 0 ? r : transfer_settle(fs->transfer, row->ino, v.vid);
+}
+
+static int settle_one(struct fs *fs, uint64_t ino)
+{
+	char key[META_KEY_MAX + 1];
+	struct meta_inode row;
+	bool back = false;
+	int r = meta_inode_get(fs->meta, ino, &row);
+
+	if (r == -ENOENT)
+		return transfer_settle(fs->transfer, ino, 0);
+	if (r == 0)
+		r = shows_published(fs, &row, &back);
+	if (r < 0 || !back)
+		return r;
+	r = key_of_row(fs, &row, key);
+	if (r == 0)
+		r = transfer_follow(fs->transfer, ino, key);
+	return r == -ESTALE ? publish_again(fs, &row, key) : r;
+}
+
+int recover_owed(struct fs *fs)
+{
+	struct debtors d = { 0 };
+	size_t i;
+	int r = 0;
+
+	if (!meta_owed_any(fs->meta))
+		return 0;
+	r = meta_owed_each(fs->meta, note, &d);
+	for (i = 0; r == 0 && i < d.n; i++)
+		r = settle_one(fs, d.ino[i]);
+	free(d.ino);
+	return r;
+}

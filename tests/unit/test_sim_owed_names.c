@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The delete that is owed for a renamed file (fs_owe.h), and what else becomes
+ * of the names meanwhile: mount and bucket agree in the end, and nothing is
+ * deleted that is another's.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs_owe.h"
+#include "fs_rig.h"
+#include "harness.h"
+
+/* ---- the old name lives on */
+
+START_TEST(a_new_file_under_the_old_name_stays)
+{
+	struct file f, g;
+
+	owe(&f);
+	if (_i == 0) { /* published meanwhile */
+		publish("a", "new");
+		ck_assert_int_eq(f_close(&f), 0);
+	} else if (_i == 1) { /* queued */
+		ck_assert_int_eq(put_file("a", "new"), 0);
+		ck_assert_int_eq(f_close(&f), 0);
+	} else { /* open */
+		ck_assert_int_eq(f_create(&g, "a", O_WRONLY), 0);
+		ck_assert_int_eq(f_write(&g, "new", 0), 0);
+		ck_assert_int_eq(f_close(&f), 0);
+		ck_assert(settle(60 * NS_PER_S));
+		ck_assert_int_eq(f_close(&g), 0);
+	}
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" a b ");
+	assert_both("a", "new");
+	assert_both("b", "three");
+	rig_end();
+}
+END_TEST
+
+START_TEST(a_new_file_that_goes_again_takes_nothing_along)
+{
+	struct file f, g;
+
+	owe(&f);
+	ck_assert_int_eq(f_create(&g, "a", O_WRONLY), 0);
+	if (_i)
+		ck_assert_int_eq(rename_to("a", "c"), 0);
+	else
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	run(30);
+	ck_assert_str_eq(names_in_bucket(), " a "); /* b is not there yet */
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " b ");
+	ck_assert_int_eq(f_close(&g), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(_i ? " b c " : " b ");
+	assert_both("b", "three");
+	rig_end();
+}
+END_TEST
+
+START_TEST(renamed_back_it_is_not_deleted)
+{
+	struct file f;
+
+	owe(&f);
+	ck_assert_int_eq(rename_to("b", "a"), 0);
+	run(2);
+	if (_i)
+		crash(&f, _i - 1);
+	else
+		ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" a ");
+	assert_both("a", _i ? "one" : "three");
+	rig_end();
+}
+END_TEST
+
+/* The name was taken, and then the file that owes is set back to a version
+ * the bucket has no more. */
+START_TEST(what_the_bucket_lost_is_published_again)
+{
+	struct file f;
+
+	owe(&f);
+	if (_i == 0)
+		publish("a", "new");
+	else
+		ck_assert_int_eq(put_file("a", "new"), 0);
+	crash(&f, 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" a b ");
+	assert_both("a", "new");
+	assert_both("b", "one");
+	rig_end();
+}
+END_TEST
+
+/* ---- sealed, and withdrawn once more */
+
+START_TEST(the_old_one_does_not_go_before_the_new_one_came)
+{
+	struct file f;
+
+	owe(&f);
+	ck_assert_int_eq(f_flush(&f), 0); /* sealed as b, the delete behind */
+	ck_assert_int_eq(f_write(&f, "four!!", 0), 0);
+	run(60);
+	ck_assert_str_eq(names_in_bucket(), " a ");
+	if (_i)
+		crash(&f, _i - 1);
+	else
+		ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" b ");
+	assert_both("b", _i ? "one" : "four!!");
+	rig_end();
+}
+END_TEST
+
+/* A final seal is looked at once more right before its commit. */
+START_TEST(what_moves_at_the_last_moment_keeps_its_old_object)
+{
+	struct file f;
+	int ext;
+
+	rig_begin(1);
+	publish("a", "one");
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ext = intrude(f.ino);
+	ck_assert_int_eq(rename_to("a", "b"), 0);
+	ck_assert_int_eq(simdisk_external_write(disk, ext, "three", 5, 0), 0);
+	run(60);
+	ck_assert_str_eq(names_in_bucket(), " a ");
+	if (_i) {
+		rig_die();
+		simdisk_external_close(disk, ext);
+		ck_assert_int_eq(rig_open(), 0);
+	} else {
+		simdisk_external_close(disk, ext);
+	}
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" b ");
+	assert_both("b", _i ? "one" : "three");
+	rig_end();
+}
+END_TEST
+
+/* An older version leaves the line from between, with the rename of it, when
+ * the newer one has its place already. */
+START_TEST(a_successor_that_is_in_the_line_pays_at_once)
+{
+	struct store_fault no = { .method = "put",
+				  .err = -EAGAIN,
+				  .act = STORE_FAULT_BEFORE };
+	struct file f;
+	int ext;
+
+	rig_begin(1);
+	rig_opts.held_open_delay_ns = 600 * NS_PER_S; /* not final yet */
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	publish("a", "one");
+	ck_assert_int_eq(store_fault_set(bucket, &no, 1), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ext = intrude(f.ino);
+	ck_assert_int_eq(rename_to("a", "b"), 0);
+	run(2);
+	ck_assert_int_eq(f_open(&f, "b", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "three", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	ck_assert_int_eq(simdisk_external_write(disk, ext, "x", 1, 0), 0);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	run(100);
+	simdisk_external_close(disk, ext);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" b ");
+	assert_both("b", "three");
+	rig_end();
+}
+END_TEST
+
+/* ---- folders */
+
+START_TEST(what_is_owed_moves_with_its_folder)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry d;
+	struct file f;
+	uint64_t ino;
+
+	rig_begin(1);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "D", 0777, &d), 0);
+	ino = d.attr.ino;
+	ck_assert_int_eq(f_create_in(&f, ino, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_open(&f, "D/a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	ck_assert_int_eq(fs_rename(fs, ino, "a", ino, "b", 0), 0);
+	ck_assert_int_eq(f_write(&f, "three", 0), 0);
+	if (_i & 1) /* withdrawn before the folder moves, or after it */
+		run(4);
+	ck_assert_int_eq(rename_to("D", "E"), 0);
+	if (!(_i & 4)) /* the folder's objects have moved, or wait */
+		run(4);
+	if (_i & 2)
+		crash(&f, 0);
+	else
+		ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	run(30);
+	ck_assert_uint_eq(ino_of("E/a"), 0);
+	ck_assert_str_eq(names_in_bucket(), " E/b ");
+	assert_both("E/b", _i & 2 ? "one" : "three");
+	if (_i & 2) /* moved, not sent again */
+		ck_assert_uint_eq(call_of("put E/b"), 0);
+	rig_end();
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_loop_test(c, a_new_file_under_the_old_name_stays, 0, 3);
+	tcase_add_loop_test(c, a_new_file_that_goes_again_takes_nothing_along,
+			    0, 2);
+	tcase_add_loop_test(c, renamed_back_it_is_not_deleted, 0, 5);
+	tcase_add_loop_test(c, what_the_bucket_lost_is_published_again, 0, 2);
+	tcase_add_loop_test(c, the_old_one_does_not_go_before_the_new_one_came,
+			    0, 5);
+	tcase_add_loop_test(
+		c, what_moves_at_the_last_moment_keeps_its_old_object, 0, 2);
+	tcase_add_test(c, a_successor_that_is_in_the_line_pays_at_once);
+	tcase_add_loop_test(c, what_is_owed_moves_with_its_folder, 0, 8);
+}
+
+int main(void)
+{
+	return harness_run("sim_owed_names", add);
+}
