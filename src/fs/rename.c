@@ -56,8 +56,24 @@ static int check_move(struct fs *fs, struct move *m, unsigned flags)
 
 static bool in_line(struct fs *fs, const struct move *m)
 {
-	return m->in->key || m->in->seal_seq ||
+	const struct inode *in = m->in;
+
+	return in->seal_seq || (in->key && strcmp(in->key, m->key) == 0) ||
 	       transfer_queued(fs->transfer, m->key);
+}
+
+/* Its next seal is its place in the line: what the bucket holds under the old
+ * name stays until then. */
+static int move_later(struct fs *fs, const struct move *m)
+{
+	struct meta_object o;
+	int r = meta_object_get(fs->meta, m->key, &o);
+
+	if (r == -ENOENT)
+		r = transfer_queued(fs->transfer, m->key) ? 0 : -ENOENT;
+	if (r == 0)
+		r = transfer_owe(fs->transfer, m->in->ino, m->key);
+	return r == -ENOENT ? 0 : r;
 }
 
 /* The operation a rename is in the line: see the header comment of line.h. */
@@ -74,8 +90,9 @@ static int move_op(struct fs *fs, struct move *m)
 					  m->key, m->newkey, true, NULL);
 	}
 	if (in->kind == META_FILE && in->held) {
-		if (temp)
-			return 0;
+		r = move_later(fs, m);
+		if (temp || r < 0)
+			return r;
 		r = meta_version_get(fs->meta, in->vid, &v);
 		if (r == 0) {
 			v.held = false;
@@ -86,7 +103,7 @@ static int move_op(struct fs *fs, struct move *m)
 		return r;
 	}
 	if (!in_line(fs, m))
-		return 0; /* its seal will be its place */
+		return move_later(fs, m);
 	return op_add(fs, META_OP_RENAME, in->ino,
 		      in->kind == META_FILE && in->seal_seq ? in->vid : 0,
 		      m->key, m->newkey, true, NULL);

@@ -235,6 +235,77 @@ START_TEST(what_is_owed_moves_with_its_folder)
 }
 END_TEST
 
+/* ---- renames that have no place in the line */
+
+START_TEST(an_open_file_that_replaced_another_and_moved_on)
+{
+	struct file f;
+
+	rig_begin(1);
+	publish("a", "one");
+	ck_assert_int_eq(f_create(&f, "x", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(rename_to("x", "a"), 0);
+	ck_assert_int_eq(rename_to("a", "b"), 0);
+	run(30);
+	ck_assert_uint_eq(ino_of("a"), 0);
+	ck_assert_msg(is(object_of("a"), "one"), "gone before its successor");
+	if (_i)
+		crash(&f, 0);
+	if (_i) {
+		ck_assert_str_eq(state_of("b"), "unfinished");
+		ck_assert_int_eq(f_open(&f, "b", O_WRONLY), 0);
+		ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	}
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" b ");
+	assert_both("b", "two");
+	rig_end();
+}
+END_TEST
+
+START_TEST(what_it_replaced_and_left_again_is_not_its_own)
+{
+	struct file f;
+
+	rig_begin(1);
+	publish("a", "one");
+	publish("b", "other");
+	ck_assert_int_eq(move_on(&f, "a", "b", TRUNCATED), 0);
+	run(4);
+	ck_assert_int_eq(rename_to("b", "c"), 0);
+	run(30);
+	ck_assert_str_eq(names_in_bucket(), " a b ");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" c ");
+	assert_both("c", "three");
+	rig_end();
+}
+END_TEST
+
+START_TEST(a_temporary_name_that_was_published_late)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(put_file("x.tmp", "one"), 0);
+	run(700);
+	ck_assert_str_eq(names_in_bucket(), " x.tmp ");
+	ck_assert_int_eq(f_open(&f, "x.tmp", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	if (_i)
+		ck_assert_int_eq(rename_to("x.tmp", "y.tmp"), 0);
+	ck_assert_int_eq(rename_to(_i ? "y.tmp" : "x.tmp", "y"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" y ");
+	assert_both("y", "two");
+	rig_end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_loop_test(c, a_new_file_under_the_old_name_stays, 0, 3);
@@ -248,6 +319,10 @@ static void add(TCase *c)
 		c, what_moves_at_the_last_moment_keeps_its_old_object, 0, 2);
 	tcase_add_test(c, a_successor_that_is_in_the_line_pays_at_once);
 	tcase_add_loop_test(c, what_is_owed_moves_with_its_folder, 0, 8);
+	tcase_add_loop_test(c, an_open_file_that_replaced_another_and_moved_on,
+			    0, 2);
+	tcase_add_test(c, what_it_replaced_and_left_again_is_not_its_own);
+	tcase_add_loop_test(c, a_temporary_name_that_was_published_late, 0, 2);
 }
 
 int main(void)
