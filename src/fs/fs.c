@@ -187,9 +187,14 @@ static void free_memory(struct fs *fs)
 {
 	struct inode *in, *tmp;
 	struct blob_ref *b, *btmp;
+	struct fs_file *f;
 
 	HASH_ITER(hh, fs->inodes, in, tmp) {
 		if (in->live) {
+			while ((f = in->live->files) != NULL) {
+				in->live->files = f->next;
+				free(f);
+			}
 			in->live->nopen = 0;
 			live_drop(fs, in);
 		}
