@@ -43,10 +43,13 @@ def write_file(path, total, block):
 
 def rounds_of(sides, rounds, once):
     """{side: [seconds]}: once(side) for each in turn, after an unmeasured
-    round that brings both sides' code and disk into their usual state."""
+    round that brings both sides' code and disk into their usual state.  Every
+    other round goes backwards: what one side leaves behind, memory that the
+    machine's host takes back for example, is the next one's to pay."""
     seconds = {name: [] for name in sides}
+    names = list(sides)
     for i in range(rounds + 1):
-        for name in sides:
+        for name in names[:: -1 if i % 2 else 1]:
             taken = once(name)
             if i:
                 seconds[name].append(round(taken, 4))
