@@ -106,9 +106,13 @@ static struct store_obj head(struct store *s, const char *key)
 	return obj;
 }
 
+/* Appends text to the string in arg. */
 static int collect(void *arg, const void *p, size_t n)
 {
-	strncat(arg, p, n);
+	char *end = (char *)arg + strlen(arg);
+
+	memcpy(end, p, n);
+	end[n] = '\0';
 	return 0;
 }
 
