@@ -15,6 +15,8 @@ bootstrap() {
 	local rc=0
 	apt_need "build" "${BUILD_PACKAGES[@]}" || rc=1
 	native_libraries || rc=1
+	have_commands "build/ckptfs" autoreconf automake make cc pkg-config ||
+		return 1
 	build_configure build || return 1
 	build_make build "build in build/" || return 1
 	return $rc

@@ -31,6 +31,19 @@ quietly() {
 	}
 }
 
+# have_commands WHAT COMMAND...: whether all of them are there; names those
+# that are not.
+have_commands() {
+	local what=$1 command missing=()
+	shift
+	for command; do
+		command -v "$command" >/dev/null || missing+=("$command")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "$what: not without ${missing[*]}"
+	return 1
+}
+
 tool_is_ready() {
 	[ -e "$CKPTFS_TOOLS/$1/.complete" ]
 }

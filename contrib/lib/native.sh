@@ -48,19 +48,29 @@ build_isal() {
 	rm -rf "${stage:?}/bin" "$stage/share"
 }
 
+# native_install TOOL WHAT FUNCTION COMMAND...: a private library, if the
+# commands that its building needs are there.
+native_install() {
+	local tool=$1 what=$2 make=$3
+	shift 3
+	tool_is_ready "$tool" || have_commands "$what" "$@" || return 1
+	tool_install "$tool" "$what" "$make"
+}
+
 # native_libraries: sets NATIVE_PKG_CONFIG_PATH to the private libraries that
 # this system needs; empty where it needs none.
 native_libraries() {
 	local rc=0
 	NATIVE_PKG_CONFIG_PATH=
 	if ! system_has fuse3 3.17; then
-		tool_install "$LIBFUSE_TOOL" "libfuse $LIBFUSE_VERSION" \
-			build_libfuse || rc=1
+		native_install "$LIBFUSE_TOOL" "libfuse $LIBFUSE_VERSION" \
+			build_libfuse xz patch cc pkg-config meson ninja || rc=1
 		NATIVE_PKG_CONFIG_PATH=$CKPTFS_TOOLS/$LIBFUSE_TOOL/lib/pkgconfig
 	fi
 	if ! system_has libisal 2.31; then
-		tool_install "$ISAL_TOOL" "ISA-L $ISAL_VERSION" \
-			build_isal || rc=1
+		native_install "$ISAL_TOOL" "ISA-L $ISAL_VERSION" \
+			build_isal xz patch cc pkg-config make nasm \
+			autoreconf libtoolize || rc=1
 		NATIVE_PKG_CONFIG_PATH+=${NATIVE_PKG_CONFIG_PATH:+:}
 		NATIVE_PKG_CONFIG_PATH+=$CKPTFS_TOOLS/$ISAL_TOOL/lib/pkgconfig
 	fi
