@@ -16,7 +16,7 @@
 static char *take_word(const char **p)
 {
 	size_t n = strcspn(*p, " \n");
-	char *word = n ? malloc(n + 1) : NULL, *to = word;
+	char *word = n ? strndup(*p, n) : NULL, *to = word;
 	const char *s = *p, *end = s + n;
 
 	if (!word)

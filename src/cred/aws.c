@@ -132,10 +132,11 @@ int cred_aws_settings(const struct cred_aws_opts *opts, char why[CRED_WHY_MAX],
 				    cred_getenv("AWS_ENDPOINT_URL"),
 				    p.endpoint_url };
 	const char *endpoint = first(endpoints, ARRAY_SIZE(endpoints));
+	const char *region = first(regions, ARRAY_SIZE(regions));
 
 	if (r)
 		goto out;
-	s.region = strdup(first(regions, ARRAY_SIZE(regions)));
+	s.region = strdup(region);
 	s.endpoint_url = endpoint ? strdup(endpoint) : NULL;
 	if (!s.region || (endpoint && !s.endpoint_url)) {
 		cred_aws_settings_clear(&s);

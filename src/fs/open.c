@@ -269,8 +269,11 @@ static int create_live(struct fs *fs, struct inode *in,
 {
 	struct live *l = calloc(1, sizeof(*l));
 	struct disk_stat st;
-	int r = l ? disk_stat(fs->host->disk, fd, &st) : -ENOMEM;
+	int r;
 
+	if (!l)
+		return -ENOMEM;
+	r = disk_stat(fs->host->disk, fd, &st);
 	if (r == 0) /* as of an open; order=open waits for what was sealed */
 		r = meta_op_last(fs->meta, &l->open_seq);
 	if (r < 0) {

@@ -348,18 +348,18 @@ static const struct store_ops dir_ops = {
 
 int store_dir_new(const char *path, const struct clk *clk, struct store **ret)
 {
-	struct dir_store *d = calloc(1, sizeof(*d));
+	int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dir_store *d;
 	mode_t mask;
 
-	if (!d)
+	if (root < 0)
+		return dir_err(dir_sys(), false);
+	d = calloc(1, sizeof(*d));
+	if (!d) {
+		(void)close(root);
 		return -ENOMEM;
-	d->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->root < 0) {
-		int r = dir_err(dir_sys(), false);
-
-		free(d);
-		return r;
 	}
+	d->root = root;
 	store_init(&d->store, &dir_ops);
 	d->store.caps = STORE_CAP_PUT_COND | STORE_CAP_DEL_COND |
 			STORE_CAP_COPY | STORE_CAP_COPY_PART |

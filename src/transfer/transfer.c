@@ -376,14 +376,14 @@ int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
 	meta_end(t->meta);
 	lock_acquire(&t->lock);
 	v = calloc(t->nops + 1, sizeof(*v));
-	r = v ? 0 : -ENOMEM;
-	for (i = 0; r == 0 && i < t->nops; i++, n++)
+	for (i = 0; v && r == 0 && i < t->nops; i++, n++)
 		r = view_fill(t, i, &v[i]);
 	lock_release(&t->lock);
+	if (!v)
+		return -ENOMEM;
 	for (i = 0; r == 0 && i < n; i++)
 		r = fn(arg, &v[i].it);
-	if (v)
-		views_free(v, n);
+	views_free(v, n);
 	return r;
 }
 

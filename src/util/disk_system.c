@@ -261,7 +261,7 @@ static int entry_is_dir(int fd, const struct dirent *e, bool *ret)
 	return 0;
 }
 
-static int list_entry(DIR *dir, const struct dirent *e, disk_list_fn *fn,
+static int list_entry(int fd, const struct dirent *e, disk_list_fn *fn,
 		      void *arg)
 {
 	bool is_dir = false;
@@ -269,7 +269,7 @@ static int list_entry(DIR *dir, const struct dirent *e, disk_list_fn *fn,
 
 	if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 		return 0;
-	r = entry_is_dir(dirfd(dir), e, &is_dir);
+	r = entry_is_dir(fd, e, &is_dir);
 	if (r == -ENOENT) /* gone meanwhile */
 		return 0;
 	return r < 0 ? r : fn(arg, e->d_name, is_dir);
@@ -299,7 +299,7 @@ static int sys_list(struct disk *d, const char *path, disk_list_fn *fn,
 			r = -errno;
 			break;
 		}
-		r = list_entry(dir, e, fn, arg);
+		r = list_entry(fd, e, fn, arg);
 	}
 	(void)closedir(dir);
 	return r;

@@ -27,13 +27,13 @@ int json_parse(const void *p, size_t n, struct json **ret)
 		return json_error_code(&e) == json_error_out_of_memory
 			       ? -ENOMEM
 			       : -EBADMSG;
-	*ret = (struct json *)(void *)j;
+	*ret = (struct json *)j;
 	return 0;
 }
 
 void json_free(struct json *j)
 {
-	json_decref((json_t *)(void *)j);
+	json_decref((json_t *)j);
 }
 
 const struct json *json_get(const struct json *j, const char *name)

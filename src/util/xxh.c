@@ -9,7 +9,7 @@
 /* struct xxh is never completed: it is the library's state. */
 static XXH3_state_t *state(struct xxh *x)
 {
-	return (XXH3_state_t *)(void *)x;
+	return (XXH3_state_t *)x;
 }
 
 int xxh_new(struct xxh **ret)
@@ -18,7 +18,7 @@ int xxh_new(struct xxh **ret)
 
 	if (!s)
 		return -ENOMEM;
-	*ret = (struct xxh *)(void *)s;
+	*ret = (struct xxh *)s;
 	xxh_reset(*ret);
 	return 0;
 }
