@@ -23,7 +23,9 @@ build_configure() {
 		(
 			cd "$TOP/$dir" || exit 1
 			quietly configure.log ../configure \
-				PKG_CONFIG_PATH="$NATIVE_PKG_CONFIG_PATH" "$@"
+				PKG_CONFIG_PATH="$NATIVE_PKG_CONFIG_PATH" "$@" &&
+				# make does not see that libraries are others
+				quietly make.log make clean
 		) || return 1
 		printf '%s\n' "$want" >"$TOP/$dir/.configured-with"
 	fi
