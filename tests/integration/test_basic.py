@@ -307,19 +307,21 @@ def test_readers_see_what_a_writer_beside_them_writes(mnt, bucket):
     through it, or have it mapped, must not keep what they had."""
     old, new = bytes(3 * MIB), os.urandom(3 * MIB)
     (mnt / "f").write_bytes(old)
-    with (mnt / "f").open("rb", buffering=0) as reader:
-        with mmap.mmap(reader.fileno(), 0, prot=mmap.PROT_READ) as m:
-            assert m[:] == old and os.pread(reader.fileno(), len(old), 0) == old
-            writer = os.open(mnt / "f", os.O_WRONLY)
-            for at, end in ((0, 7), (MIB + 1, 3 * MIB - 9), (MIB - 1, MIB + 1)):
-                # From anywhere in a page of memory to anywhere in one of the file.
-                assert os.pwrite(writer, memoryview(new)[at:end], at) == end - at
-                want = old[:at] + new[at:end] + old[end:]
-                assert m[:] == want
-                assert os.pread(reader.fileno(), len(want), 0) == want
-                old = want
-            os.close(writer)
+    with (
+        (mnt / "f").open("rb", buffering=0) as reader,
+        mmap.mmap(reader.fileno(), 0, prot=mmap.PROT_READ) as m,
+    ):
+        assert m[:] == old and os.pread(reader.fileno(), len(old), 0) == old
+        writer = os.open(mnt / "f", os.O_WRONLY)
+        for at, end in ((0, 7), (MIB + 1, 3 * MIB - 9), (MIB - 1, MIB + 1)):
+            # From anywhere in a page of memory to anywhere in one of the file.
+            assert os.pwrite(writer, memoryview(new)[at:end], at) == end - at
+            want = old[:at] + new[at:end] + old[end:]
             assert m[:] == want
+            assert os.pread(reader.fileno(), len(want), 0) == want
+            old = want
+        os.close(writer)
+        assert m[:] == want
     settle(mnt, bucket)
     assert bucket.get("f") == want
 
