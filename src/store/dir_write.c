@@ -215,8 +215,9 @@ static int new_stat(struct dir_store *d, const struct dir_new *n,
 	return r ? dir_sys() : 0;
 }
 
-/* Times, mode, record; then to the disk.  The record comes after the time,
- * which it quotes. */
+/* Times, record, mode; then to the disk.  The record comes after the time,
+ * which it quotes, and before a mode that may forbid its owner to
+ * write. */
 static int finish(struct dir_store *d, struct dir_new *n, const char *key,
 		  const struct store_meta *meta)
 {
@@ -241,13 +242,13 @@ static int finish(struct dir_store *d, struct dir_new *n, const char *key,
 		if (utimensat(tmp, n->name, t, AT_SYMLINK_NOFOLLOW))
 			return dir_sys();
 	}
-	if (n->fd >= 0 && fchmod(n->fd, mode))
-		return dir_sys();
 	r = new_stat(d, n, &st);
 	if (r)
 		return r;
 	rec.seen_mtime_ns = dir_ns(&st.st_mtim);
 	r = dir_record_write(d, n->fd, key, st.st_ino, &rec);
+	if (!r && n->fd >= 0 && fchmod(n->fd, mode))
+		r = dir_sys();
 	if (!r && n->fd >= 0 && fsync(n->fd))
 		r = dir_sys();
 	return r;
