@@ -41,6 +41,14 @@ def write_file(path, total, block):
     return time.monotonic() - began
 
 
+def warm_memory(total):
+    """Have the machine's host back as much memory as a turn takes: where it
+    takes back what lies free for two seconds, whoever comes after a slow side
+    would pay for that with a fault for each page."""
+    touched = b"\1" * (total + total // 4)
+    del touched
+
+
 def rounds_of(sides, rounds, once):
     """{side: [seconds]}: once(side) for each in turn, after an unmeasured
     round that brings both sides' code and disk into their usual state.  Every
@@ -77,6 +85,7 @@ def save(work, args):
 
     def once(side):
         path = folders[side] / "save"
+        warm_memory(total)
         taken = write_file(path, total, block)
         path.unlink()
         # The other side's turn begins on a quiet disk: what this one still

@@ -279,9 +279,10 @@ def test_max_uploads_go_side_by_side(s3_mount, s3_bucket, proxy, most):
 
 
 @pytest.mark.option("max_downloads")
-@pytest.mark.parametrize(("most", "seen"), [(1, 1), (4, 3)])
-def test_max_downloads_go_side_by_side(s3_mount, s3_bucket, proxy, most, seen):
-    """Of several, one is kept for what a reader waits for."""
+@pytest.mark.parametrize("most", [1, 4])
+def test_max_downloads_go_side_by_side(s3_mount, s3_bucket, proxy, most):
+    """Of several, one is kept for what a reader waits for: whether that is used
+    depends on how fast this one reads."""
     data = os.urandom(48 * MIB)
     s3_bucket.put("f", data)
     s3_mount.mount(max_downloads=most)
@@ -289,7 +290,7 @@ def test_max_downloads_go_side_by_side(s3_mount, s3_bucket, proxy, most, seen):
     assert (s3_mount / "f").read_bytes() == data
     ranges = proxy.requests("GET", "/f$")
     assert len(ranges) > 3
-    assert peak(ranges) == seen
+    assert max(1, most - 1) <= peak(ranges) <= most
 
 
 # ---- how old news may be
