@@ -13,14 +13,15 @@ EPOCHS = 4
 
 
 class Trainer:
-    """lightning_train.py, by LIGHTNING_PYTHON."""
+    """lightning_train.py, by LIGHTNING_PYTHON; env: added to its environment."""
 
-    def __init__(self):
+    def __init__(self, env=None):
         self.process = subprocess.Popen(
             [os.environ["LIGHTNING_PYTHON"], str(HERE / "lightning_train.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, **(env or {})},
         )
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
