@@ -210,13 +210,10 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
  */
 int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 		 int *ret_fd, size_t *ret_n) NONNULL(1, 2, 5, 6) MUST_USE;
-/* Writing on the ordinary path: begin names the descriptor to write to (with
- * O_APPEND also the offset), then always end, with what was written or a
- * negative errno. */
-int fs_write_begin(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
+/* Writing n bytes on the ordinary path: to which descriptor, and with O_APPEND
+ * also at which offset.  May wait for room in the cache, or say -ENOSPC. */
+int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 		   int *ret_fd) NONNULL(1, 2, 3, 5) MUST_USE;
-void fs_write_end(struct fs *fs, struct fs_file *file, uint64_t off,
-		  ssize_t written) NONNULL(1, 2);
 int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
 		 uint64_t len) NONNULL(1, 2) MUST_USE;
 /* whence SEEK_DATA or SEEK_HOLE. */

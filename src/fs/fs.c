@@ -140,6 +140,9 @@ static int parts_new(struct fs *fs)
 	if (r == 0)
 		r = thr_start(fs->host->thr, "room", keeper_step, fs,
 			      &fs->keeper);
+	if (r == 0)
+		r = thr_start(fs->host->thr, "writeout", writeout_step, fs,
+			      &fs->writeout);
 	if (r == 0 && !fs->opts.ro)
 		r = transfer_start(fs->transfer);
 	/* The root at least is known from the start: what comes later may
@@ -215,11 +218,12 @@ void fs_free(struct fs *fs)
 	fs->stopping = true;
 	thr_wake(&fs->busy_cond);
 	lock_release(&fs->busy_lock);
+	thr_stop(fs->writeout);
 	thr_stop(fs->keeper);
 	thr_stop(fs->lister);
 	thr_stop(fs->janitor);
 	transfer_stop(fs->transfer);
-	fs->janitor = fs->lister = fs->keeper = NULL;
+	fs->janitor = fs->lister = fs->keeper = fs->writeout = NULL;
 	if (fs->barrier && !fs_is_broken(fs) &&
 	    barrier_now(fs->barrier, CLK_NEVER) < 0)
 		log_warn("the last barrier failed");

@@ -61,6 +61,7 @@ struct live {
 	bool torn; /* the writer was dying of a signal at its last FLUSH */
 	uint64_t clean_size; /* size and ctime when last opened or sealed */
 	int64_t clean_ctime;
+	uint64_t written_out; /* the disk was told to write so much of it */
 	int64_t still_since; /* mono; nothing moved since */
 	int64_t snapped_at; /* mono, of the last snapshot of a log */
 	uint64_t open_seq;
@@ -112,6 +113,8 @@ struct inode {
 	struct inode *next_attn; /* in the list of those to be looked at */
 	struct inode *next_taken; /* in what was taken off it: the taker's */
 	bool on_attn;
+	struct inode *prev_writer, *next_writer; /* in the list of those open
+						  * for writing */
 	bool orphaned; /* unlinked while open: its row is left; META */
 };
 
@@ -157,10 +160,11 @@ struct fs {
 	struct transfer *transfer;
 	struct fetch_engine *fetch;
 	struct barrier *barrier;
-	struct thr_worker *janitor, *lister, *keeper;
+	struct thr_worker *janitor, *lister, *keeper, *writeout;
 
 	struct lock ns; /* LOCK_NS */
 	struct inode *inodes;
+	struct inode *writers; /* open for writing, next to be looked at first */
 	struct blob_ref *blobs; /* LOCK_META */
 	struct tx_ref *tx_refs; /* of the transaction under way */
 	size_t ntx_refs, cap_tx_refs;
@@ -322,6 +326,7 @@ int open_for_write(struct fs *fs, struct inode *in, int flags);
 int64_t janitor_step(void *arg);
 int64_t lister_step(void *arg);
 int64_t keeper_step(void *arg); /* room.c */
+int64_t writeout_step(void *arg); /* writeout.c */
 
 /* room.c */
 /* For an open for writing; may wait: nothing held. */
@@ -340,6 +345,10 @@ uint64_t dirty_bytes(struct fs *fs);
 uint64_t evictable(struct fs *fs);
 /* Let go of at least so much, if there is; ret: how much. */
 uint64_t evict(struct fs *fs, uint64_t need);
+
+/* writeout.c: busy held; open for writing from now on, no longer */
+void writeout_add(struct fs *fs, struct inode *in);
+void writeout_del(struct fs *fs, struct inode *in);
 
 /* recover.c */
 int recover_open_versions(struct fs *fs);

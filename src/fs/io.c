@@ -48,7 +48,7 @@ int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 	return 0;
 }
 
-int fs_write_begin(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
+int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 		   int *ret_fd)
 {
 	struct live *l = file->in->live;
@@ -78,17 +78,6 @@ int fs_write_begin(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 	}
 	*ret_fd = l->wfd;
 	return 0;
-}
-
-void fs_write_end(struct fs *fs, struct fs_file *file, uint64_t off,
-		  ssize_t written)
-{
-	struct live *l = file->in->live;
-
-	/* Start writing out each 256 MiB, so that a barrier finds little. */
-	if (written > 0 && (off + (uint64_t)written) >> 28 != off >> 28)
-		(void)disk_writeback(fs->host->disk, l->rfd,
-				     ((off >> 28) << 28), UINT64_C(1) << 28);
 }
 
 int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
@@ -155,7 +144,7 @@ ssize_t fs_copy_range(struct fs *fs, struct fs_file *in, uint64_t in_off,
 		r = fs_read_from(fs, in, in_off + done, got, &rfd, &got);
 		if (r < 0 || got == 0)
 			break;
-		r = fs_write_begin(fs, out, &off, got, &wfd);
+		r = fs_write_to(fs, out, &off, got, &wfd);
 		if (r < 0)
 			break;
 		if (disk_pread(fs->host->disk, rfd, buf, got, in_off + done) !=
@@ -163,7 +152,6 @@ ssize_t fs_copy_range(struct fs *fs, struct fs_file *in, uint64_t in_off,
 			r = -EIO;
 		else
 			r = disk_pwrite(fs->host->disk, wfd, buf, got, off);
-		fs_write_end(fs, out, off, r < 0 ? r : (ssize_t)got);
 		if (r == 0)
 			done += got;
 	}

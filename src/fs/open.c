@@ -121,6 +121,8 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	l->files = f;
 	l->nopen++;
 	l->nwrite += f->writable;
+	if (f->writable && l->nwrite == 1)
+		writeout_add(fs, in);
 	lock_acquire(&fs->ns);
 	in->pins++;
 	in->atime_ns = clk_real(fs->host->clk);
@@ -382,6 +384,8 @@ void fs_release(struct fs *fs, struct fs_file *file)
 		file->next->prev = file->prev;
 	l->nopen--;
 	l->nwrite -= file->writable;
+	if (file->writable && l->nwrite == 0)
+		writeout_del(fs, in);
 	if (file->writable && l->io == FS_IO_PASSTHROUGH)
 		room_writer(fs, -1);
 	if (l->nopen == 0) {

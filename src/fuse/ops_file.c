@@ -85,7 +85,7 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 	uint64_t at = (uint64_t)off;
 	ssize_t done;
 	int fd = -1;
-	int r = fs_write_begin(fs, file, &at, n, &fd);
+	int r = fs_write_to(fs, file, &at, n, &fd);
 
 	(void)ino;
 	if (r < 0) {
@@ -96,7 +96,6 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 	out.buf[0].fd = fd;
 	out.buf[0].pos = (off_t)at;
 	done = fuse_buf_copy(&out, in, 0);
-	fs_write_end(fs, file, at, done);
 	if (done < 0)
 		glue_reply(req, (int)done);
 	else

@@ -238,12 +238,10 @@ int f_write(struct file *f, const char *text, uint64_t off)
 		return f->ext < 0 ? -EIO
 				  : simdisk_external_write(disk, f->ext, text,
 							   strlen(text), off);
-	r = fs_write_begin(fs, f->o.file, &off, strlen(text), &fd);
+	r = fs_write_to(fs, f->o.file, &off, strlen(text), &fd);
 	if (r < 0)
 		return r;
-	r = disk_pwrite(disk, fd, text, strlen(text), off);
-	fs_write_end(fs, f->o.file, off, r < 0 ? r : (ssize_t)strlen(text));
-	return r;
+	return disk_pwrite(disk, fd, text, strlen(text), off);
 }
 
 int f_read(struct file *f, char *ret, size_t size)

@@ -70,11 +70,10 @@ static int pour(struct file *f, unsigned at, unsigned n)
 						   off);
 			continue;
 		}
-		r = fs_write_begin(fs, f->o.file, &off, MIB, &fd);
+		r = fs_write_to(fs, f->o.file, &off, MIB, &fd);
 		if (r < 0)
 			break;
 		r = disk_pwrite(disk, fd, block, MIB, off);
-		fs_write_end(fs, f->o.file, off, r < 0 ? r : (ssize_t)MIB);
 	}
 	return r;
 }
@@ -275,6 +274,38 @@ START_TEST(after_a_failed_barrier_nothing_new_is_taken)
 }
 END_TEST
 
+/* What grows is written out each 256 MiB, whichever way it comes, and once. */
+START_TEST(a_growing_file_is_written_out)
+{
+	const uint64_t piece = 256 * MIB;
+	unsigned long before, i;
+	struct file f;
+	uint64_t off;
+	int fd;
+
+	rig_passthrough = _i != 0;
+	ck_assert_int_eq(f_create(&f, "big", O_WRONLY), 0);
+	ck_assert_int_eq(f.o.io == FS_IO_PASSTHROUGH, _i != 0);
+	before = simdisk_calls(disk, SIM_WRITEBACK);
+	for (i = 1; i <= 3; i++) {
+		off = i * piece - 1; /* its last byte: it has holes */
+		if (_i) {
+			fd = simdisk_external_write(disk, f.ext, "x", 1, off);
+		} else {
+			ck_assert_int_eq(
+				fs_write_to(fs, f.o.file, &off, 1, &fd), 0);
+			fd = disk_pwrite(disk, fd, "x", 1, off);
+		}
+		ck_assert_int_eq(fd, 0);
+		(void)sim_run_for(sim, 3 * NS_PER_S);
+		ck_assert_uint_eq(simdisk_calls(disk, SIM_WRITEBACK) - before,
+				  i);
+	}
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "big"), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -289,6 +320,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_parked_file_is_no_reason_to_wait);
 	tcase_add_test(c, unsent_data_that_cannot_go_is_no_reason_to_wait);
 	tcase_add_test(c, after_a_failed_barrier_nothing_new_is_taken);
+	tcase_add_loop_test(c, a_growing_file_is_written_out, 0, 2);
 }
 
 int main(void)
