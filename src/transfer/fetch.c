@@ -91,11 +91,9 @@ static bool plan_locked(struct fetch_engine *e, struct fetch *f,
 	if (!fetch_plan_next(&p, want ? want->off : 0, want ? want->len : 0,
 			     &next))
 		return false;
-	*job = (struct fetch_job){ .f = f,
-				   .start = next.off,
-				   .pos = next.off,
-				   .busy = next.off,
-				   .end = next.end };
+	job->f = f;
+	job->start = job->pos = job->busy = next.off;
+	job->end = next.end;
 	return true;
 }
 
@@ -162,7 +160,7 @@ static int64_t step(void *arg)
 	struct fetch_worker *w = arg;
 	struct fetch_engine *e = w->e;
 	struct fetch *f = NULL;
-	struct fetch_job job;
+	struct fetch_job job = { .gathered = w->gather };
 	int64_t next = CLK_NEVER, now;
 	bool found = false, gone;
 	int r;
@@ -285,6 +283,9 @@ static int start_workers(struct fetch_engine *e)
 		int r;
 
 		w->e = e;
+		w->gather = malloc(FETCH_GATHER);
+		if (!w->gather)
+			return -ENOMEM;
 		w->wants_only = !i && e->n_workers > 1;
 		r = thr_start(e->host->thr, "fetch", step, w, &thr);
 		if (r)
@@ -351,6 +352,7 @@ void fetch_engine_free(struct fetch_engine *e)
 		e->workers[i].thr = NULL;
 		lock_release(&e->lock);
 		thr_stop(thr);
+		free(e->workers[i].gather);
 	}
 	assert(!e->fetches && !e->wants);
 	thr_cond_fini(&e->pace_cond);

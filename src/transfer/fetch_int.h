@@ -22,11 +22,17 @@ struct fetch_job {
 	struct fetch_job *next; /* of the same fetch */
 	struct fetch *f;
 	uint64_t start, pos; /* [start, pos) is in the blob */
-	uint64_t busy; /* [pos, busy) is being written */
+	uint64_t busy; /* [pos, busy) is gathered, or being written */
 	uint64_t end; /* may be moved down, never below busy */
 	uint64_t crc64; /* of [start, pos) */
 	int disk_err;
+	unsigned char *gathered; /* FETCH_GATHER bytes, the worker's */
+	size_t n_gathered; /* its job's alone */
 };
+
+/* The library hands over 16 KiB at a time: to write so little costs more in
+ * calls than in bytes. */
+#define FETCH_GATHER (256U << 10)
 
 #define FETCH_JOBS_MAX 256
 
@@ -75,6 +81,7 @@ struct fetch {
 struct fetch_worker {
 	struct fetch_engine *e;
 	struct thr_worker *thr;
+	unsigned char *gather; /* FETCH_GATHER bytes */
 	bool wants_only; /* keeps a connection free for who waits */
 };
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ckptfs/cache.h"
 #include "ckptfs/clock.h"
@@ -29,19 +30,34 @@ static void pace_locked(struct fetch_engine *e, const struct fetch *f,
 		(void)thr_wait(e->host->thr, &e->lock, &e->pace_cond, until);
 }
 
-/* How much of n more bytes the job still wants; they may not be cut off any
- * more. */
-static size_t take(struct fetch_engine *e, struct fetch_job *job, size_t n)
+/* Does somebody wait for any of [off, end)?  Who waits for the whole file is
+ * told at its end. */
+static bool is_wanted_locked(struct fetch_engine *e, const struct fetch *f,
+			     uint64_t off, uint64_t end) REQUIRES(e->lock)
+{
+	for (const struct fetch_want *w = e->wants; w; w = w->next)
+		if (w->f == f && w->len != f->spec.size && w->off < end &&
+		    off < w->off + w->len)
+			return true;
+	return false;
+}
+
+/* How much of n more bytes the job still wants, which may not be cut off any
+ * more; and whether what is gathered then can wait for more. */
+static size_t take(struct fetch_engine *e, struct fetch_job *job, size_t n,
+		   bool *ret_now)
 {
 	uint64_t left;
 
 	lock_acquire(&e->lock);
 	pace_locked(e, job->f, n);
-	left = job->end - job->pos;
+	left = job->end - job->busy;
 	n = left < n ? left : n;
 	if (e->stopping || !job->f->refs)
 		n = 0;
-	job->busy = job->pos + n;
+	job->busy += n;
+	*ret_now = job->busy == job->end ||
+		   is_wanted_locked(e, job->f, job->pos, job->busy);
 	lock_release(&e->lock);
 	return n;
 }
@@ -57,14 +73,44 @@ static int give(struct fetch_engine *e, struct fetch_job *job, const void *p,
 	if (!r)
 		r = cache_ranges_add(f->have, job->pos, n);
 	if (!r) {
+		if (is_wanted_locked(e, f, job->pos, job->pos + n))
+			thr_wake(&f->cond);
 		job->pos += n;
 		job->crc64 = crc;
 		e->stats.bytes += n;
-		if (f->waiters)
-			thr_wake(&f->cond);
 	}
-	job->busy = job->pos;
 	lock_release(&e->lock);
+	return r;
+}
+
+static int give_gathered(struct fetch_engine *e, struct fetch_job *job)
+{
+	size_t n = job->n_gathered;
+
+	job->n_gathered = 0;
+	return n ? give(e, job, job->gathered, n) : 0;
+}
+
+/* n more bytes, to be written when enough came together: whole aligned blocks,
+ * but for what somebody could not wait for. */
+static int gather(struct fetch_engine *e, struct fetch_job *job, const void *p,
+		  size_t n)
+{
+	const unsigned char *at = p;
+	size_t some;
+	int r = 0;
+
+	while (n && !r) {
+		some = FETCH_GATHER - (job->pos + job->n_gathered) % FETCH_GATHER;
+		if (some > n)
+			some = n;
+		memcpy(job->gathered + job->n_gathered, at, some);
+		job->n_gathered += some;
+		at += some;
+		n -= some;
+		if ((job->pos + job->n_gathered) % FETCH_GATHER == 0)
+			r = give_gathered(e, job);
+	}
 	return r;
 }
 
@@ -76,10 +122,12 @@ struct sink {
 static int sink(void *arg, const void *p, size_t n)
 {
 	struct sink *s = arg;
-	size_t used = take(s->e, s->job, n);
+	bool now;
+	size_t used = take(s->e, s->job, n, &now);
 
-	if (used)
-		s->job->disk_err = give(s->e, s->job, p, used);
+	s->job->disk_err = gather(s->e, s->job, p, used);
+	if (!s->job->disk_err && now)
+		s->job->disk_err = give_gathered(s->e, s->job);
 	if (s->job->disk_err)
 		return -EIO;
 	/* the rest was cut off, or nobody wants any of it */
@@ -105,6 +153,9 @@ int fetch_run(struct fetch_engine *e, struct fetch_job *job)
 	int r = store_get(e->store, f->spec.key, f->spec.etag, job->start,
 			  job->end - job->start, sink, &s, &obj);
 
+	/* what was cut off is written already; what is given up, need not be */
+	if (!job->disk_err && r != -ECANCELED)
+		job->disk_err = give_gathered(e, job);
 	if (!r)
 		learn_crc(e, f, &obj);
 	return job->disk_err ? job->disk_err : r;

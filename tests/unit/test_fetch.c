@@ -111,6 +111,26 @@ START_TEST(a_reader_does_not_wait_for_the_end_of_a_long_request)
 }
 END_TEST
 
+START_TEST(bytes_are_gathered_unless_somebody_waits_for_them)
+{
+	struct rig_told t = { .done = 0 };
+	unsigned long writes;
+	struct fetch *f;
+
+	rig_use_sim(9 * MIB, 1, MIB);
+	f = rig_start(&t);
+	ck_assert_int_eq(fetch_wait(f, MIB, 1, SOON), 0);
+	ck_assert_uint_lt(fetch_progress(f), MIB / 4); /* that came first */
+	writes = simdisk_calls(rig.host->disk, SIM_PWRITE);
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, SOON), 0);
+	writes = simdisk_calls(rig.host->disk, SIM_PWRITE) - writes;
+	ck_assert_uint_le(writes, 9 * 4);
+	ck_assert(rig_blob_is_right(0, 9 * MIB));
+	fetch_drop(f);
+	rig_teardown();
+}
+END_TEST
+
 START_TEST(the_limit_is_kept)
 {
 	struct rig_told t = { .done = 0 };
@@ -298,6 +318,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_wanted_page_jumps_the_queue);
 	tcase_add_test(c, the_tail_comes_first_where_asked);
 	tcase_add_test(c, a_reader_does_not_wait_for_the_end_of_a_long_request);
+	tcase_add_test(c, bytes_are_gathered_unless_somebody_waits_for_them);
 	tcase_add_test(c, the_limit_is_kept);
 	tcase_add_test(c, a_dropped_fetch_is_given_up);
 	tcase_add_test(c, a_drop_waits_where_nobody_is_told);
