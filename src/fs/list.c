@@ -16,6 +16,9 @@
 
 #define LOG_MODULE "fs"
 
+/* For so long nobody waits again for a store that let one wait in vain. */
+#define SLOW_NS (10 * NS_PER_S)
+
 struct seen {
 	UT_hash_handle hh;
 	bool is_dir;
@@ -270,7 +273,8 @@ int dir_refresh_now(struct fs *fs, struct inode *dir)
 }
 
 /* A listing that is known is waited for a moment only, and not at all while
- * the store does not answer: the job never waits for the cloud. */
+ * the store does not answer, or did not in the last such moment: the job never
+ * waits for the cloud. */
 static void await_listing(struct fs *fs, struct inode *dir, int64_t now)
 {
 	int64_t end = now + NS_PER_S;
@@ -282,6 +286,8 @@ static void await_listing(struct fs *fs, struct inode *dir, int64_t now)
 		done = dir->listed_ns >= now || fs->list_down_until > now;
 	} while (!done && thr_wait(fs->host->thr, &fs->busy_lock,
 				   &fs->busy_cond, end) == 0);
+	if (!done && dir->listed_ns < now)
+		fs->list_down_until = clk_mono(fs->host->clk) + SLOW_NS;
 	lock_release(&fs->busy_lock);
 }
 
