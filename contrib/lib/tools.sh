@@ -109,6 +109,13 @@ need_test_python() {
 	export TEST_PYTHON=$VENV_PYTHON
 }
 
+# The other clients that contrib/bench measures: BENCH_PYTHON.
+need_bench_python() {
+	need_venv bench "boto3 with its native client, for measurements" \
+		"$TOP/tests/integration/requirements-bench.txt" || return 1
+	export BENCH_PYTHON=$VENV_PYTHON
+}
+
 need_lightning() {
 	need_venv lightning "torch and Lightning (800 MB, 3 minutes)" \
 		"$TOP/tests/integration/requirements-lightning.txt" \
