@@ -19,6 +19,19 @@
 
 struct notices;
 
+/*
+ * The kernel asks for nothing by a handle before the reply that gave it away,
+ * and releases it once all that was asked by it is answered.  It orders that
+ * by the device, of which C knows nothing: here the threads say it to each
+ * other (glue_file(), glue_handle_out(), glue_handle_done()).  The handles of
+ * one slot are ordered together, which is more than is needed, and they are not
+ * many.  Not in the handle: that would have to be reached first.
+ */
+#define GLUE_ORDERS 256
+struct glue_order {
+	unsigned out, done; /* __atomic; counted, never looked at */
+};
+
 struct fusefs {
 	struct fs *fs;
 	struct fuse_session *se;
@@ -30,6 +43,7 @@ struct fusefs {
 	bool looping; /* __atomic */
 	pthread_t loop_thread;
 	struct notices *notices;
+	struct glue_order order[GLUE_ORDERS];
 };
 
 extern const struct fuse_lowlevel_ops glue_ops;
@@ -49,10 +63,16 @@ void glue_opened(const struct fs_opened *o, struct fuse_file_info *fi);
 void glue_reply(fuse_req_t req, int err);
 void glue_reply_entry(fuse_req_t req, int err, const struct fs_entry *e);
 
-static inline struct fs_file *glue_file(const struct fuse_file_info *fi)
-{
-	return (struct fs_file *)(uintptr_t)fi->fh;
-}
+/* The handle an operation is asked for by; may be used until the reply. */
+struct fs_file *glue_file(fuse_req_t req, const struct fuse_file_info *fi);
+struct fs_dir *glue_dir(fuse_req_t req, const struct fuse_file_info *fi);
+/* Before the reply that gives fi's handle away. */
+void glue_handle_out(fuse_req_t req, const struct fuse_file_info *fi);
+/* Before the reply to any other operation but its release. */
+void glue_handle_done(fuse_req_t req, const struct fuse_file_info *fi);
+/* The handle, for its release: all else that was asked by it is over. */
+struct fs_file *glue_last_file(fuse_req_t req, const struct fuse_file_info *fi);
+struct fs_dir *glue_last_dir(fuse_req_t req, const struct fuse_file_info *fi);
 
 /* ---- one file of operations each; names as in struct fuse_lowlevel_ops */
 

@@ -72,8 +72,10 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 	int r;
 
 	memset(&a, 0, sizeof(a));
-	r = fs_getattr(glue_of(req)->fs, ino,
-		       fi ? glue_file(fi) : NULL, &a);
+	r = fs_getattr(glue_of(req)->fs, ino, fi ? glue_file(req, fi) : NULL,
+		       &a);
+	if (fi)
+		glue_handle_done(req, fi);
 	reply_attr(req, r, &a);
 }
 
@@ -116,8 +118,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	memset(&out, 0, sizeof(out));
 	glue_ctx(req, &ctx);
 	r = fs_setattr(glue_of(req)->fs, &ctx, ino, &attr, set,
-		       fi ? glue_file(fi) : NULL,
-		       &out);
+		       fi ? glue_file(req, fi) : NULL, &out);
+	if (fi)
+		glue_handle_done(req, fi);
 	reply_attr(req, r, &out);
 }
 

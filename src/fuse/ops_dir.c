@@ -19,6 +19,7 @@ void glue_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uint64_t)(uintptr_t)d;
+	glue_handle_out(req, fi);
 	if (fuse_reply_open(req, fi) < 0)
 		fs_closedir(fs, d);
 }
@@ -63,7 +64,7 @@ static int add_entry(void *arg, const char *name, const struct fs_attr *attr,
 static void read_dir(fuse_req_t req, size_t size, off_t off,
 		     const struct fuse_file_info *fi, bool plus)
 {
-	struct fs_dir *d = (struct fs_dir *)(uintptr_t)fi->fh;
+	struct fs_dir *d = glue_dir(req, fi);
 	struct fill fill = { .req = req, .size = size, .plus = plus };
 	int r = -ENOMEM;
 
@@ -71,6 +72,7 @@ static void read_dir(fuse_req_t req, size_t size, off_t off,
 	if (fill.p)
 		r = fs_readdir(glue_of(req)->fs, d, (uint64_t)off, add_entry,
 			       &fill);
+	glue_handle_done(req, fi);
 	/* What was added carries references: it must go out. */
 	if (r < 0 && fill.n == 0)
 		glue_reply(req, r);
@@ -96,7 +98,7 @@ void glue_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void glue_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	fs_closedir(glue_of(req)->fs, (struct fs_dir *)(uintptr_t)fi->fh);
+	fs_closedir(glue_of(req)->fs, glue_last_dir(req, fi));
 	glue_reply(req, 0);
 }
 

@@ -23,6 +23,7 @@ void glue_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	glue_opened(&o, fi);
+	glue_handle_out(req, fi);
 	/* The caller was killed: the kernel will not release it. */
 	if (fuse_reply_open(req, fi) < 0)
 		fs_release(fs, o.file);
@@ -47,6 +48,7 @@ void glue_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		return;
 	}
 	glue_opened(&o, fi);
+	glue_handle_out(req, fi);
 	glue_entry(&e, &p);
 	if (fuse_reply_create(req, &p, fi) < 0) {
 		fs_release(fs, o.file);
@@ -60,10 +62,11 @@ void glue_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_bufvec b = FUSE_BUFVEC_INIT(0);
 	size_t n = 0;
 	int fd = -1;
-	int r = fs_read_from(glue_of(req)->fs, glue_file(fi), (uint64_t)off,
-			     size, &fd, &n);
+	int r = fs_read_from(glue_of(req)->fs, glue_file(req, fi),
+			     (uint64_t)off, size, &fd, &n);
 
 	(void)ino;
+	glue_handle_done(req, fi); /* but for fd: the reply reads from it */
 	if (r < 0) {
 		glue_reply(req, r);
 		return;
@@ -79,7 +82,7 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 		    off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = glue_of(req)->fs;
-	struct fs_file *file = glue_file(fi);
+	struct fs_file *file = glue_file(req, fi);
 	size_t n = fuse_buf_size(in);
 	struct fuse_bufvec out = FUSE_BUFVEC_INIT(n);
 	uint64_t at = (uint64_t)off;
@@ -89,6 +92,7 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 
 	(void)ino;
 	if (r < 0) {
+		glue_handle_done(req, fi);
 		glue_reply(req, r);
 		return;
 	}
@@ -96,6 +100,7 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 	out.buf[0].fd = fd;
 	out.buf[0].pos = (off_t)at;
 	done = fuse_buf_copy(&out, in, 0);
+	glue_handle_done(req, fi);
 	if (done < 0)
 		glue_reply(req, (int)done);
 	else
@@ -105,43 +110,52 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 void glue_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_ctx ctx;
+	int r;
 
 	(void)ino;
 	glue_ctx(req, &ctx);
-	glue_reply(req, fs_flush(glue_of(req)->fs, &ctx, glue_file(fi)));
+	r = fs_flush(glue_of(req)->fs, &ctx, glue_file(req, fi));
+	glue_handle_done(req, fi);
+	glue_reply(req, r);
 }
 
 void glue_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	fs_release(glue_of(req)->fs, glue_file(fi));
+	fs_release(glue_of(req)->fs, glue_last_file(req, fi));
 	glue_reply(req, 0);
 }
 
 void glue_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		struct fuse_file_info *fi)
 {
+	int r = fs_fsync(glue_of(req)->fs, glue_file(req, fi), datasync != 0);
+
 	(void)ino;
-	glue_reply(req,
-		   fs_fsync(glue_of(req)->fs, glue_file(fi), datasync != 0));
+	glue_handle_done(req, fi);
+	glue_reply(req, r);
 }
 
 void glue_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		    off_t len, struct fuse_file_info *fi)
 {
+	int r = fs_fallocate(glue_of(req)->fs, glue_file(req, fi), mode,
+			     (uint64_t)off, (uint64_t)len);
+
 	(void)ino;
-	glue_reply(req, fs_fallocate(glue_of(req)->fs, glue_file(fi), mode,
-				     (uint64_t)off, (uint64_t)len));
+	glue_handle_done(req, fi);
+	glue_reply(req, r);
 }
 
 void glue_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		struct fuse_file_info *fi)
 {
 	uint64_t at = 0;
-	int r = fs_lseek(glue_of(req)->fs, glue_file(fi), (uint64_t)off, whence,
-			 &at);
+	int r = fs_lseek(glue_of(req)->fs, glue_file(req, fi), (uint64_t)off,
+			 whence, &at);
 
 	(void)ino;
+	glue_handle_done(req, fi);
 	if (r < 0)
 		glue_reply(req, r);
 	else
@@ -161,8 +175,11 @@ void glue_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 		glue_reply(req, -EINVAL);
 		return;
 	}
-	n = fs_copy_range(glue_of(req)->fs, glue_file(fi_in), (uint64_t)off_in,
-			  glue_file(fi_out), (uint64_t)off_out, len);
+	n = fs_copy_range(glue_of(req)->fs, glue_file(req, fi_in),
+			  (uint64_t)off_in, glue_file(req, fi_out),
+			  (uint64_t)off_out, len);
+	glue_handle_done(req, fi_in);
+	glue_handle_done(req, fi_out);
 	if (n < 0)
 		glue_reply(req, (int)n);
 	else
