@@ -12,38 +12,48 @@
 
 #define LOG_MODULE "fs"
 
-/* Not all of it is here yet, as far as we know. */
-static bool from_bucket(const struct live *l)
+/* What a reader goes by, while others may open the file for writing. */
+struct view {
+	struct fetch *fetch; /* not all of it may be here yet; NULL: all is */
+	uint64_t size; /* with fetch only */
+	int fd;
+};
+
+static void view_of(struct fs *fs, const struct fs_file *file, struct view *ret)
 {
-	return l->fetch && !l->writing;
+	const struct live *l = file->in->live;
+
+	lock_acquire(&fs->ns);
+	ret->fetch = l->writing ? NULL : l->fetch;
+	ret->size = l->ver.size;
+	ret->fd = l->rfd;
+	lock_release(&fs->ns);
 }
 
 int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 		 int *ret_fd, size_t *ret_n)
 {
-	struct live *l = file->in->live;
 	struct disk_stat st;
-	uint64_t size;
+	struct view v;
 	int r;
 
-	if (from_bucket(l)) {
-		size = l->ver.size;
-	} else {
-		r = disk_stat(fs->host->disk, l->rfd, &st);
+	view_of(fs, file, &v);
+	if (!v.fetch) {
+		r = disk_stat(fs->host->disk, v.fd, &st);
 		if (r < 0)
 			return -EIO;
-		size = st.size;
+		v.size = st.size;
 	}
-	if (off >= size)
+	if (off >= v.size)
 		n = 0;
-	else if (n > size - off)
-		n = (size_t)(size - off);
-	if (n && from_bucket(l)) {
-		r = fetch_wait(l->fetch, off, n, CLK_NEVER);
+	else if (n > v.size - off)
+		n = (size_t)(v.size - off);
+	if (n && v.fetch) {
+		r = fetch_wait(v.fetch, off, n, CLK_NEVER);
 		if (r < 0)
 			return r == -ENOMEM ? r : -EIO;
 	}
-	*ret_fd = l->rfd;
+	*ret_fd = v.fd;
 	*ret_n = n;
 	return 0;
 }
@@ -112,17 +122,18 @@ int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
 int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
 	     uint64_t *ret)
 {
-	struct live *l = file->in->live;
+	struct view v;
 	int64_t r;
 
-	if (from_bucket(l)) { /* nothing is known of holes: all is data */
-		if (off >= l->ver.size)
+	view_of(fs, file, &v);
+	if (v.fetch) { /* nothing is known of holes: all is data */
+		if (off >= v.size)
 			return -ENXIO;
-		*ret = whence == SEEK_HOLE ? l->ver.size : off;
+		*ret = whence == SEEK_HOLE ? v.size : off;
 		return 0;
 	}
-	r = whence == SEEK_HOLE ? disk_seek_hole(fs->host->disk, l->rfd, off) :
-				  disk_seek_data(fs->host->disk, l->rfd, off);
+	r = whence == SEEK_HOLE ? disk_seek_hole(fs->host->disk, v.fd, off)
+				: disk_seek_data(fs->host->disk, v.fd, off);
 	if (r < 0)
 		return (int)r;
 	*ret = (uint64_t)r;

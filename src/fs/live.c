@@ -165,9 +165,12 @@ int live_complete(struct fs *fs, struct inode *in)
 	r = tx_begin(fs);
 	if (r == 0)
 		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
-	if (r == 0)
-		l->ver.complete = true;
-	return r;
+	if (r < 0)
+		return r;
+	lock_acquire(&fs->ns); /* beside its size, which readers look at */
+	l->ver.complete = true;
+	lock_release(&fs->ns);
+	return 0;
 }
 
 /* Runs on a download worker, with nothing held: the whole file is here and
