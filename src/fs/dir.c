@@ -13,17 +13,14 @@
 struct fs_dir {
 	struct inode *in;
 	size_t n;
-	struct snap {
-		uint64_t ino;
-		char *name;
-	} *names;
+	char **names;
 };
 
 static int by_name(const void *a, const void *b)
 {
-	const struct snap *x = a, *y = b;
+	const char *const *x = a, *const *y = b;
 
-	return strcmp(x->name, y->name);
+	return strcmp(*x, *y);
 }
 
 static int take_down(struct fs *fs, struct fs_dir *d)
@@ -38,9 +35,8 @@ static int take_down(struct fs *fs, struct fs_dir *d)
 	HASH_ITER(hh, d->in->children, e, tmp) {
 		if (r < 0)
 			break;
-		d->names[d->n].ino = e->ino;
-		d->names[d->n].name = strdup(e->name);
-		if (!d->names[d->n].name)
+		d->names[d->n] = strdup(e->name);
+		if (!d->names[d->n])
 			r = -ENOMEM;
 		else
 			d->n++;
@@ -80,6 +76,21 @@ int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
 	return 0;
 }
 
+/* Who has the name by now: the kernel, which lets no name change meanwhile,
+ * would take it for his.  Pinned; NULL: nobody. */
+static struct inode *named_now(struct fs *fs, const struct fs_dir *d,
+			       const char *name)
+{
+	const struct dentry *e;
+	uint64_t ino;
+
+	lock_acquire(&fs->ns);
+	e = dentry_find(d->in, name);
+	ino = e ? e->ino : 0;
+	lock_release(&fs->ns);
+	return ino ? inode_get(fs, ino) : NULL;
+}
+
 /* Cookies: 0 is ".", 1 "..", then the names. */
 int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 	       void *arg)
@@ -99,7 +110,7 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 			return 0;
 	}
 	for (; cookie - 2 < d->n; cookie++) {
-		in = inode_get(fs, d->names[cookie - 2].ino);
+		in = named_now(fs, d, d->names[cookie - 2]);
 		if (!in)
 			continue; /* removed since */
 		if (!in->parent) {
@@ -108,7 +119,7 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 		}
 		attr_fill(fs, in, &a);
 		inode_put(fs, in);
-		if (fn(arg, d->names[cookie - 2].name, &a, cookie + 1))
+		if (fn(arg, d->names[cookie - 2], &a, cookie + 1))
 			return 0;
 	}
 	return 0;
@@ -119,7 +130,7 @@ void fs_closedir(struct fs *fs, struct fs_dir *d)
 	size_t i;
 
 	for (i = 0; i < d->n; i++)
-		free(d->names[i].name);
+		free(d->names[i]);
 	free(d->names);
 	inode_put(fs, d->in);
 	free(d);
