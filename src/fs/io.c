@@ -58,18 +58,21 @@ int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 	return 0;
 }
 
+/* n bytes may be written by this handle; waits for room for them. */
+static int may_write(struct fs *fs, const struct fs_file *file, size_t n)
+{
+	if (fs_is_broken(fs))
+		return -EIO;
+	return file->writable ? room_for_bytes(fs, n) : -EBADF;
+}
+
 int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 		   int *ret_fd)
 {
 	struct live *l = file->in->live;
 	struct disk_stat st;
-	int r;
+	int r = may_write(fs, file, n);
 
-	if (fs_is_broken(fs))
-		return -EIO;
-	if (!file->writable)
-		return -EBADF;
-	r = room_for_bytes(fs, n);
 	if (r < 0)
 		return r;
 	if (l->wfd < 0) {
@@ -140,38 +143,48 @@ int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
 	return 0;
 }
 
+static int copy_chunk(struct fs *fs, struct fs_file *in, uint64_t in_off,
+		      const struct fs_file *out, int wfd, uint64_t out_off,
+		      char *buf, size_t *n)
+{
+	int rfd, r = fs_read_from(fs, in, in_off, *n, &rfd, n);
+
+	if (r < 0 || *n == 0)
+		return r;
+	r = may_write(fs, out, *n);
+	if (r < 0)
+		return r;
+	if (disk_pread(fs->host->disk, rfd, buf, *n, in_off) != (ssize_t)*n)
+		return -EIO;
+	return disk_pwrite(fs->host->disk, wfd, buf, *n, out_off);
+}
+
+/* To a descriptor of its own: where the kernel writes past us the inode has
+ * none, and whoever opens the file closes what he finds (attach()). */
 ssize_t fs_copy_range(struct fs *fs, struct fs_file *in, uint64_t in_off,
 		      struct fs_file *out, uint64_t out_off, size_t n)
 {
 	const size_t chunk = 1 << 20;
 	char *buf = malloc(chunk);
 	size_t done = 0, got;
-	int r = buf ? 0 : -ENOMEM, rfd, wfd;
+	int r = buf ? 0 : -ENOMEM, wfd = -1;
 
+	if (r == 0) {
+		busy_begin(fs, out->in);
+		wfd = cache_blob_open(fs->cache, out->in->live->ver.blob,
+				      O_RDWR);
+		busy_end(fs, out->in);
+		r = wfd < 0 ? -EIO : 0;
+	}
 	while (r == 0 && done < n) {
-		uint64_t off = out_off + done;
-
 		got = n - done < chunk ? n - done : chunk;
-		r = fs_read_from(fs, in, in_off + done, got, &rfd, &got);
+		r = copy_chunk(fs, in, in_off + done, out, wfd, out_off + done,
+			       buf, &got);
 		if (r < 0 || got == 0)
 			break;
-		r = fs_write_to(fs, out, &off, got, &wfd);
-		if (r < 0)
-			break;
-		if (disk_pread(fs->host->disk, rfd, buf, got, in_off + done) !=
-		    (ssize_t)got)
-			r = -EIO;
-		else
-			r = disk_pwrite(fs->host->disk, wfd, buf, got, off);
-		if (r == 0)
-			done += got;
+		done += got;
 	}
+	cache_blob_close(fs->cache, wfd);
 	free(buf);
-	if (out->in->live->io == FS_IO_PASSTHROUGH) {
-		busy_begin(fs, out->in);
-		cache_blob_close(fs->cache, out->in->live->wfd);
-		out->in->live->wfd = -1;
-		busy_end(fs, out->in);
-	}
 	return done ? (ssize_t)done : r;
 }
