@@ -38,6 +38,14 @@ const char *harness_tmpdir(void)
 	return dir;
 }
 
+unsigned harness_step(void)
+{
+	const char *text = getenv("CKPTFS_TEST_STEP");
+	unsigned long n = text ? strtoul(text, NULL, 10) : 1;
+
+	return n >= 1 && n <= 1000 ? (unsigned)n : 1;
+}
+
 void harness_add_abort(TCase *c, const TTest *t, int from, int to)
 {
 	const char *mode = getenv("CK_FORK");

@@ -13,6 +13,14 @@ int harness_run(const char *name, void (*add)(TCase *c));
 void harness_add_abort(TCase *c, const TTest *t, int from, int to);
 
 /*
+ * A walk through all moments (each call to the disk, each seed) looks at each
+ * n-th, n being this: CKPTFS_TEST_STEP, else 1.  For programs that run many
+ * times slower than they were written for; what is found is told with the
+ * moment's number, as ever.
+ */
+unsigned harness_step(void);
+
+/*
  * A new empty folder for the running test, removed when the test program
  * ends.  The name is valid until the next call.
  */
