@@ -81,7 +81,7 @@ int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file,
 
 	if (!in)
 		return -ENOENT;
-	if (!in->meta_known && in->kind == META_FILE)
+	if (in->kind == META_FILE)
 		r = meta_complete(fs, in);
 	if (r == -ENOENT)
 		r = 0; /* gone from the bucket since; the name still stands */

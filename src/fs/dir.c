@@ -97,11 +97,11 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 {
 	struct fs_attr a;
 	struct inode *in;
+	uint64_t ino;
 
 	for (; cookie < 2; cookie++) {
-		in = inode_get(fs, cookie == 0 || !d->in->parent ?
-					   d->in->ino :
-					   d->in->parent);
+		ino = cookie == 0 ? 0 : inode_parent(fs, d->in);
+		in = inode_get(fs, ino ? ino : d->in->ino);
 		if (!in)
 			continue;
 		attr_fill(fs, in, &a);
@@ -113,7 +113,7 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 		in = named_now(fs, d, d->names[cookie - 2]);
 		if (!in)
 			continue; /* removed since */
-		if (!in->parent) {
+		if (!inode_parent(fs, in)) {
 			inode_put(fs, in);
 			continue;
 		}

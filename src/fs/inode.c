@@ -109,6 +109,34 @@ void inode_drop_memory(struct fs *fs, struct inode *in)
 	inode_free(in);
 }
 
+static void copy_str(char *dst, size_t size, const char *src)
+{
+	size_t n = src ? strlen(src) : 0;
+
+	assert(n < size);
+	if (n)
+		memcpy(dst, src, n);
+	dst[n] = '\0';
+}
+
+uint64_t inode_parent(struct fs *fs, const struct inode *in)
+{
+	uint64_t parent;
+
+	lock_acquire(&fs->ns);
+	parent = in->parent;
+	lock_release(&fs->ns);
+	return parent;
+}
+
+void inode_tag(struct fs *fs, const struct inode *in, struct inode_tag *ret)
+{
+	lock_acquire(&fs->ns);
+	copy_str(ret->name, sizeof(ret->name), in->name);
+	ret->tag = (struct cache_tag){ in->ino, in->parent, ret->name };
+	lock_release(&fs->ns);
+}
+
 int inode_set_str(char **p, const char *value)
 {
 	char *s = NULL;
@@ -162,16 +190,6 @@ int inode_from_row(struct fs *fs, const struct meta_inode *row,
 	lock_release(&fs->ns);
 	*ret = in;
 	return 0;
-}
-
-static void copy_str(char *dst, size_t size, const char *src)
-{
-	size_t n = src ? strlen(src) : 0;
-
-	assert(n < size);
-	if (n)
-		memcpy(dst, src, n);
-	dst[n] = '\0';
 }
 
 void inode_to_row(const struct inode *in, struct meta_inode *ret)

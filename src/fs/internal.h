@@ -200,6 +200,14 @@ int inode_load_version(struct fs *fs, struct inode *in);
 /* This row (vid 0: none) and its place are the inode's; META and ns held. */
 void inode_show_version(struct inode *in, const struct meta_version *v,
 			uint64_t seq);
+/* The folder it has a name in; 0: none, or it is the root. */
+uint64_t inode_parent(struct fs *fs, const struct inode *in);
+/* Who it is, for a blob that is made for it: a copy, for it may be renamed. */
+struct inode_tag {
+	struct cache_tag tag;
+	char name[META_NAME_MAX + 1];
+};
+void inode_tag(struct fs *fs, const struct inode *in, struct inode_tag *ret);
 int inode_set_str(char **p, const char *value);
 void inode_drop_memory(struct fs *fs, struct inode *in);
 struct dentry *dentry_find(const struct inode *dir, const char *name);

@@ -57,7 +57,7 @@ static int64_t snapshot(struct fs *fs, struct inode *in)
 	int64_t now = clk_mono(fs->host->clk), due;
 	struct disk_stat st;
 
-	if (!l->writing || !l->nwrite || !in->parent ||
+	if (!l->writing || !l->nwrite || !inode_parent(fs, in) ||
 	    key_of_inode(fs, in, key) < 0 ||
 	    (l->not_append && !transfer_name_is_live(key_path(fs, key))))
 		return CLK_NEVER;
@@ -81,7 +81,7 @@ static int64_t release_held(struct fs *fs, struct inode *in)
 	uint64_t seq = 0;
 	int r;
 
-	if (!in->held || !in->parent)
+	if (!in->held || !inode_parent(fs, in))
 		return CLK_NEVER;
 	due = in->sealed_real_ns + fs->opts.transfer.upload_max_delay_ns;
 	if (now < due)
@@ -117,7 +117,7 @@ static int64_t look(struct fs *fs, struct inode *in)
 	int64_t now = clk_mono(fs->host->clk), next = CLK_NEVER;
 	struct live *l = in->live;
 
-	if (!l && !in->parent)
+	if (!l && !inode_parent(fs, in))
 		return seal_settle(fs, in) < 0 ? NS_PER_S : CLK_NEVER;
 	if (l && !l->writing && live_complete(fs, in) < 0)
 		log_warn("a download could not be made durable: it will be "
@@ -163,7 +163,7 @@ int64_t lister_step(void *arg)
 
 	for (; in; in = rest) {
 		rest = in->next_taken;
-		if (in->parent || in->ino == FS_ROOT_INO)
+		if (inode_parent(fs, in) || in->ino == FS_ROOT_INO)
 			(void)dir_refresh_now(fs, in);
 		inode_put(fs, in);
 	}

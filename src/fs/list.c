@@ -401,7 +401,8 @@ static int take_body(void *arg, const void *p, size_t n)
 	return 0;
 }
 
-/* Mode, mtime, and whether it is a symbolic link: the listing cannot tell. */
+/* Mode, mtime, and whether it is a symbolic link: the listing cannot tell.  At
+ * once if they are known. */
 int meta_complete(struct fs *fs, struct inode *in)
 {
 	char key[META_KEY_MAX + 1];

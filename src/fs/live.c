@@ -33,7 +33,7 @@ int live_get(struct fs *fs, struct inode *in)
 	if (r < 0) {
 		free(l);
 		/* unlinked between its lookup and this */
-		return r == -ENOENT && in->parent ? -EIO : r;
+		return r == -ENOENT && inode_parent(fs, in) ? -EIO : r;
 	}
 	lock_acquire(&fs->ns);
 	in->live = l;
@@ -192,6 +192,7 @@ static int fetch_begin(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
 	struct meta_object obj;
+	struct inode_tag t;
 	struct fetch_spec spec = { .size = in->size,
 				   .done = fetched,
 				   .done_arg = fs,
@@ -216,14 +217,15 @@ static int fetch_begin(struct fs *fs, struct inode *in)
 	spec.has_crc64 = obj.has_crc64;
 	spec.crc64 = obj.crc64;
 	spec.fd = l->wfd;
-	spec.name = in->name;
+	inode_tag(fs, in, &t);
+	spec.name = t.name;
 	return fetch_start(fs->fetch, &spec, &l->fetch);
 }
 
 /* A blob to download into, and its row. */
 static int cold_version(struct fs *fs, struct inode *in)
 {
-	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct inode_tag t;
 	struct meta_version v = { .ino = in->ino,
 				  .state = META_PUBLISHED,
 				  .size = in->size,
@@ -236,7 +238,8 @@ static int cold_version(struct fs *fs, struct inode *in)
 		if (v.blob)
 			return 0;
 	}
-	r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
+	inode_tag(fs, in, &t);
+	r = cache_blob_new(fs->cache, &t.tag, &v.blob, &fd);
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);

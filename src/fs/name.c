@@ -82,7 +82,7 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 	}
 	if (r == 0 && !in)
 		r = -ENOENT;
-	if (r == 0 && in->kind == META_FILE && !in->meta_known) {
+	if (r == 0 && in->kind == META_FILE) {
 		r = meta_complete(fs, in);
 		if (r == -ENOENT)
 			r = 0;

@@ -181,7 +181,7 @@ static int hydrate_for_reading(struct fs *fs, struct inode *in)
 /* So that the kernel, which asks for a stale name once more, gets the new. */
 static void list_again(struct fs *fs, const struct inode *in)
 {
-	struct inode *dir = in->parent ? inode_get(fs, in->parent) : NULL;
+	struct inode *dir = inode_get(fs, inode_parent(fs, in));
 
 	if (dir && dir_refresh_now(fs, dir) < 0)
 		log_debug("inode %llu is stale, and its folder not listed",
@@ -194,7 +194,7 @@ static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 {
 	int r;
 
-	if (!in->parent && !in->live) /* unlinked, or replaced by another */
+	if (!in->live && !inode_parent(fs, in)) /* unlinked, or replaced */
 		return -ESTALE;
 	if (flags & O_TRUNC)
 		await_release(fs, in);
@@ -226,7 +226,7 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 		r = -EROFS;
 	if (r == 0 && (writes(flags) || (flags & O_TRUNC)))
 		r = room_for_open(fs);
-	if (r == 0 && !in->meta_known)
+	if (r == 0)
 		r = meta_complete(fs, in);
 	if (r == 0) {
 		busy_begin(fs, in);

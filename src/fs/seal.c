@@ -356,12 +356,7 @@ void ask_later(struct fs *fs, struct inode *in)
 
 static bool is_named(struct fs *fs, const struct inode *in)
 {
-	bool yes;
-
-	lock_acquire(&fs->ns);
-	yes = in->parent || in->ino == FS_ROOT_INO;
-	lock_release(&fs->ns);
-	return yes;
+	return inode_parent(fs, in) || in->ino == FS_ROOT_INO;
 }
 
 int seal_settle(struct fs *fs, struct inode *in)
@@ -448,7 +443,7 @@ static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
 		return 0;
 	}
 	l->torn = who.signaled;
-	if (!in->parent)
+	if (!inode_parent(fs, in))
 		return 0;
 	r = live_stat(fs, in, &st);
 	if (r == 0 && (l->fresh || moved(l, &st)))

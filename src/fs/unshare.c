@@ -61,7 +61,7 @@ static struct meta_version unfinished(struct fs *fs, const struct inode *in)
 
 static int begin_fresh(struct fs *fs, struct inode *in)
 {
-	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct inode_tag t;
 	struct meta_version v = unfinished(fs, in), old;
 	struct live *l = in->live;
 	bool drop = l->writing && (l->ver.state == META_UNFINISHED ||
@@ -78,7 +78,8 @@ static int begin_fresh(struct fs *fs, struct inode *in)
 	old = l->ver;
 	if (drop)
 		v.replaces = old.replaces;
-	r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
+	inode_tag(fs, in, &t);
+	r = cache_blob_new(fs->cache, &t.tag, &v.blob, &fd);
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);
@@ -93,14 +94,15 @@ static int begin_fresh(struct fs *fs, struct inode *in)
 
 static int begin_copy(struct fs *fs, struct inode *in)
 {
-	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct inode_tag t;
 	struct meta_version v = unfinished(fs, in);
 	int r = live_open_blob(fs, in, false), fd = -1;
 
 	if (r < 0)
 		return r;
-	r = cache_blob_copy(fs->cache, in->live->rfd, in->live->ver.size, &tag,
-			    &v.blob, &fd);
+	inode_tag(fs, in, &t);
+	r = cache_blob_copy(fs->cache, in->live->rfd, in->live->ver.size,
+			    &t.tag, &v.blob, &fd);
 	if (r < 0)
 		return r;
 	live_close_blob(fs, in);
@@ -155,7 +157,7 @@ static int part_from_sealed(struct fs *fs, struct inode *in,
 
 static int begin_shared(struct fs *fs, struct inode *in)
 {
-	struct cache_tag tag = { in->ino, in->parent, in->name ? in->name : "" };
+	struct inode_tag t;
 	struct meta_version sealed = in->live->ver, row = unfinished(fs, in);
 	struct disk_stat st;
 	int r = live_open_blob(fs, in, false), fd = -1;
@@ -163,9 +165,10 @@ static int begin_shared(struct fs *fs, struct inode *in)
 	row.blob = sealed.blob;
 	row.size = sealed.size;
 	row.passthrough = sealed.passthrough;
+	inode_tag(fs, in, &t);
 	if (r == 0)
-		r = cache_blob_copy(fs->cache, in->live->rfd, sealed.size, &tag,
-				    &sealed.blob, &fd);
+		r = cache_blob_copy(fs->cache, in->live->rfd, sealed.size,
+				    &t.tag, &sealed.blob, &fd);
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);
