@@ -171,6 +171,7 @@ def test_a_read_only_mount(s3_mount, s3_bucket, proxy):
     assert {r.method for r in proxy.requests()} <= {"GET", "HEAD"}
 
 
+@pytest.mark.root
 @pytest.mark.option("uid", "gid", "file_mode", "dir_mode")
 def test_modes_and_owner_of_foreign_files(s3_mount, s3_bucket):
     s3_bucket.put("d/f", b"x")

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness itself: what the proxy says it did is what happened."""
+"""The harness itself: what the proxy says it did is what happened, and a name
+space takes all with it."""
 
+import os
+import subprocess
 import time
 
 import botocore.exceptions
 import pytest
 
 import servers
-from mount import wait_until
+from mount import TOP, wait_until
 
+NAMESPACE = TOP / "contrib" / "lib" / "namespace"
 CLIENT_ERRORS = (
     botocore.exceptions.ClientError,
     botocore.exceptions.HTTPClientError,
@@ -100,3 +104,49 @@ def test_a_delay_is_one(put, proxy):
     # The client has its answer a moment before the proxy has written it down.
     wait_until(lambda: request.end, what="the proxy's record")
     assert request.end - request.start >= 0.3
+
+
+@pytest.mark.root
+def test_a_name_space_ends_with_all_in_it(tmp_path, folder_mount):
+    folder_mount.mount()
+    script = 'mount -t tmpfs tmpfs "$1"; sleep 1000 & echo ready; cat; exit 7'
+    with subprocess.Popen(
+        [NAMESPACE, tmp_path, "sh", "-c", script, "sh", tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as inside:
+        assert inside.stdout.readline() == b"ready\n"
+        assert not os.path.ismount(tmp_path)
+        folder_mount.umount()  # its daemon ends: there is no copy of the mount
+        inside.communicate(timeout=30)  # once nobody has the pipe
+    assert inside.returncode == 7
+
+
+# Where / is no mount, and what is mounted would be seen outside.
+CHROOT = """
+set -e
+mkdir "$1/c"
+cd "$1/c"
+mkdir dev etc proc tmp top usr
+for name in bin sbin lib lib64; do
+    cp -P "/$name" .
+done
+mount --make-rshared /
+mount --rbind /dev dev
+mount --bind /usr usr
+mount -t proc proc proc
+mount --bind "$2" top
+chroot . /top/contrib/lib/namespace /tmp sh -c 'mount -t tmpfs tmpfs /etc; echo in'
+! grep " $1/c/etc " /proc/self/mountinfo
+"""
+
+
+@pytest.mark.root
+def test_a_name_space_within_a_chroot(tmp_path):
+    done = subprocess.run(
+        [NAMESPACE, tmp_path, "sh", "-c", CHROOT, "sh", tmp_path, TOP],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (0, "in\n"), done

@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import stat
 import subprocess
 import tempfile
@@ -211,7 +210,7 @@ def test_what_is_published_makes_room_for_cache_min_free(s3_mount, s3_bucket):
 
 
 @pytest.mark.option("passthrough")
-@pytest.mark.parametrize("how", ["on", "off"])
+@pytest.mark.parametrize("how", [pytest.param("on", marks=pytest.mark.root), "off"])
 def test_passthrough_is_the_path_of_opens(folder_mount, how):
     folder_mount.mount(passthrough=how)
     (folder_mount / "f").write_bytes(b"x" * 5000)
@@ -231,24 +230,16 @@ def open_folder():
         yield Path(name)
 
 
-WITHOUT_PASSTHROUGH = """
-mknod "$1/fuse" c 10 229 && chmod 666 "$1/fuse" && mount --bind "$1/fuse" /dev/fuse
-chown "$2" "$1/mnt" "$1/cache" "$1/bucket" "$1/run"
-export XDG_RUNTIME_DIR=$1/run
-exec setpriv --reuid="$2" --regid="$2" --clear-groups timeout -s KILL 20 \
-    "$3" mount "file://$1/bucket" "$1/mnt" -f -o cache_dir="$1/cache",passthrough=on
-"""
-
-
 @pytest.mark.option("passthrough")
 def test_passthrough_on_is_refused_where_there_is_none(open_folder):
     """The kernel gives it to root alone; in a name space of its own anybody
     may open a /dev/fuse."""
-    for name in ("mnt", "cache", "bucket", "run"):
-        (open_folder / name).mkdir()
-    copy = shutil.copy(program(), open_folder)  # its own may lie where only root may
-    command = ["unshare", "--mount", "sh", "-c", WITHOUT_PASSTHROUGH, "sh"]
-    command += [str(open_folder), str(NOBODY), copy]
+    script = 'cd ~ && mkdir mnt cache bucket && exec timeout -s KILL 20 "$@"'
+    options = "cache_dir=cache,passthrough=on"
+    command = [TOP / "contrib/lib/namespace", "--user", "nobody"]
+    command += ["--reach", Path(program()).parent, open_folder]
+    command += ["sh", "-c", script, "sh", program(), "mount"]
+    command += [f"file://{open_folder}/home/bucket", "mnt", "-f", "-o", options]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1, done
     assert "passthrough=on, but there is none" in done.stderr
@@ -260,6 +251,7 @@ def as_nobody(*command):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.root
 @pytest.mark.option("allow_other")
 @pytest.mark.parametrize("allowed", [False, True])
 def test_allow_other_lets_others_in(open_folder, folder_mount, allowed):
@@ -301,6 +293,7 @@ def kernel_words(path):
     return set()
 
 
+@pytest.mark.root
 def test_words_of_the_kernel_reach_it(folder_mount):
     words = ("noatime", "nodiratime", "noexec")
     folder_mount.mount()
