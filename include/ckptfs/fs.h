@@ -67,7 +67,8 @@ struct fs_who {
 /* What the kernel side does for fs; any may be NULL; set before the first open. */
 struct fs_kernel {
 	/* Register a descriptor for passthrough: its id (> 0), or a negative
-	 * errno (-EPERM: not allowed to). */
+	 * errno (-EPERM: not allowed to; -ENOSYS: this mount has none, which
+	 * was said at the mount). */
 	int (*backing_open)(void *arg, int fd);
 	void (*backing_close)(void *arg, int id);
 	/* Whether what one handle writes past the page cache (FS_IO_DIRECT)
@@ -274,6 +275,7 @@ struct fs_stats {
 	uint64_t open_files;
 	uint64_t bytes_fetched;
 	bool failed; /* the cache disk failed: no new dirty data */
+	bool through_refused; /* the kernel gave no passthrough when asked */
 	struct transfer_stats transfer;
 };
 void fs_stats(struct fs *fs, struct fs_stats *ret) NONNULL(1, 2);

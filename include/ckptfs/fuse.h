@@ -25,8 +25,9 @@ struct fusefs_opts {
 	bool passthrough; /* ask for it */
 	const char *mount_words; /* more options of mount(8), "" if none */
 	/* The kernel has said hello, from a thread of the loop: the mount is
-	 * usable once this returns. */
-	void (*ready)(void *arg, bool passthrough);
+	 * usable once this returns.  lacks: what passthrough would need (a
+	 * literal); NULL if there is passthrough, or it was not asked for. */
+	void (*ready)(void *arg, bool passthrough, const char *lacks);
 	void *arg;
 };
 

@@ -157,7 +157,7 @@ static void fill_fs(const struct daemon *d, struct fs_opts *f)
 }
 
 /* Called by the kernel's first request, before it is answered. */
-static void on_ready(void *arg, bool passthrough)
+static void on_ready(void *arg, bool passthrough, const char *lacks)
 {
 	struct daemon *d = arg;
 	char size[TEXT_QTY_LEN];
@@ -173,6 +173,12 @@ static void on_ready(void *arg, bool passthrough)
 		(void)pthread_kill(d->signal_thread, SIGUSR2);
 		return;
 	}
+	if (lacks)
+		daemon_warn(d,
+			    "no passthrough: data goes through the daemon, "
+			    "slower and as safe; %s. passthrough=off: do "
+			    "not say this",
+			    lacks);
 	text_size(d->cache_size, size);
 	log_info("ckptfs %s: %s on %s%s, cache %s of %s, %u uploads, %u "
 		 "downloads, I/O %s",
@@ -192,14 +198,13 @@ static int open_mount(struct daemon *d)
 				  .source = d->src.name,
 				  .ro = d->o->ro,
 				  .allow_other = d->o->allow_other,
+				  .passthrough = d->o->passthrough != OPT_OFF,
 				  .mount_words = d->o->mount_words,
 				  .ready = on_ready,
 				  .arg = d };
 	char err[FUSEFS_ERR_MAX] = "";
 	int r;
 
-	/* The kernel offers it to everybody and gives it to root alone. */
-	fo.passthrough = d->o->passthrough != OPT_OFF && geteuid() == 0;
 	r = fusefs_mount(d->fs, &fo, err, &d->fuse);
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED, "%s",

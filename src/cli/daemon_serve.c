@@ -60,12 +60,11 @@ static int add_item(void *arg, const struct fs_pending *p)
 static void do_status(struct daemon *d, struct control_conn *conn)
 {
 	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
-	const char *warnings[DAEMON_WARNINGS + 1];
+	const char *warnings[DAEMON_WARNINGS + 2];
 	struct status_facts f = { .pid = getpid(),
 				  .mountpoint = d->point,
 				  .source = d->src.name,
 				  .cache_dir = d->cache_path,
-				  .passthrough = d->passthrough,
 				  .now_real_ns = clk_real(&clk_system),
 				  .since_real_ns = d->since_real_ns,
 				  .cache_size = d->cache_size,
@@ -75,10 +74,14 @@ static void do_status(struct daemon *d, struct control_conn *conn)
 
 	f.state = daemon_phase(d) == DAEMON_MOUNTED ? "mounted" : "draining";
 	fs_stats(d->fs, &f.stats);
+	f.passthrough = d->passthrough && !f.stats.through_refused;
 	(void)pthread_mutex_lock(&d->lock);
 	for (; f.nwarnings < d->nwarnings; f.nwarnings++)
 		warnings[f.nwarnings] = d->warnings[f.nwarnings];
 	(void)pthread_mutex_unlock(&d->lock);
+	if (d->passthrough && f.stats.through_refused)
+		warnings[f.nwarnings++] = "the kernel refuses passthrough: "
+					  "data goes through the daemon";
 	if (f.stats.failed)
 		warnings[f.nwarnings++] = "the cache disk failed: no new data "
 					  "is taken";

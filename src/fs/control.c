@@ -298,5 +298,7 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	lock_release(&fs->count_lock);
 	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
 	ret->failed = fs_is_broken(fs);
+	ret->through_refused =
+		__atomic_load_n(&fs->through_refused, __ATOMIC_RELAXED);
 	transfer_stats(fs->transfer, &ret->transfer);
 }

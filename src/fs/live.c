@@ -118,8 +118,8 @@ int live_stat(struct fs *fs, struct inode *in, struct disk_stat *ret)
 
 bool may_pass_through(struct fs *fs)
 {
-	return fs->opts.passthrough != FS_PT_OFF && !fs->through_refused &&
-	       fs->kernel.backing_open;
+	return fs->opts.passthrough != FS_PT_OFF && fs->kernel.backing_open &&
+	       !__atomic_load_n(&fs->through_refused, __ATOMIC_RELAXED);
 }
 
 int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,

@@ -31,12 +31,13 @@ static void choose_io(struct fs *fs, struct inode *in, bool write)
 		return;
 	id = fs->kernel.backing_open(fs->kernel.arg, l->rfd);
 	if (id <= 0) {
-		if (id == -EPERM || id == -EOPNOTSUPP) {
-			fs->through_refused = true;
+		if ((id == -EPERM || id == -EOPNOTSUPP || id == -ENOSYS) &&
+		    !__atomic_exchange_n(&fs->through_refused, true,
+					 __ATOMIC_RELAXED) &&
+		    id != -ENOSYS)
 			log_warn("the kernel refuses passthrough (%s): files "
 				 "take the ordinary path",
 				 strerror(-id));
-		}
 		return;
 	}
 	l->backing_id = id;

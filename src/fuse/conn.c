@@ -4,6 +4,9 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ckptfs/compiler.h"
@@ -13,6 +16,8 @@
 /* Of a write as the kernel sends it. */
 static const unsigned write_sizes[] = { 1U << 20, 1U << 19, 1U << 18 };
 #define MAX_BACKGROUND 64
+/* The number of the first user namespace, ever the same. */
+#define FIRST_USER_NS 0xEFFFFFFDU
 
 static bool offered(const struct fuse_conn_info *c, uint64_t flag)
 {
@@ -60,8 +65,47 @@ static unsigned largest_write(void)
 	return write_sizes[i];
 }
 
-void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c)
+#ifdef FUSE_CAP_PASSTHROUGH
+/* The kernel offers passthrough to everybody, but each file is refused to who
+ * is not root in its own eyes: a container's root may be somebody else. */
+static bool is_root_to_the_kernel(void)
 {
+	struct __user_cap_header_struct h = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+	struct stat st;
+
+	if (syscall(SYS_capget, &h, d) < 0 ||
+	    !(d[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &
+	      CAP_TO_MASK(CAP_SYS_ADMIN)))
+		return false;
+	return stat("/proc/self/ns/user", &st) < 0 ||
+	       st.st_ino == FIRST_USER_NS;
+}
+#endif
+
+/* What passthrough lacks here, NULL if nothing. */
+static const char *passthrough_lacks(const struct fuse_conn_info *c)
+{
+#ifdef FUSE_CAP_PASSTHROUGH
+	if (!offered(c, FUSE_CAP_PASSTHROUGH))
+		return "it needs Linux 6.9";
+	if (!is_root_to_the_kernel())
+		return "the kernel gives it to root alone (CAP_SYS_ADMIN, and "
+		       "in no user namespace)";
+	return NULL;
+#else
+	(void)c;
+	return "it needs a ckptfs built with libfuse 3.17";
+#endif
+}
+
+void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c,
+		    const char **ret_lacks)
+{
+	*ret_lacks = f->opts.passthrough ? passthrough_lacks(c) : NULL;
+	f->passthrough = f->opts.passthrough && !*ret_lacks;
 	c->max_write = largest_write();
 	c->max_background = MAX_BACKGROUND;
 	c->time_gran = 1;
@@ -89,13 +133,9 @@ void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c)
 	want(c, FUSE_CAP_HANDLE_KILLPRIV_V2, false);
 #endif
 #ifdef FUSE_CAP_PASSTHROUGH
-	f->passthrough =
-		f->opts.passthrough && offered(c, FUSE_CAP_PASSTHROUGH);
 	want(c, FUSE_CAP_PASSTHROUGH, f->passthrough);
 	if (f->passthrough)
 		c->max_backing_stack_depth = 1;
-#else
-	f->passthrough = false;
 #endif
 #ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
 	/* Came with Linux 6.6, as did: what is written past the page cache

@@ -48,8 +48,10 @@ struct fusefs {
 
 extern const struct fuse_lowlevel_ops glue_ops;
 
-/* The features we want of those the kernel offers; sets f->passthrough. */
-void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c);
+/* The features we want of those the kernel offers; sets f->passthrough, and
+ * *ret_lacks as fusefs_opts.ready() has it. */
+void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c,
+		    const char **ret_lacks);
 
 /* ---- translation, for the op tables */
 

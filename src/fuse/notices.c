@@ -159,8 +159,11 @@ static int kernel_backing_open(void *arg, int fd)
 {
 	struct fusefs *f = arg;
 	struct backing_map map = { .fd = fd };
-	int id = ioctl(fuse_session_fd(f->se), BACKING_OPEN, &map);
+	int id;
 
+	if (!f->passthrough)
+		return -ENOSYS;
+	id = ioctl(fuse_session_fd(f->se), BACKING_OPEN, &map);
 	return id < 0 ? -errno : id;
 }
 

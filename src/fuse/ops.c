@@ -21,10 +21,11 @@
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fusefs *f = userdata;
+	const char *lacks;
 
-	glue_negotiate(f, conn);
+	glue_negotiate(f, conn, &lacks);
 	if (f->opts.ready)
-		f->opts.ready(f->opts.arg, f->passthrough);
+		f->opts.ready(f->opts.arg, f->passthrough, lacks);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -65,8 +65,14 @@ END_TEST
 
 START_TEST(without_passthrough_too)
 {
+	struct fs_stats s;
+
+	fs_stats(fs, &s);
+	ck_assert(!s.through_refused);
 	rig_passthrough = false;
 	publish_one();
+	fs_stats(fs, &s);
+	ck_assert(s.through_refused);
 	rig_unmount();
 }
 END_TEST
