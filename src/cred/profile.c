@@ -2,13 +2,17 @@
 #include "config.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ckptfs/ini.h"
 
 #include "profile.h"
+
+#define PASSWD_MAX 4096
 
 /* One file as it is read. */
 struct walk {
@@ -111,9 +115,15 @@ static int read_file(struct profile *p, const char *path, bool is_config,
 static int path_of(const char *env, const char *name, char **ret)
 {
 	const char *path = cred_getenv(env), *home = cred_getenv("HOME");
+	struct passwd pwd, *pw = NULL;
+	char buf[PASSWD_MAX];
 	int n = 0;
 
 	*ret = NULL;
+	/* What is mounted at boot has no environment. */
+	if (!home && getpwuid_r(geteuid(), &pwd, buf, sizeof(buf), &pw) == 0 &&
+	    pw)
+		home = pw->pw_dir;
 	if (path && strncmp(path, "~/", 2) == 0 && home)
 		n = asprintf(ret, "%s%s", home, path + 1);
 	else if (path)
