@@ -72,8 +72,18 @@ static int add_long(struct words *w, char **argv, int argc, int *i)
 	return r;
 }
 
-/* -o and its neighbours; helper: as mount(8) calls us, where -f is to pretend
- * and -n, -s, -v mean nothing here.  CLI_DONE; -1: help was asked for. */
+/* -sfnv of mount(8): -f is to pretend, the others mean nothing here. */
+static bool take_helper_flags(struct words *w, const char *a)
+{
+	if (strspn(a + 1, "sfnv") != strlen(a + 1))
+		return false;
+	if (strchr(a, 'f'))
+		w->fake = true;
+	return true;
+}
+
+/* -o and its neighbours; helper: as mount(8) calls us.  CLI_DONE; -1: help was
+ * asked for. */
 static int take_flag(struct words *w, int argc, char **argv, int *i,
 		     bool helper)
 {
@@ -89,15 +99,12 @@ static int take_flag(struct words *w, int argc, char **argv, int *i,
 			r = add_option(w, argv[++*i]);
 		else
 			return cmd_usage("mount", "-o needs options behind it");
-	} else if (strcmp(a, "-f") == 0 || strcmp(a, "--foreground") == 0) {
-		if (helper)
-			w->fake = true;
-		else
-			w->foreground = true;
+	} else if (helper && take_helper_flags(w, a)) {
+		return CLI_DONE;
 	} else if (helper && (strcmp(a, "-t") == 0 || strcmp(a, "-N") == 0)) {
 		++*i;
-	} else if (helper && strspn(a, "-nsv") == strlen(a)) {
-		return CLI_DONE;
+	} else if (strcmp(a, "-f") == 0 || strcmp(a, "--foreground") == 0) {
+		w->foreground = true;
 	} else if (strncmp(a, "--", 2) == 0 && a[2]) {
 		r = add_long(w, argv, argc, i);
 	} else {
@@ -319,7 +326,18 @@ int cmd_mount(int argc, char **argv)
 	return run(argc, argv, false);
 }
 
+/* Exit statuses of mount(8). */
+#define MOUNT_EX_USAGE 1
+#define MOUNT_EX_FAIL 32
+
 int cmd_mount_helper(int argc, char **argv)
 {
-	return run(argc, argv, true);
+	switch (run(argc, argv, true)) {
+	case CLI_DONE:
+		return 0;
+	case CLI_USAGE:
+		return MOUNT_EX_USAGE;
+	default:
+		return MOUNT_EX_FAIL;
+	}
 }

@@ -34,6 +34,9 @@ static const char *const silent_words[] = {
 	"atime",	 "rw",
 	"diratime",	 "norelatime",
 	"nostrictatime", "default_permissions",
+	"silent",	 "loud",
+	"nomand",	 "noiversion",
+	"nolazytime",
 };
 
 static bool among(const char *s, const char *const *names, size_t n)
@@ -72,8 +75,12 @@ int option_mount_word(struct options *o, const char *name, const char *value,
 	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "comment") == 0 ||
 	    strncmp(name, "X-", 2) == 0)
 		return 0;
+	/* user=NAME is what mount(8) makes of user. */
 	if (value)
-		return -ENOENT;
+		return strcmp(name, "user") == 0 ? 0 : -ENOENT;
+	/* fusermount3 does not know it. */
+	if (strcmp(name, "nodiratime") == 0 && geteuid() != 0)
+		return 0;
 	if (strcmp(name, "rw") == 0)
 		o->ro = false;
 	if (among(name, silent_words, ARRAY_SIZE(silent_words)))
