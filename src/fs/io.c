@@ -67,7 +67,7 @@ static int may_write(struct fs *fs, const struct fs_file *file, size_t n)
 }
 
 int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
-		   int *ret_fd)
+		int *ret_fd)
 {
 	struct live *l = file->in->live;
 	struct disk_stat st;
