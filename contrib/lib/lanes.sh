@@ -13,8 +13,8 @@ declare -A LANE=(
 	[asan]="make check under AddressSanitizer and UBSan"
 	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
 	[dist]="make distcheck"
-	[store]="signatures against botocore's, the S3 store against versitygw"
-	[mount]="real mounts of a directory and of versitygw"
+	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
+	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[user]="unit tests and real mounts as an ordinary user"
 	[lightning]="real Lightning on a mount of versitygw"
 )
@@ -135,15 +135,22 @@ run_pytest() {
 }
 
 lane_store() {
-	local log=$TOP/build/store-s3.log status=PASS
-	bootstrap && need_versitygw && need_test_python || return 1
+	local server log status
+	bootstrap && need_versitygw && need_minio && need_test_python ||
+		return 1
 	build_make build "test programs" tests/unit/sigv4_dump \
 		tests/conformance/test_store_s3 || return 1
 	run_pytest store "$TOP/tests/integration/test_sigv4.py" || return 1
-	"$TEST_PYTHON" "$TOP/tests/integration/servers.py" run "$(mktemp -d)" \
-		"$TOP/build/tests/conformance/test_store_s3" \
-		>"$log" 2>&1 </dev/null || status=FAIL
-	count_program store/test_store_s3 $status "$log"
+	for server in versitygw minio; do
+		say "store: $server"
+		log=$TOP/build/store-$server.log
+		status=PASS
+		"$TEST_PYTHON" "$TOP/tests/integration/servers.py" run $server \
+			"$(mktemp -d)" \
+			"$TOP/build/tests/conformance/test_store_s3" \
+			>"$log" 2>&1 </dev/null || status=FAIL
+		count_program store/$server $status "$log"
+	done
 }
 
 need_fuse() {
@@ -155,7 +162,8 @@ need_fuse() {
 }
 
 lane_mount() {
-	bootstrap && need_fuse && need_versitygw && need_test_python || return 1
+	bootstrap && need_fuse && need_versitygw && need_minio &&
+		need_test_python || return 1
 	run_pytest mount -n 3 --dist worksteal "$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_lightning.py" \
 		--ignore "$TOP/tests/integration/test_sigv4.py"

@@ -1,15 +1,18 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What tests and demos run beside the program: an S3 server, Python.
+# What tests and demos run beside the program: S3 servers, Python.
 
 VERSITYGW_VERSION=1.7.0
 VERSITYGW_TOOL=versitygw-$VERSITYGW_VERSION
-# Go for building it, where the machine's is older; a module like any other.
+# The last state of its sources; later ones are sold, not published.
+MINIO_VERSION=0.0.0-20260212201848-7aac2a2c5b7c
+MINIO_TOOL=minio-$MINIO_VERSION
+# Go for building them, where the machine's is older; a module like any other.
 GO_NEEDED=1.25
 GO_VERSION=1.26.8
 GO_SUM=h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM=
 
-# go_is_new_enough: whether the machine's own Go can build the server.
+# go_is_new_enough: whether the machine's own Go can build the servers.
 go_is_new_enough() {
 	local have
 	have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return 1
@@ -40,27 +43,38 @@ go_toolchain() {
 	GO=$root/bin/go
 }
 
-build_versitygw() {
-	local stage=$1 work=$2 GO GOROOT
+# build_go_program STAGE WORK PREFIX PACKAGE@VERSION
+build_go_program() {
+	local stage=$1 work=$2 package=$4 GO GOROOT
 	export GOPATH=$work/go GOCACHE=$work/cache GOFLAGS=-modcacherw
 	export GOBIN=$stage/bin CGO_ENABLED=0 XDG_CONFIG_HOME=$work/config
 	go_toolchain "$work" || return 1
 	[ -n "${GOROOT:-}" ] || unset GOROOT
 	GOTOOLCHAIN=local GOFLAGS='-modcacherw -buildvcs=false' \
-		quietly "$work/go.log" "$GO" install \
-		"github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION"
+		quietly "$work/go.log" "$GO" install "$package"
+}
+
+# need_go_program TOOL WHAT PACKAGE@VERSION
+need_go_program() {
+	local tool=$1 what=$2 package=$3 packages=(ca-certificates)
+	tool_is_ready "$tool" && return 0
+	command -v go >/dev/null || packages+=(golang-go)
+	apt_need "$what" "${packages[@]}" &&
+		tool_install "$tool" "$what" build_go_program "$package"
 }
 
 # need_versitygw: the server's program is then $VERSITYGW.
 need_versitygw() {
-	VERSITYGW=$CKPTFS_TOOLS/$VERSITYGW_TOOL/bin/versitygw
-	export VERSITYGW
-	tool_is_ready "$VERSITYGW_TOOL" && return 0
-	local packages=(ca-certificates)
-	command -v go >/dev/null || packages+=(golang-go)
-	apt_need "versitygw" "${packages[@]}" &&
-		tool_install "$VERSITYGW_TOOL" "versitygw $VERSITYGW_VERSION" \
-			build_versitygw
+	export VERSITYGW=$CKPTFS_TOOLS/$VERSITYGW_TOOL/bin/versitygw
+	need_go_program "$VERSITYGW_TOOL" "versitygw $VERSITYGW_VERSION" \
+		"github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION"
+}
+
+# need_minio: the server's program is then $MINIO.
+need_minio() {
+	export MINIO=$CKPTFS_TOOLS/$MINIO_TOOL/bin/minio
+	need_go_program "$MINIO_TOOL" "MinIO (5 minutes, 1.6 GB of memory)" \
+		"github.com/minio/minio@v$MINIO_VERSION"
 }
 
 # find_python: sets PYTHON, one that can make environments.

@@ -56,11 +56,17 @@ enum store_caps {
 	STORE_CAP_DEL_COND = 1 << 1, /* if_match on del */
 	STORE_CAP_COPY = 1 << 2, /* copy */
 	STORE_CAP_RENAME = 1 << 3, /* rename: one atomic step */
-	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object */
-	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist */
+	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object
+				     (of a copy with cond: COPY_PART, too) */
+	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist; else
+					    the second is refused, or is not
+					    listed while "a" is there */
 	STORE_CAP_COMMIT_META = 1 << 6, /* mpu_commit's meta counts, not begin's */
 	STORE_CAP_META = 1 << 7, /* write_id comes back from head */
 	STORE_CAP_COPY_PART = 1 << 8, /* mpu_copy_part */
+	STORE_CAP_CONTROL = 1 << 9, /* keys may hold what XML cannot */
+	STORE_CAP_ANY_BYTES = 1 << 10, /* keys need not be UTF-8 */
+	STORE_CAP_MPU_PREFIX = 1 << 11, /* mpu_list: more than one key */
 };
 
 struct store_limits {
@@ -203,10 +209,14 @@ void store_free(struct store *s);
 int store_probe(struct store *s, const char *prefix, bool read_only)
 	NONNULL(1, 2) MUST_USE;
 
+/* Whether a listing would give this name (or key) back as it is. */
+bool store_holds_name(const struct store *s, const char *name) NONNULL(1, 2);
+
 /*
  * The front refuses by itself: a key longer than STORE_KEY_MAX, a put or part
- * above the limits (-EINVAL); a copy, a rename, a condition on put, commit or
- * del without its capability (-EOPNOTSUPP).
+ * above the limits, a put, an upload, a copy or a rename to a key that
+ * store_holds_name() denies (-EINVAL); a copy, a rename, a condition on put,
+ * commit or del without its capability (-EOPNOTSUPP).
  */
 int store_head(struct store *s, const char *key, struct store_obj *ret)
 	NONNULL(1, 2, 3) MUST_USE;
@@ -274,6 +284,8 @@ int store_mpu_copy_part(struct store *s, const char *key, const char *id,
 int store_mpu_list_parts(struct store *s, const char *key, const char *id,
 			 store_part_fn *fn, void *arg) NONNULL(1, 2, 3, 4)
 	MUST_USE;
+/* Uploads under way of the keys that begin with prefix; without
+ * STORE_CAP_MPU_PREFIX of the key prefix alone. */
 int store_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
 		   void *arg) NONNULL(1, 2, 3) MUST_USE;
 /*

@@ -247,7 +247,8 @@ int s3_copy(struct store *s, const char *from, const char *from_etag,
 		meta = &src.meta;
 	if (src.size == 0)
 		return put_empty(s3, to, meta, cond, ret);
-	if (!s3->has_copy_part) {
+	/* MinIO has no uploads in parts of what looks like a folder. */
+	if (!s3->has_copy_part || to[strlen(to) - 1] == '/') {
 		store_set_error("the store copies no parts");
 		return -EOPNOTSUPP;
 	}

@@ -20,6 +20,8 @@
 
 static const char text[] = "ckptfs";
 #define TEXT_LEN (sizeof(text) - 1)
+/* What XML cannot hold, in UTF-8. */
+#define ODD "-\x01\r\xef\xbf\xbe"
 /* An etag nothing has. */
 #define NO_ETAG "00000000000000000000000000000000"
 
@@ -31,6 +33,7 @@ struct probe {
 	char key[STORE_KEY_MAX + 1]; /* there from the first step on */
 	char other[STORE_KEY_MAX + 1];
 	char below[STORE_KEY_MAX + 1]; /* as if key were a folder */
+	char odd[STORE_KEY_MAX + 1]; /* with what XML cannot hold */
 	struct store_obj obj; /* what key is now, and */
 	size_t len; /* how much of the text it has */
 	size_t next_len; /* and will have once the upload is committed */
@@ -178,6 +181,30 @@ static int upload_commit(struct probe *p, const char *id,
 	return r;
 }
 
+static int is_upload(void *arg, const char *key, const char *id,
+		     int64_t begun_ns)
+{
+	const struct probe *p = arg;
+
+	(void)id;
+	(void)begun_ns;
+	return strcmp(key, p->key) == 0;
+}
+
+/* Does a prefix find uploads?  MinIO heeds whole keys only. */
+static int upload_list(struct probe *p)
+{
+	char prefix[STORE_KEY_MAX + 1];
+	int r;
+
+	snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(p->key) - 1,
+		 p->key);
+	r = s3_mpu_list(p->s, prefix, is_upload, p);
+	if (r == 1)
+		p->s->caps |= STORE_CAP_MPU_PREFIX;
+	return r == 1 || is_answer(r) ? 0 : r;
+}
+
 /* A whole upload.  *ret_caps: what key shows afterwards. */
 static int upload_once(struct probe *p, unsigned *ret_caps)
 {
@@ -191,7 +218,9 @@ static int upload_once(struct probe *p, unsigned *ret_caps)
 	r = s3_mpu_begin(p->s, p->key, &p->meta, id);
 	if (r)
 		return r;
-	r = upload_part(p, id, &part);
+	r = upload_list(p);
+	if (r == 0)
+		r = upload_part(p, id, &part);
 	if (r == 0)
 		r = upload_commit(p, id, &part);
 	if (r && s3_mpu_abort(p->s, p->key, id))
@@ -248,7 +277,13 @@ static int copy(struct probe *p)
 	return is_answer(r) ? 0 : r;
 }
 
-/* May "a" and "a/b" both be there? */
+/* 1 when the listing names it. */
+static int is_it(void *arg, const char *key, const struct store_obj *obj)
+{
+	return obj && strcmp(key, arg) == 0;
+}
+
+/* May "a" and "a/b" both be there?  MinIO takes them, and lists the one. */
 static int file_and_dir(struct probe *p)
 {
 	struct store_obj o;
@@ -257,17 +292,39 @@ static int file_and_dir(struct probe *p)
 	if (r == 0)
 		r = s3_head(p->s, p->key, &o);
 	if (r == 0)
+		r = s3_list(p->s, p->key, NULL, false, is_it, p->below);
+	if (r == 1)
 		p->s->caps |= STORE_CAP_FILE_AND_DIR;
-	return is_answer(r) ? 0 : r;
+	return r == 1 || is_answer(r) ? 0 : r;
+}
+
+static int delete_others(struct probe *p)
+{
+	int r = s3_del(p->s, p->below, NULL);
+
+	if (r == 0)
+		r = s3_del(p->s, p->other, NULL);
+	return r ? r : s3_del(p->s, p->odd, NULL);
+}
+
+/* Does a listing give back control bytes?  Those that ignore encoding-type
+ * write another character in their place. */
+static int odd_names(struct probe *p)
+{
+	int r = put(p, p->odd, NULL);
+
+	if (r == 0)
+		r = s3_list(p->s, p->key, NULL, false, is_it, p->odd);
+	if (r == 1)
+		p->s->caps |= STORE_CAP_CONTROL;
+	return r == 1 || is_answer(r) ? 0 : r;
 }
 
 static int deletes(struct probe *p)
 {
 	const struct store_cond wrong = { .if_match = NO_ETAG };
-	int r = s3_del(p->s, p->below, NULL);
+	int r = delete_others(p);
 
-	if (r == 0)
-		r = s3_del(p->s, p->other, NULL);
 	if (r)
 		return r;
 	r = s3_del(p->s, p->key, &wrong);
@@ -288,10 +345,8 @@ static int deletes(struct probe *p)
 static void tidy(struct probe *p)
 {
 	char *why = strdup(store_last_error());
-	int r = s3_del(p->s, p->below, NULL);
+	int r = delete_others(p);
 
-	if (r == 0)
-		r = s3_del(p->s, p->other, NULL);
 	if (r == 0)
 		r = s3_del(p->s, p->key, NULL);
 	store_set_error("%s%s", why ? why : "",
@@ -321,10 +376,11 @@ static int names(struct probe *p, const char *prefix)
 			 "%s" STORE_HIDDEN "/probe-%" PRIx64 "-%x", prefix, now,
 			 (unsigned)getpid());
 
-	if (n < 0 || (size_t)n + 3 > sizeof(p->key))
+	if (n < 0 || (size_t)n + sizeof(ODD) > sizeof(p->key))
 		return -EINVAL;
 	snprintf(p->other, sizeof(p->other), "%.*s-2", n, p->key);
 	snprintf(p->below, sizeof(p->below), "%.*s/x", n, p->key);
+	snprintf(p->odd, sizeof(p->odd), "%.*s" ODD, n, p->key);
 	snprintf(p->meta.write_id, sizeof(p->meta.write_id), "probe-%" PRIx64,
 		 now);
 	return 0;
@@ -333,8 +389,8 @@ static int names(struct probe *p, const char *prefix)
 int s3_probe(struct store *s, const char *prefix, bool read_only)
 {
 	static int (*const steps[])(struct probe *) = {
-		first_put, wrong_crc, shows,	    conditions,
-		upload,	   copy,      file_and_dir, deletes,
+		first_put, wrong_crc,	 shows,	    conditions, upload,
+		copy,	   file_and_dir, odd_names, deletes,
 	};
 	struct probe p = { .s3 = (struct s3 *)s, .s = s };
 	size_t i;

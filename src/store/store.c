@@ -116,6 +116,17 @@ static int check_key(const char *key)
 	return -EINVAL;
 }
 
+/* A key that is to be made. */
+static int check_new_key(const struct store *s, const char *key)
+{
+	int r = check_key(key);
+
+	if (r || store_holds_name(s, key))
+		return r;
+	store_set_error("the store would list the name as another one");
+	return -EINVAL;
+}
+
 static void check_etag(const char *etag)
 {
 	assert(!etag || (etag[0] && strlen(etag) < STORE_ETAG_MAX));
@@ -198,7 +209,7 @@ int store_put(struct store *s, const char *key, const struct store_src *src,
 
 	begin(s, "store_put");
 	assert(store_write_id_is_valid(meta->write_id));
-	r = check_key(key);
+	r = check_new_key(s, key);
 	if (!r)
 		r = check_size(src->len, s->limits.put_max);
 	if (!r)
@@ -304,7 +315,7 @@ int store_copy(struct store *s, const char *from, const char *from_etag,
 	assert(!cond || !cond->if_absent || !cond->if_match);
 	r = check_key(from);
 	if (!r)
-		r = check_key(to);
+		r = check_new_key(s, to);
 	if (!r)
 		r = check_cap(s, STORE_CAP_COPY, s->ops->copy);
 	if (!r)
@@ -320,7 +331,7 @@ int store_rename(struct store *s, const char *from, const char *to,
 	begin(s, "store_rename");
 	r = check_key(from);
 	if (!r)
-		r = check_key(to);
+		r = check_new_key(s, to);
 	if (!r)
 		r = check_cap(s, STORE_CAP_RENAME, s->ops->rename);
 	if (!r)
@@ -336,7 +347,7 @@ int store_mpu_begin(struct store *s, const char *key,
 
 	begin(s, "store_mpu_begin");
 	assert(store_write_id_is_valid(meta->write_id));
-	r = check_key(key);
+	r = check_new_key(s, key);
 	if (!r)
 		r = s->ops->mpu_begin(s, key, meta, ret_id);
 	return end(s, r);
@@ -376,8 +387,7 @@ int store_mpu_copy_part(struct store *s, const char *key, const char *id,
 	if (!r)
 		r = check_size(len, s->limits.part_max);
 	if (!r)
-		r = check_cap(s, STORE_CAP_COPY_PART,
-			      s->ops->mpu_copy_part);
+		r = check_cap(s, STORE_CAP_COPY_PART, s->ops->mpu_copy_part);
 	if (!r)
 		r = s->ops->mpu_copy_part(s, key, id, number, from, from_etag,
 					  off, len, ret);

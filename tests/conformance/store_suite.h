@@ -15,6 +15,7 @@
 struct suite_backend {
 	const char *name;
 	struct store *(*open)(void); /* a store after store_probe() */
+	unsigned caps; /* what the probe must find: these and no others */
 	uint64_t part; /* bytes in all parts of an upload but the last */
 	unsigned many; /* objects in the test of long listings */
 	bool etag_is_content; /* the same bytes may keep their etag */
@@ -58,6 +59,9 @@ struct store_obj suite_have(struct store *s, const char *key, uint64_t len,
 /* The object must be these bytes, by head and by get. */
 void suite_expect(struct store *s, const char *key, uint64_t len,
 		  uint64_t seed);
+/* The same of what a copy with a condition may have made. */
+void suite_expect_copied(struct store *s, const char *key, uint64_t len,
+			 uint64_t seed);
 /* Fails the test unless there is no such object. */
 void suite_expect_none(struct store *s, const char *key);
 int suite_head(struct store *s, const char *key);

@@ -232,6 +232,8 @@ static int see_upload(void *arg, const char *key, const char *id,
 START_TEST(uploads_under_way_are_listed)
 {
 	struct store *s = suite_open(_i);
+	/* Two found where that is promised, none or two where it is not. */
+	const bool by_prefix = s->caps & STORE_CAP_MPU_PREFIX;
 	struct seen_uploads seen = { .n = 0 };
 	struct up a, b, c;
 
@@ -241,15 +243,24 @@ START_TEST(uploads_under_way_are_listed)
 	ck_assert_str_ne(a.id, b.id);
 	seen.want_key = b.key;
 	seen.want_id = b.id;
-	ck_assert_int_eq(store_mpu_list(s, k("d/"), see_upload, &seen), 0);
+	ck_assert_int_eq(store_mpu_list(s, b.key, see_upload, &seen), 0);
 	ck_assert_uint_eq(seen.n, 2);
 	ck_assert_uint_eq(seen.found, 1);
 	ck_assert_int_gt(seen.begun_ns, 0);
+	seen.n = seen.found = 0;
+	ck_assert_int_eq(store_mpu_list(s, k("d/"), see_upload, &seen), 0);
+	ck_assert(seen.n == 2 || (seen.n == 0 && !by_prefix));
+	ck_assert_uint_eq(seen.found, seen.n / 2);
 	suite_abort(s, b.key, b.id);
 	seen.n = seen.found = 0;
 	ck_assert_int_eq(store_mpu_list(s, k(""), see_upload, &seen), 0);
-	ck_assert_uint_eq(seen.n, 2);
+	ck_assert(seen.n == 2 || (seen.n == 0 && !by_prefix));
 	ck_assert_uint_eq(seen.found, 0);
+	seen.n = 0;
+	ck_assert_int_eq(store_mpu_list(s, a.key, see_upload, &seen), 0);
+	ck_assert_uint_eq(seen.n, 1);
+	suite_abort(s, a.key, a.id);
+	suite_abort(s, c.key, c.id);
 	suite_close(s);
 }
 END_TEST

@@ -24,12 +24,20 @@ static struct store *open_mem(void)
 	return probed(store_mem_new(&clk_system));
 }
 
+#define DIR                                                                    \
+	(STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY |            \
+	 STORE_CAP_COPY_PART | STORE_CAP_RENAME | STORE_CAP_CRC64 |            \
+	 STORE_CAP_COMMIT_META | STORE_CAP_META | STORE_CAP_CONTROL |          \
+	 STORE_CAP_ANY_BYTES | STORE_CAP_MPU_PREFIX)
+#define MEM (DIR | STORE_CAP_FILE_AND_DIR)
+#define POOR (STORE_CAP_META | STORE_CAP_FILE_AND_DIR)
+
 /* As little as a server may offer. */
 static struct store *open_poor(void)
 {
 	struct store *s = open_mem();
 
-	s->caps = STORE_CAP_META | STORE_CAP_FILE_AND_DIR;
+	s->caps = POOR;
 	return s;
 }
 
@@ -104,20 +112,14 @@ static struct store *open_faulty_dir(void)
 }
 
 static const struct suite_backend backends[] = {
-	{ .name = "mem", .open = open_mem, .part = 1000, .many = 3000 },
-	{ .name = "poor mem", .open = open_poor, .part = 1000, .many = 10 },
-	{ .name = "retry(fault(mem))",
-	  .open = open_faulty_mem,
-	  .part = 1000,
+	{ "mem", open_mem, .caps = MEM, .part = 1000, .many = 3000 },
+	{ "poor mem", open_poor, .caps = POOR, .part = 1000, .many = 10 },
+	{ "retry(fault(mem))", open_faulty_mem, .caps = MEM, .part = 1000,
 	  .many = 100 },
-	{ .name = "dir", .open = open_dir, .part = 1000, .many = 1500 },
-	{ .name = "dir without xattrs",
-	  .open = open_plain_dir,
-	  .part = 1000,
+	{ "dir", open_dir, .caps = DIR, .part = 1000, .many = 1500 },
+	{ "dir without xattrs", open_plain_dir, .caps = DIR, .part = 1000,
 	  .many = 100 },
-	{ .name = "retry(fault(dir))",
-	  .open = open_faulty_dir,
-	  .part = 1000,
+	{ "retry(fault(dir))", open_faulty_dir, .caps = DIR, .part = 1000,
 	  .many = 100 },
 };
 

@@ -2,6 +2,8 @@
 /*
  * The conformance suite over an S3 server: CKPTFS_TEST_S3_ENDPOINT and
  * CKPTFS_TEST_S3_BUCKET name it, AWS_* give credential and region.
+ * CKPTFS_TEST_S3_CAPS: the names of its capabilities; a probe that finds
+ * others has failed.
  * CKPTFS_TEST_S3_STYLE=virtual: the bucket is a part of the host name.
  * CKPTFS_TEST_S3_ATOMIC=1: run the races too.  versitygw loses them: of eight
  * conditional puts it lets two win, and its HEAD mixes size and etag of two
@@ -80,6 +82,45 @@ static struct store *open_retry(void)
 			       &thr_system, &p);
 }
 
+static const struct {
+	const char *name;
+	unsigned cap;
+} cap_names[] = {
+	{ "put_cond", STORE_CAP_PUT_COND },
+	{ "del_cond", STORE_CAP_DEL_COND },
+	{ "copy", STORE_CAP_COPY },
+	{ "rename", STORE_CAP_RENAME },
+	{ "crc64", STORE_CAP_CRC64 },
+	{ "file_and_dir", STORE_CAP_FILE_AND_DIR },
+	{ "commit_meta", STORE_CAP_COMMIT_META },
+	{ "meta", STORE_CAP_META },
+	{ "copy_part", STORE_CAP_COPY_PART },
+	{ "control", STORE_CAP_CONTROL },
+	{ "any_bytes", STORE_CAP_ANY_BYTES },
+	{ "mpu_prefix", STORE_CAP_MPU_PREFIX },
+};
+
+/* False: a word is no name. */
+static bool caps_of(const char *words, unsigned *ret)
+{
+	char copy[256], *save = NULL;
+	const char *word;
+	size_t i;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	*ret = 0;
+	for (word = strtok_r(copy, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
+		for (i = 0; i < ARRAY_SIZE(cap_names); i++)
+			if (!strcmp(word, cap_names[i].name))
+				break;
+		if (i == ARRAY_SIZE(cap_names))
+			return false;
+		*ret |= cap_names[i].cap;
+	}
+	return true;
+}
+
 #define PART (UINT64_C(5) << 20)
 
 static struct suite_backend backends[] = {
@@ -90,14 +131,22 @@ static struct suite_backend backends[] = {
 
 int main(void)
 {
+	const char *words = getenv("CKPTFS_TEST_S3_CAPS");
+	unsigned caps;
 	size_t i;
 
 	if (!getenv("CKPTFS_TEST_S3_ENDPOINT") ||
-	    !getenv("CKPTFS_TEST_S3_BUCKET")) {
-		fprintf(stderr, "CKPTFS_TEST_S3_ENDPOINT is not set\n");
+	    !getenv("CKPTFS_TEST_S3_BUCKET") || !words) {
+		fprintf(stderr, "CKPTFS_TEST_S3_ENDPOINT, _BUCKET and _CAPS "
+				"are not all set\n");
 		return SKIPPED;
 	}
+	if (!caps_of(words, &caps)) {
+		fprintf(stderr, "CKPTFS_TEST_S3_CAPS: what is '%s'?\n", words);
+		return 1;
+	}
 	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		backends[i].caps = caps;
 		backends[i].part = PART;
 		backends[i].etag_is_content = true;
 		backends[i].is_racy = !getenv("CKPTFS_TEST_S3_ATOMIC");

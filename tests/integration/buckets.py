@@ -3,6 +3,7 @@
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,11 @@ class S3Bucket:
 
     def put(self, key, data):
         self.s3.put_object(Bucket=self.name, Key=key, Body=data)
+
+    def put_many(self, objects):
+        """objects: key: data."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self.put, objects.keys(), objects.values()))
 
     def delete(self, key):
         self.s3.delete_object(Bucket=self.name, Key=key)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A versitygw of one's own on 127.0.0.1, over throw-away directories.
+"""An S3 server of one's own on 127.0.0.1, over throw-away directories.
 
-As a program: servers.py run DIR COMMAND... starts one in DIR, sets
-CKPTFS_TEST_S3_* and AWS_* for COMMAND with an empty bucket, and stops it
-afterwards, DIR going with it.
+As a program: servers.py run SERVER DIR COMMAND... starts one (versitygw or
+minio) in DIR, sets CKPTFS_TEST_S3_* and AWS_* for COMMAND with an empty
+bucket, and stops it afterwards, DIR going with it.
 """
 
 import contextlib
@@ -28,12 +28,13 @@ def tools():
     return Path(os.environ.get("CKPTFS_TOOLS", default))
 
 
-def find_versitygw():
-    if "VERSITYGW" in os.environ:
-        return os.environ["VERSITYGW"]
-    found = sorted(tools().glob("versitygw-*/bin/versitygw"))
+def find_program(name):
+    """$NAME, as contrib/lib/tools.sh sets it, or the newest of CKPTFS_TOOLS."""
+    if name.upper() in os.environ:
+        return os.environ[name.upper()]
+    found = sorted(tools().glob(f"{name}-*/bin/{name}"))
     if not found:
-        raise FileNotFoundError("no versitygw in CKPTFS_TOOLS: run contrib/check mount")
+        raise FileNotFoundError(f"no {name} in CKPTFS_TOOLS: run contrib/check mount")
     return str(found[-1])
 
 
@@ -52,9 +53,15 @@ def has_user_xattrs(folder):
     return True
 
 
-class VersityGW:
-    """start(), stop(); endpoint, data (the folder of buckets), access_log;
-    args: more of its command line."""
+class Server:
+    """start(), stop(); endpoint, data (the folder of buckets); args: more of its
+    command line.  A kind of server has name, health (a path that answers 200
+    once it is up), caps (what the probe must find, as test_store_s3.c names
+    it), is_atomic (no request sees half of another), is_flat (it takes a key that
+    is a folder of others, too), command(port), more_env().
+    """
+
+    folders = ("data",)
 
     def __init__(self, folder, *args):
         self.folder = Path(folder).absolute()
@@ -67,36 +74,22 @@ class VersityGW:
         self.port = None
 
     def start(self):
-        for sub in ("data", "versions", "meta"):
+        for sub in self.folders:
             (self.folder / sub).mkdir(parents=True, exist_ok=True)
         for _ in range(5):  # a free port may be taken before it is bound
             if self._try_start(self.port or free_port()):
                 return self
-        raise RuntimeError(f"versitygw does not start:\n{self.log.read_text()[-2000:]}")
+        log = self.log.read_text()[-2000:]
+        raise RuntimeError(f"{self.name} does not start:\n{log}")
 
     def _try_start(self, port):
         # It ends with whoever started it, however that ends.
-        cmd = [
-            "setpriv",
-            "--pdeathsig",
-            "TERM",
-            find_versitygw(),
-            "--port",
-            f"127.0.0.1:{port}",
-            "--region",
-            REGION,
-        ]
-        cmd += ["--keep-alive", "--quiet", "--health", "/health"]
-        cmd += ["--access-log", str(self.access_log), *self.args, "posix"]
-        if not has_user_xattrs(self.data):
-            cmd += ["--sidecar", str(self.folder / "meta")]
-        cmd += ["--versioning-dir", str(self.folder / "versions"), str(self.data)]
-        env = dict(os.environ, ROOT_ACCESS_KEY=ACCESS_KEY, ROOT_SECRET_KEY=SECRET_KEY)
+        cmd = ["setpriv", "--pdeathsig", "TERM", find_program(self.name)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                cmd,
+                cmd + self.command(port),
                 cwd=self.folder,
-                env=env,
+                env=dict(os.environ, **self.more_env()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -107,7 +100,7 @@ class VersityGW:
             if self.process.poll() is not None:
                 return False
             try:
-                with urllib.request.urlopen(f"{endpoint}/health", timeout=2):
+                with urllib.request.urlopen(endpoint + self.health, timeout=2):
                     self.endpoint, self.port = endpoint, port
                     return True
             except (urllib.error.URLError, OSError):
@@ -139,6 +132,56 @@ class VersityGW:
         }
 
 
+class VersityGW(Server):
+    """Objects are files of a folder.  access_log: a line for each request."""
+
+    name = "versitygw"
+    folders = ("data", "versions", "meta")
+    health = "/health"
+    caps = "put_cond del_cond copy copy_part crc64 meta mpu_prefix"
+    is_atomic = False
+    is_flat = False
+
+    def command(self, port):
+        cmd = ["--port", f"127.0.0.1:{port}", "--region", REGION]
+        cmd += ["--keep-alive", "--quiet", "--health", self.health]
+        cmd += ["--access-log", str(self.access_log), *self.args, "posix"]
+        if not has_user_xattrs(self.data):
+            cmd += ["--sidecar", str(self.folder / "meta")]
+        return [*cmd, "--versioning-dir", str(self.folder / "versions"), str(self.data)]
+
+    def more_env(self):
+        return {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+
+
+class MinIO(Server):
+    """A map of keys, nearly flat: what lies below an object is not listed."""
+
+    name = "minio"
+    health = "/minio/health/ready"
+    caps = "put_cond copy crc64 meta control"
+    is_atomic = True
+    is_flat = True
+
+    def command(self, port):
+        address = f"127.0.0.1:{port}"
+        return ["server", "--quiet", "--address", address, *self.args, str(self.data)]
+
+    def more_env(self):
+        return {
+            "MINIO_ROOT_USER": ACCESS_KEY,
+            "MINIO_ROOT_PASSWORD": SECRET_KEY,
+            "MINIO_SITE_REGION": REGION,
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+            "MINIO_CI_CD": "1",  # the data may lie on the disk of the system
+            "HOME": str(self.folder),
+        }
+
+
+SERVERS = {kind.name: kind for kind in (VersityGW, MinIO)}
+
+
 def client(endpoint, attempts=4):
     import boto3  # noqa: PLC0415 (the rest of this file runs without it)
     from botocore.config import Config  # noqa: PLC0415
@@ -158,8 +201,8 @@ def client(endpoint, attempts=4):
     )
 
 
-def run(folder, command):
-    server = VersityGW(folder).start()
+def run(kind, folder, command):
+    server = kind(folder).start()
     try:
         client(server.endpoint).create_bucket(Bucket="test")
         env = dict(os.environ, **server.env())
@@ -168,6 +211,9 @@ def run(folder, command):
         env["CKPTFS_TEST_S3_DATA"] = str(server.data)
         env["CKPTFS_TEST_S3_LOG"] = str(server.access_log)
         env["CKPTFS_TEST_S3_REGION"] = REGION
+        env["CKPTFS_TEST_S3_CAPS"] = server.caps
+        if server.is_atomic:
+            env["CKPTFS_TEST_S3_ATOMIC"] = "1"
         return subprocess.run(command, env=env).returncode
     finally:
         server.stop()
@@ -175,6 +221,6 @@ def run(folder, command):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or sys.argv[1] != "run":
-        sys.exit("usage: servers.py run DIR COMMAND...")
-    sys.exit(run(sys.argv[2], sys.argv[3:]))
+    if len(sys.argv) < 5 or sys.argv[1] != "run" or sys.argv[2] not in SERVERS:
+        sys.exit(f"usage: servers.py run {'|'.join(SERVERS)} DIR COMMAND...")
+    sys.exit(run(SERVERS[sys.argv[2]], sys.argv[3], sys.argv[4:]))
