@@ -272,7 +272,10 @@ int blob_sized(struct fs *fs, const struct meta_version *v);
 /* Does the bucket, or the line, hold anything under the key of this inode? */
 bool needs_delete(struct fs *fs, const struct inode *in, const char *key);
 
-/* name.c: in a transaction */
+/* name.c */
+/* 0 or an errno: a name about to be given in dir. */
+int name_check_new(struct fs *fs, const struct inode *dir, const char *name);
+/* in a transaction */
 /* Pin a folder, load it, begin a transaction that changes it. */
 int dir_begin(struct fs *fs, uint64_t parent, const char *name,
 	      struct inode **ret);

@@ -25,6 +25,14 @@ static int check_name(struct fs *fs, const struct inode *dir, const char *name)
 	return 0;
 }
 
+/* A name about to be given: one that others will see as it is. */
+int name_check_new(struct fs *fs, const struct inode *dir, const char *name)
+{
+	int r = check_name(fs, dir, name);
+
+	return r || store_holds_name(fs->store, name) ? r : -EILSEQ;
+}
+
 static struct inode *child_pinned(struct fs *fs, const struct inode *dir,
 				  const char *name)
 {
@@ -180,7 +188,8 @@ static int make(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 
 	if (r < 0)
 		return r;
-	if (dentry_find(dir, name))
+	r = name_check_new(fs, dir, name);
+	if (r == 0 && dentry_find(dir, name))
 		r = -EEXIST;
 	if (r == 0)
 		r = key_of(fs, dir, name, key);

@@ -327,6 +327,7 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 		drop_blob(fs, v.blob);
 		return r;
 	}
+	r = name_check_new(fs, dir, name);
 	d = dentry_find(dir, name);
 	if (d) {
 		there = d->ino;

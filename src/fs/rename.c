@@ -217,7 +217,7 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name,
 		return -ENOENT;
 	r = to->kind == META_DIR ? 0 : -ENOTDIR;
 	if (r == 0)
-		r = strlen(newname) > META_NAME_MAX ? -ENAMETOOLONG : 0;
+		r = name_check_new(fs, to, newname);
 	if (r == 0)
 		r = dir_begin(fs, parent, name, &m.from);
 	if (r < 0) {
