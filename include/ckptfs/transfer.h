@@ -131,6 +131,9 @@ int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 bool transfer_queued(struct transfer *t, const char *key) NONNULL(1, 2);
 /* The same, or its delete is owed: then a listing says nothing about it. */
 bool transfer_covers(struct transfer *t, const char *key) NONNULL(1, 2);
+/* The same of anything below a folder (no slash at the end): then a listing
+ * says nothing about its being there. */
+bool transfer_covers_below(struct transfer *t, const char *dir) NONNULL(1, 2);
 
 enum transfer_why {
 	TRANSFER_WHY_UPLOADING,

@@ -87,11 +87,13 @@ struct inode {
 	bool provisional, held;
 	int64_t sealed_real_ns;
 	uint64_t seal_seq; /* its op in the line; 0: none */
-	bool meta_known, marker;
+	bool meta_known;
+	bool marker; /* of a folder: the bucket has one, made by us */
 
 	/* folders */
 	struct dentry *children;
 	bool loaded; /* children mirrors the rows */
+	bool said_both; /* that the bucket has a file of this name, too; META */
 	bool own; /* made by this cache: its names are ours */
 	/* guarded by fs->busy_lock */
 	bool listing;
@@ -286,6 +288,8 @@ void child_undo(struct fs *fs, struct inode *dir, const char *name,
 		struct inode *in);
 int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in);
 void unlink_done(struct fs *fs, struct inode *dir, struct inode *in);
+/* -ENOTEMPTY: the marker of this folder holds bytes, which would be lost. */
+int marker_check(struct fs *fs, struct inode *dir);
 int marker_due(struct fs *fs, struct inode *dir);
 
 /* attr.c */

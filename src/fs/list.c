@@ -4,6 +4,11 @@
  * what is here.  What is not yet published wins, and a listing says nothing
  * about a key that a queued operation speaks of, nor about one of ours that
  * was committed after the listing began.
+ *
+ * A bucket may have an object "a" and others below "a/".  A name new to us is
+ * then the folder; one that is a file here stays it as long as its object is
+ * there.  What is not shown is not touched either, and shows once the other
+ * one is gone.
  */
 #include "config.h"
 
@@ -21,7 +26,7 @@
 
 struct seen {
 	UT_hash_handle hh;
-	bool is_dir;
+	bool is_dir, is_file; /* one or both */
 	uint64_t size;
 	int64_t mtime_ns;
 	char etag[129];
@@ -35,6 +40,8 @@ struct listing {
 	size_t nprefix;
 	int64_t began_real;
 	struct seen *seen;
+	bool has_marker; /* the folder's own, and what it is */
+	struct store_obj marker;
 };
 
 static int take(void *arg, const char *key, const struct store_obj *obj)
@@ -45,30 +52,34 @@ static int take(void *arg, const char *key, const struct store_obj *obj)
 	bool is_dir = obj == NULL;
 	struct seen *s;
 
+	if (n == 0 && obj) {
+		l->has_marker = true;
+		l->marker = *obj;
+	}
 	if (is_dir && n > 0)
 		n--; /* the '/' */
 	if (n == 0 || n > META_NAME_MAX || memchr(name, '/', n))
-		return 0; /* the folder's own marker, or no name for a file */
+		return 0; /* the folder itself, or no name for a file */
 	if ((n == 1 && name[0] == '.') || (n == 2 && !memcmp(name, "..", 2)))
 		return 0;
 	if (l->dir->ino == FS_ROOT_INO && n == 7 && !memcmp(name, ".ckptfs", 7))
 		return 0;
 	HASH_FIND(hh, l->seen, name, n, s);
-	if (s) {
-		s->is_dir |= is_dir; /* "a" and "a/b": the folder is shown */
-		return 0;
+	if (!s) {
+		s = calloc(1, sizeof(*s) + n + 1);
+		if (!s)
+			return -ENOMEM;
+		memcpy(s->name, name, n);
+		HASH_ADD_KEYPTR(hh, l->seen, s->name, n, s);
 	}
-	s = calloc(1, sizeof(*s) + n + 1);
-	if (!s)
-		return -ENOMEM;
-	memcpy(s->name, name, n);
-	s->is_dir = is_dir;
 	if (obj) {
+		s->is_file = true;
 		s->size = obj->size;
 		s->mtime_ns = obj->mtime_ns;
 		memcpy(s->etag, obj->etag, sizeof(s->etag) - 1);
+	} else {
+		s->is_dir = true;
 	}
-	HASH_ADD_KEYPTR(hh, l->seen, s->name, n, s);
 	return 0;
 }
 
@@ -82,14 +93,26 @@ static void seen_free(struct seen *all)
 	}
 }
 
+/* Once for each that is shown. */
+static void say_both(const struct seen *s, struct inode *in, const char *key)
+{
+	if (!s->is_dir || !s->is_file || in->said_both)
+		return;
+	in->said_both = true;
+	log_warn("%s: the bucket has an object and a folder of this name: "
+		 "the %s is shown, the other is left alone",
+		 key, in->kind == META_DIR ? "folder" : "file");
+}
+
 /* A name the bucket has and we have not. */
-static int merge_new(struct listing *l, const struct seen *s, const char *key)
+static int merge_new(struct listing *l, const struct seen *s, const char *key,
+		     bool is_dir)
 {
 	struct fs *fs = l->fs;
 	struct meta_inode row = {
-		.kind = s->is_dir ? META_DIR : META_FILE,
+		.kind = is_dir ? META_DIR : META_FILE,
 		.parent = l->dir->ino,
-		.mode = s->is_dir ? fs->opts.dir_mode : fs->opts.file_mode,
+		.mode = is_dir ? fs->opts.dir_mode : fs->opts.file_mode,
 		.uid = fs->opts.uid,
 		.gid = fs->opts.gid,
 		.mtime_ns = s->mtime_ns,
@@ -101,14 +124,14 @@ static int merge_new(struct listing *l, const struct seen *s, const char *key)
 	int r;
 
 	memcpy(row.name, s->name, strlen(s->name));
-	if (s->is_dir)
+	if (is_dir)
 		row.mtime_ns = row.ctime_ns = clk_real(fs->host->clk);
 	else
 		memcpy(row.key, key, strlen(key));
 	r = meta_inode_add(fs->meta, &row);
 	if (r == 0)
 		r = meta_name_add(fs->meta, l->dir->ino, s->name, row.ino);
-	if (r == 0 && !s->is_dir) {
+	if (r == 0 && !is_dir) {
 		memcpy(obj.key, key, strlen(key));
 		memcpy(obj.etag, s->etag, sizeof(obj.etag));
 		obj.ino = row.ino;
@@ -116,7 +139,10 @@ static int merge_new(struct listing *l, const struct seen *s, const char *key)
 	}
 	if (r == 0)
 		r = inode_from_row(fs, &row, &in);
-	return r < 0 ? r : dentry_add(fs, l->dir, s->name, in->ino);
+	if (r < 0)
+		return r;
+	say_both(s, in, key);
+	return dentry_add(fs, l->dir, s->name, in->ino);
 }
 
 static bool is_pending(const struct inode *in)
@@ -138,22 +164,80 @@ static int merge_gone(struct listing *l, struct inode *in)
 	return r;
 }
 
+/* Something in it is not in the bucket yet.  Otherwise it may be stale, too. */
+static bool is_needed(struct fs *fs, const struct inode *dir)
+{
+	struct dentry *d, *tmp;
+
+	HASH_ITER(hh, dir->children, d, tmp) {
+		struct inode *in = inode_find(fs, d->ino);
+
+		if (!in || is_pending(in))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The bucket has nothing below this folder, nor a marker that keeps it: 1 if
+ * it is taken away.  What was in it goes first, when it is listed itself.
+ */
+static int merge_dir_gone(struct listing *l, struct inode *in)
+{
+	char key[META_KEY_MAX + 1];
+	struct fs *fs = l->fs;
+	struct meta_object obj;
+	int r = key_of(fs, l->dir, in->name, key), there;
+
+	if (r < 0 || strlen(key) + 1 > META_KEY_MAX)
+		return 0;
+	memcpy(key + strlen(key), "/", 2);
+	if (is_pending(in) || transfer_covers(fs->transfer, key))
+		return 0;
+	there = meta_object_get(fs->meta, key, &obj);
+	if (there < 0 && there != -ENOENT)
+		return there;
+	if (there == 0 && obj.commit_end_ns >= l->began_real)
+		return 0;
+	r = dir_load(fs, in);
+	if (r < 0)
+		return r;
+	if (!dir_is_empty(in)) {
+		if (!is_needed(fs, in))
+			attn_add(fs, in);
+		return 0;
+	}
+	r = unlink_inode(fs, l->dir, in);
+	if (r == 0 && there == 0)
+		r = meta_object_del(fs->meta, key);
+	if (r < 0)
+		return r;
+	unlink_done(fs, l->dir, in);
+	return 1;
+}
+
 static int merge_known(struct listing *l, const struct seen *s,
 		       struct inode *in, const char *key)
 {
 	struct meta_object obj;
 	int r;
 
-	if (is_pending(in) || s->is_dir || in->kind == META_DIR)
+	if (is_pending(in))
 		return 0;
+	say_both(s, in, key);
+	if (in->kind == META_DIR) {
+		r = s->is_dir ? 0 : merge_dir_gone(l, in);
+		return r <= 0 ? r : merge_new(l, s, key, false);
+	}
 	r = meta_object_get(l->fs->meta, key, &obj);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (strcmp(obj.etag, s->etag) == 0 || obj.commit_end_ns >= l->began_real)
+	if ((s->is_file && strcmp(obj.etag, s->etag) == 0) ||
+	    obj.commit_end_ns >= l->began_real)
 		return 0;
 	/* Another writer's: a new inode under the name, as after rename(2). */
 	r = merge_gone(l, in);
-	return r < 0 ? r : merge_new(l, s, key);
+	return r < 0 ? r : merge_new(l, s, key, !s->is_file);
 }
 
 static int merge_one(struct listing *l, const struct seen *s)
@@ -168,8 +252,10 @@ static int merge_one(struct listing *l, const struct seen *s)
 	if (transfer_covers(l->fs->transfer, key))
 		return 0;
 	d = dentry_find(l->dir, s->name);
+	if (!d && s->is_dir && transfer_covers_below(l->fs->transfer, key))
+		return 0; /* what shows there may be on its way out */
 	if (!d)
-		return merge_new(l, s, key);
+		return merge_new(l, s, key, s->is_dir);
 	in = inode_find(l->fs, d->ino);
 	return in ? merge_known(l, s, in, key) : 0;
 }
@@ -187,8 +273,14 @@ static int merge_missing(struct listing *l)
 		struct seen *s;
 
 		HASH_FIND(hh, l->seen, d->name, strlen(d->name), s);
-		if (s || !in || !in->key || in->kind == META_DIR ||
-		    is_pending(in) || transfer_covers(fs->transfer, in->key))
+		if (!s && in && in->kind == META_DIR) {
+			r = merge_dir_gone(l, in);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (s || !in || !in->key || is_pending(in) ||
+		    transfer_covers(fs->transfer, in->key))
 			continue;
 		r = meta_object_get(fs->meta, in->key, &obj);
 		if (r == 0 && obj.commit_end_ns < l->began_real)
@@ -199,6 +291,36 @@ static int merge_missing(struct listing *l)
 	return 0;
 }
 
+/* The folder's marker, which others may have made or removed. */
+static int merge_marker(struct listing *l)
+{
+	struct meta_object row = { .size = l->marker.size,
+				   .mtime_ns = l->marker.mtime_ns };
+	struct fs *fs = l->fs;
+	struct meta_object old;
+	int r;
+
+	if (l->dir->ino == FS_ROOT_INO || !l->dir->parent ||
+	    transfer_covers(fs->transfer, l->prefix))
+		return 0;
+	r = meta_object_get(fs->meta, l->prefix, &old);
+	if (r < 0 && (r != -ENOENT || !l->has_marker))
+		return r == -ENOENT ? 0 : r;
+	if (r == 0 && (old.commit_end_ns >= l->began_real ||
+		       (l->has_marker && !strcmp(old.etag, l->marker.etag))))
+		return 0;
+	memcpy(row.key, l->prefix, l->nprefix);
+	memcpy(row.etag, l->marker.etag, sizeof(l->marker.etag));
+	r = l->has_marker ? meta_object_set(fs->meta, &row) :
+			    meta_object_del(fs->meta, l->prefix);
+	if (r < 0 || !l->dir->marker)
+		return r;
+	lock_acquire(&fs->ns);
+	l->dir->marker = false; /* no longer ours */
+	lock_release(&fs->ns);
+	return inode_save(fs, l->dir);
+}
+
 static int merge(struct listing *l)
 {
 	struct seen *s, *tmp;
@@ -207,6 +329,8 @@ static int merge(struct listing *l)
 	if (r < 0)
 		return r;
 	r = dir_load(l->fs, l->dir);
+	if (r == 0)
+		r = merge_marker(l);
 	HASH_ITER(hh, l->seen, s, tmp) {
 		if (r < 0)
 			break;

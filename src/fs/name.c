@@ -297,6 +297,7 @@ void unlink_done(struct fs *fs, struct inode *dir, struct inode *in)
 int marker_due(struct fs *fs, struct inode *dir)
 {
 	char key[META_KEY_MAX + 1];
+	struct meta_object o;
 	size_t n;
 
 	if (dir->ino == FS_ROOT_INO || HASH_COUNT(dir->children) != 1 ||
@@ -306,7 +307,27 @@ int marker_due(struct fs *fs, struct inode *dir)
 	if (n + 1 > META_KEY_MAX)
 		return 0;
 	memcpy(key + n, "/", 2);
+	/* Another writer's serves as well. */
+	if (meta_object_get(fs->meta, key, &o) == 0 && !o.ino)
+		return 0;
 	return op_add(fs, META_OP_MARKER, dir->ino, 0, key, NULL, true, NULL);
+}
+
+int marker_check(struct fs *fs, struct inode *dir)
+{
+	char key[META_KEY_MAX + 1];
+	struct meta_object o;
+	int r = key_of_inode(fs, dir, key);
+
+	if (r < 0 || strlen(key) + 1 > META_KEY_MAX)
+		return 0;
+	memcpy(key + strlen(key), "/", 2);
+	if (meta_object_get(fs->meta, key, &o) < 0 || o.size == 0)
+		return 0;
+	log_warn("%s: the object of this name holds %llu bytes, which a mount "
+		 "cannot show: the folder is not removed",
+		 key, (unsigned long long)o.size);
+	return -ENOTEMPTY;
 }
 
 static int remove_name(struct fs *fs, uint64_t parent, const char *name,
@@ -325,8 +346,8 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name,
 		r = want_dir ? -ENOTDIR : -EISDIR;
 	else if (want_dir)
 		r = dir_load(fs, in);
-	if (r == 0 && want_dir && !dir_is_empty(in))
-		r = -ENOTEMPTY;
+	if (r == 0 && want_dir)
+		r = dir_is_empty(in) ? marker_check(fs, in) : -ENOTEMPTY;
 	if (r == 0)
 		r = key_of(fs, dir, name, key);
 	if (r == 0 && want_dir)

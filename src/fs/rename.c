@@ -48,8 +48,9 @@ static int check_move(struct fs *fs, struct move *m, unsigned flags)
 		return -EISDIR;
 	if (m->over->kind == META_DIR) {
 		r = dir_load(fs, m->over);
-		if (r == 0 && !dir_is_empty(m->over))
-			r = -ENOTEMPTY;
+		if (r == 0)
+			r = dir_is_empty(m->over) ? marker_check(fs, m->over) :
+						    -ENOTEMPTY;
 	}
 	return r;
 }

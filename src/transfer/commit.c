@@ -269,6 +269,7 @@ static int commit_small(struct transfer *t, struct titem *it)
 		r = store_head(t->store, it->key, &obj);
 		if (r < 0)
 			return r;
+		row.ino = 0; /* not ours to delete once it is not needed */
 	}
 	if (r < 0)
 		return r;

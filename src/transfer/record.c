@@ -20,7 +20,7 @@ static int inode_key(struct transfer *t, const struct titem *it,
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if (it->kind == META_OP_MARKER || in.kind == META_DIR) {
-		in.marker = obj != NULL;
+		in.marker = obj && obj->ino;
 	} else if (drop_object) {
 		return 0; /* its inode is gone, or has another key */
 	} else if (obj) {

@@ -198,6 +198,38 @@ bool transfer_covers(struct transfer *t, const char *key)
 	return transfer_owed(t, key) || transfer_queued(t, key);
 }
 
+struct below {
+	const char *dir;
+	bool found;
+};
+
+static int find_below(void *arg, const char *key, uint64_t ino)
+{
+	struct below *b = arg;
+
+	(void)ino;
+	b->found |= under(key, b->dir);
+	return b->found;
+}
+
+bool transfer_covers_below(struct transfer *t, const char *dir)
+{
+	struct below b = { .dir = dir };
+	size_t i;
+
+	if (line_refresh(t) < 0)
+		return true;
+	if (meta_owed_any(t->meta) &&
+	    meta_owed_each(t->meta, find_below, &b) < 0)
+		return true;
+	lock_acquire(&t->lock);
+	for (i = 0; i < t->nops && !b.found; i++)
+		b.found = under(t->ops[i].key, dir) ||
+			  (t->ops[i].to && under(t->ops[i].to, dir));
+	lock_release(&t->lock);
+	return b.found || transfer_queued(t, dir);
+}
+
 /* ---- waiting ---- */
 
 /* What is left of the line up to seq that lies under prefix; -EIO if one of

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names that others make in the bucket: a key that is a file and a folder, one
+ * that becomes the other, folders' markers; over a simulated machine.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+static void setup(void)
+{
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+static ssize_t text_read(void *arg, uint64_t off, void *p, size_t n)
+{
+	memcpy(p, (const char *)arg + off, n);
+	return (ssize_t)n;
+}
+
+static void theirs(const char *key, const char *text)
+{
+	char full[64], body[64];
+	struct store_src src = { .read = text_read,
+				 .arg = body,
+				 .len = strlen(text) };
+	struct store_meta m = { .write_id = "" };
+	struct store_obj o;
+
+	(void)snprintf(full, sizeof(full), "run/%s", key);
+	(void)snprintf(body, sizeof(body), "%s", text);
+	ck_assert_int_eq(store_put(bucket, full, &src, &m, NULL, &o), 0);
+}
+
+static void gone(const char *key)
+{
+	char full[64];
+
+	(void)snprintf(full, sizeof(full), "run/%s", key);
+	ck_assert_int_eq(store_del(bucket, full, NULL), 0);
+}
+
+static int count(void *arg, const char *name, const struct fs_attr *a,
+		 uint64_t next)
+{
+	unsigned *n = arg;
+
+	(void)a;
+	(void)next;
+	*n += strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+	return 0;
+}
+
+/* Entries of a folder, by a listing no older than now. */
+static unsigned list(const char *path)
+{
+	struct fs_dir *d;
+	unsigned n = 0;
+
+	sim_advance(sim, 20 * NS_PER_S);
+	ck_assert_int_eq(fs_opendir(fs, ino_of(path), &d), 0);
+	ck_assert_int_eq(fs_readdir(fs, d, 0, count, &n), 0);
+	fs_closedir(fs, d);
+	return n;
+}
+
+static bool is_dir(const char *path)
+{
+	struct fs_attr a;
+	uint64_t ino = ino_of(path);
+
+	ck_assert_msg(ino, "no %s", path);
+	ck_assert_int_eq(fs_getattr(fs, ino, NULL, &a), 0);
+	return S_ISDIR(a.mode);
+}
+
+static int put_in(const char *dir, const char *name)
+{
+	struct file f;
+	int r = f_create_in(&f, ino_of(dir), name, O_WRONLY);
+
+	return r < 0 ? r : f_close(&f);
+}
+
+START_TEST(of_a_file_and_a_folder_the_folder_shows)
+{
+	theirs("f", "file");
+	theirs("f/x", "below");
+	ck_assert_uint_eq(list(""), 1);
+	ck_assert(is_dir("f"));
+	assert_text(text_of("f/x"), "below");
+	/* What is done to the folder leaves the object alone, ... */
+	ck_assert_int_eq(fs_rename(fs, 1, "f", 1, "g", 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("f"), "file");
+	assert_text(object_of("g/x"), "below");
+	ck_assert_ptr_null(object_of("f/x"));
+	/* ... and without it the object shows. */
+	ck_assert_uint_eq(list(""), 2);
+	assert_text(text_of("f"), "file");
+}
+END_TEST
+
+START_TEST(a_file_stays_when_a_folder_of_its_name_comes)
+{
+	struct file f;
+
+	ck_assert_int_eq(put_file("f", "ours"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	theirs("f/x", "below");
+	ck_assert_uint_eq(list(""), 1);
+	ck_assert(!is_dir("f"));
+	ck_assert_int_eq(f_open(&f, "f", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "OURS", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("f"), "OURS");
+	/* Replaced by others it is a file still. */
+	theirs("f", "theirs");
+	ck_assert_uint_eq(list(""), 1);
+	assert_text(text_of("f"), "theirs");
+	ck_assert_int_eq(fs_unlink(fs, 1, "f"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_uint_eq(list(""), 1);
+	ck_assert(is_dir("f"));
+	assert_text(text_of("f/x"), "below");
+}
+END_TEST
+
+START_TEST(a_file_becomes_a_folder_and_a_folder_a_file)
+{
+	theirs("f", "file");
+	theirs("d/e/x", "below");
+	ck_assert_uint_eq(list(""), 2);
+	assert_text(text_of("d/e/x"), "below");
+	gone("f");
+	gone("d/e/x");
+	theirs("f/x", "now below");
+	theirs("d", "now a file");
+	/* From the inside to the outside, a listing each. */
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_uint_eq(list(""), 2);
+		(void)sim_run(sim);
+	}
+	assert_text(text_of("f/x"), "now below");
+	assert_text(text_of("d"), "now a file");
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("d"), "now a file");
+	/* Also the other way, and after a restart. */
+	gone("d");
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_uint_eq(list(""), 1);
+}
+END_TEST
+
+START_TEST(a_folder_with_something_of_ours_stays)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+	struct file f;
+
+	theirs("d/x", "x");
+	ck_assert_uint_eq(list(""), 1);
+	ck_assert_int_eq(f_create_in(&f, ino_of("d"), "ours", O_WRONLY), 0);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "new", 0777, &e), 0);
+	gone("d/x");
+	ck_assert_uint_eq(list("d"), 1);
+	ck_assert_uint_eq(list(""), 2);
+	ck_assert_int_eq(f_write(&f, "y", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_uint_eq(list(""), 2);
+	assert_text(object_of("d/ours"), "y");
+	/* Only a marker keeps this one: others take it away. */
+	assert_text(object_of("new/"), "");
+	gone("new/");
+	ck_assert_uint_eq(list(""), 1);
+}
+END_TEST
+
+START_TEST(markers_of_others_go_with_their_folder_only)
+{
+	theirs("d/", "");
+	theirs("e/", "");
+	ck_assert_uint_eq(list(""), 2);
+	ck_assert_uint_eq(list("e"), 0);
+	ck_assert_int_eq(put_in("e", "x"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, 1, "d"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_ptr_null(object_of("d/"));
+	assert_text(object_of("e/"), "");
+	ck_assert_uint_eq(list(""), 1);
+	ck_assert_int_eq(fs_unlink(fs, ino_of("e"), "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_rmdir(fs, 1, "e"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_ptr_null(object_of("e/"));
+}
+END_TEST
+
+START_TEST(bytes_in_a_marker_are_not_lost)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	theirs("d/", "data");
+	theirs("d/x", "x");
+	ck_assert_uint_eq(list(""), 1);
+	ck_assert_uint_eq(list("d"), 1);
+	ck_assert_int_eq(fs_unlink(fs, ino_of("d"), "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_rmdir(fs, 1, "d"), -ENOTEMPTY);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "e", 0777, &e), 0);
+	ck_assert_int_eq(fs_rename(fs, 1, "e", 1, "d", 0), -ENOTEMPTY);
+	ck_assert_int_eq(put_in("d", "y"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("d/"), "data");
+	ck_assert_int_eq(fs_rename(fs, 1, "d", 1, "g", 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("g/"), "data");
+	ck_assert_ptr_null(object_of("d/"));
+}
+END_TEST
+
+START_TEST(a_folder_whose_marker_waits_stays)
+{
+	static const struct store_fault down = { .method = "put",
+						 .err = -EAGAIN };
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_uint_eq(list(""), 1);
+		(void)sim_run(sim);
+	}
+	/* Another one serves as well, and stays theirs. */
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	theirs("d/", "data");
+	ck_assert(settle(120 * NS_PER_S));
+	assert_text(object_of("d/"), "data");
+	ck_assert_int_eq(put_in("d", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("d/"), "data");
+}
+END_TEST
+
+/* Its objects are there until the line gets to them. */
+START_TEST(a_deleted_folder_does_not_come_back)
+{
+	static const struct store_fault down = { .method = "del",
+						 .err = -EAGAIN };
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	ck_assert_int_eq(put_in("d", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(fs_unlink(fs, e.attr.ino, "x"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, 1, "d"), 0);
+	ck_assert_uint_eq(list(""), 0);
+	ck_assert_uint_eq(list(""), 0);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(120 * NS_PER_S));
+	ck_assert_uint_eq(list(""), 0);
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
+/* What a listing would spoil never gets there. */
+START_TEST(names_the_store_cannot_hold_are_refused)
+{
+	static const char *const names[] = { "a\001", "a\r", "a\xef\xbf\xbf",
+					     "lat\xfcin" };
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+	struct file f;
+
+	ck_assert_int_eq(put_file("plain", "x"), 0);
+	bucket->caps &= ~(unsigned)(STORE_CAP_CONTROL | STORE_CAP_ANY_BYTES);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		ck_assert_int_eq(f_create(&f, names[i], O_WRONLY), -EILSEQ);
+		ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, names[i], 0777, &e),
+				 -EILSEQ);
+		ck_assert_int_eq(fs_symlink(fs, &ctx, "x", 1, names[i], &e),
+				 -EILSEQ);
+		ck_assert_int_eq(fs_rename(fs, 1, "plain", 1, names[i], 0),
+				 -EILSEQ);
+	}
+	ck_assert_int_eq(fs_rename(fs, 1, "plain", 1, ".ckptfs", 0), -EPERM);
+	ck_assert_int_eq(put_file("tab\tlf\n\303\274\177", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("tab\tlf\n\303\274\177"), "x");
+	assert_text(object_of("plain"), "x");
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, of_a_file_and_a_folder_the_folder_shows);
+	tcase_add_test(c, a_file_stays_when_a_folder_of_its_name_comes);
+	tcase_add_test(c, a_file_becomes_a_folder_and_a_folder_a_file);
+	tcase_add_test(c, a_folder_with_something_of_ours_stays);
+	tcase_add_test(c, markers_of_others_go_with_their_folder_only);
+	tcase_add_test(c, bytes_in_a_marker_are_not_lost);
+	tcase_add_test(c, a_folder_whose_marker_waits_stays);
+	tcase_add_test(c, a_deleted_folder_does_not_come_back);
+	tcase_add_test(c, names_the_store_cannot_hold_are_refused);
+}
+
+int main(void)
+{
+	return harness_run("sim_names", add);
+}
