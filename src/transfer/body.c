@@ -242,6 +242,24 @@ static int make_parts(struct titem *it, const struct meta_upload *up)
 	return it->parts && it->upload_id ? 0 : -ENOMEM;
 }
 
+/*
+ * The store does not know the upload: it was aborted, or committed and the
+ * answer lost.  1 if so: then all is sent, and the commit that follows finds
+ * the object.
+ */
+static int is_committed(struct transfer *t, struct titem *it)
+{
+	struct store_obj now;
+	unsigned i;
+	int r = store_head(t->store, it->key, &now);
+
+	if (r == -ENOENT || (r == 0 && !is_ours(t, it, &now)))
+		return 0;
+	for (i = 0; r == 0 && i < it->nparts; i++)
+		it->parts[i].state = PART_DONE;
+	return r < 0 ? r : 1;
+}
+
 /* Begin an upload in parts, or take up the one that was begun. */
 int body_begin(struct transfer *t, struct titem *it)
 {
@@ -261,9 +279,13 @@ int body_begin(struct transfer *t, struct titem *it)
 			return r;
 		(void)tx(t, meta_part_each(t->meta, it->vid, row_part, it));
 		r = resume(t, it);
-		if (r < 0 && r != -ENOENT)
+		if (r == -ENOENT)
+			r = is_committed(t, it);
+		else if (r == 0)
+			r = 1;
+		if (r < 0)
 			return r;
-		if (r == 0)
+		if (r == 1)
 			goto count;
 	} else if (got == 0 && !up.id[0]) {
 		r = body_sweep(t, &up);

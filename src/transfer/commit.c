@@ -36,9 +36,8 @@ static void cond_of(struct transfer *t, int have, const struct meta_object *obj,
 		ret->if_absent = true;
 }
 
-/* Ours, from this version or (greater) a later one of this cache? */
-static bool is_ours(const struct transfer *t, const struct titem *it,
-		    const struct store_obj *o)
+bool is_ours(const struct transfer *t, const struct titem *it,
+	     const struct store_obj *o)
 {
 	char mine[STORE_WRITE_ID_MAX];
 
@@ -46,6 +45,7 @@ static bool is_ours(const struct transfer *t, const struct titem *it,
 	return o->has_meta && strcmp(o->meta.write_id, mine) == 0;
 }
 
+/* From an earlier version of this cache? */
 static bool is_our_older(const struct transfer *t, const struct titem *it,
 			 const struct store_obj *o)
 {
@@ -64,7 +64,6 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 	struct meta_object row;
 	struct store_obj now;
 	int r = store_head(t->store, it->key, &now);
-
 	if (r == 0 && is_ours(t, it, &now)) {
 		*obj = now;
 		return 0;

@@ -195,6 +195,9 @@ void put_meta(const struct transfer *t, const struct meta_version *v,
 	      struct store_meta *ret);
 
 /* commit.c */
+/* The object that the item's version made? */
+bool is_ours(const struct transfer *t, const struct titem *it,
+	     const struct store_obj *o);
 int commit_item(struct transfer *t, struct titem *it);
 
 /* rename.c */
