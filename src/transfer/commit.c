@@ -56,6 +56,13 @@ static bool is_our_older(const struct transfer *t, const struct titem *it,
 	       strcmp(o->meta.write_id, mine) < 0;
 }
 
+/* Nothing was written, and the store's words say why. */
+static bool is_refusal(int err)
+{
+	return err == -EINVAL || err == -EACCES || err == -EOPNOTSUPP ||
+	       err == -ENOSPC;
+}
+
 /* The bucket holds something else than we thought: our own write whose answer
  * was lost, our own older one, or another writer's. */
 static int resolve(struct transfer *t, struct titem *it, int err,
@@ -63,7 +70,11 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 {
 	struct meta_object row;
 	struct store_obj now;
-	int r = store_head(t->store, it->key, &now);
+	int r;
+
+	if (is_refusal(err))
+		return err;
+	r = store_head(t->store, it->key, &now);
 	if (r == 0 && is_ours(t, it, &now)) {
 		*obj = now;
 		return 0;
