@@ -241,6 +241,15 @@ out:
 	return r;
 }
 
+/* One that others deleted meanwhile cannot move, and holds up nothing: the next
+ * listing takes its name away. */
+static bool is_gone(struct transfer *t, const struct meta_object *row)
+{
+	struct store_obj o;
+
+	return store_head(t->store, row->key, &o) == -ENOENT;
+}
+
 /* Markers of the folders below move with them: keys end in '/'. */
 int commit_rename_dir(struct transfer *t, struct titem *it)
 {
@@ -270,9 +279,14 @@ int commit_rename_dir(struct transfer *t, struct titem *it)
 		memcpy(to, it->to, m);
 		memcpy(to + m, b.o[i].key + n, k + 1);
 		r = copy_one(t, &b.o[i], to, it->seq);
+		if (r == -EBUSY && is_gone(t, &b.o[i])) {
+			b.o[i].key[0] = '\0';
+			r = 0;
+		}
 	}
 	for (i = b.n; r == 0 && i > 0; i--)
-		r = delete_one(t, &b.o[i - 1]);
+		if (b.o[i - 1].key[0])
+			r = delete_one(t, &b.o[i - 1]);
 	free(b.o);
 	return r < 0 ? r : finish(t, it);
 }

@@ -282,6 +282,21 @@ START_TEST(a_deleted_folder_does_not_come_back)
 }
 END_TEST
 
+START_TEST(a_folder_is_moved_without_what_others_deleted)
+{
+	theirs("d/a", "a");
+	theirs("d/b", "b");
+	theirs("d/c", "c");
+	ck_assert_uint_eq(list("d"), 3);
+	gone("d/b");
+	ck_assert_int_eq(fs_rename(fs, 1, "d", 1, "g", 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " g/a g/c ");
+	ck_assert_uint_eq(list("g"), 2);
+	assert_text(text_of("g/a"), "a");
+}
+END_TEST
+
 /* What a listing would spoil never gets there. */
 START_TEST(names_the_store_cannot_hold_are_refused)
 {
@@ -321,6 +336,7 @@ static void add(TCase *c)
 	tcase_add_test(c, bytes_in_a_marker_are_not_lost);
 	tcase_add_test(c, a_folder_whose_marker_waits_stays);
 	tcase_add_test(c, a_deleted_folder_does_not_come_back);
+	tcase_add_test(c, a_folder_is_moved_without_what_others_deleted);
 	tcase_add_test(c, names_the_store_cannot_hold_are_refused);
 }
 
