@@ -9,7 +9,7 @@ import pytest
 from buckets import DirBucket, S3Bucket
 from mount import Mount
 from proxy import Proxy
-from servers import VersityGW
+from servers import SERVERS, MinIO, VersityGW
 
 
 def pytest_configure(config):
@@ -57,9 +57,22 @@ def versitygw(tmp_path_factory):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory):
+    server = MinIO(tmp_path_factory.mktemp("minio")).start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def proxy(versitygw):
-    p = Proxy(versitygw.endpoint).start()
+def s3_server(request):
+    """versitygw; another one where a test is parametrized, indirectly."""
+    return request.getfixturevalue(getattr(request, "param", "versitygw"))
+
+
+@pytest.fixture
+def proxy(s3_server):
+    p = Proxy(s3_server.endpoint).start()
     yield p
     p.stop()
 
@@ -77,19 +90,35 @@ def fresh_name():
 
 
 @pytest.fixture
-def s3_bucket(versitygw, proxy):
+def s3_bucket(s3_server, proxy):
     """A bucket whose mounts go through the proxy."""
-    return S3Bucket(versitygw, fresh_name(), proxy.endpoint)
+    return S3Bucket(s3_server, fresh_name(), proxy.endpoint)
 
 
 @pytest.fixture(params=["file", "s3"])
 def bucket(request, tmp_path):
     if request.param == "s3":
         return request.getfixturevalue("s3_bucket")
+    if request.param == "minio":
+        return S3Bucket(request.getfixturevalue("minio"), fresh_name())
     return DirBucket(tmp_path / "bucket")
 
 
-@pytest.fixture(params=["auto", "off"] if os.geteuid() == 0 else ["auto"])
+ROOT = os.geteuid() == 0
+# For tests of what a mount is for: over MinIO, too, where one I/O path is enough.
+over_all_buckets = pytest.mark.parametrize(
+    ("passthrough", "bucket"),
+    [("auto", "file"), ("auto", "s3")]
+    + [("off", "file"), ("off", "s3"), ("auto", "minio")] * ROOT,
+    indirect=True,
+)
+# For tests that want an S3 server and its proxy.
+over_all_servers = pytest.mark.parametrize(
+    "s3_server", sorted(SERVERS) if ROOT else ["versitygw"], indirect=True
+)
+
+
+@pytest.fixture(params=["auto", "off"] if ROOT else ["auto"])
 def passthrough(request):
     """The I/O paths there are; the kernel gives passthrough to root alone."""
     return request.param

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from buckets import assert_same
+from conftest import over_all_buckets
 from mount import wait_until
 
 MIB = 1 << 20
@@ -30,6 +31,7 @@ def settle(mnt, bucket, **how):
     assert_same(bucket, mnt.path, **how)
 
 
+@over_all_buckets
 def test_files_of_all_sizes(mnt, bucket):
     for size in (0, 1, 4095, 4096, 4097, MIB - 1, 3 * MIB + 5):
         data = os.urandom(size)
@@ -39,6 +41,7 @@ def test_files_of_all_sizes(mnt, bucket):
     settle(mnt, bucket)
 
 
+@over_all_buckets
 def test_a_large_file_goes_up_in_parts(mnt, bucket):
     data = os.urandom(20 * MIB + 17)
     with (mnt / "big").open("wb", buffering=0) as f:
@@ -60,6 +63,7 @@ def test_writes_anywhere(mnt, bucket):
     settle(mnt, bucket)
 
 
+@over_all_buckets
 def test_change_in_place_of_what_is_published(mnt, bucket):
     want = bytearray(os.urandom(2 * MIB))
     (mnt / "f").write_bytes(want)
@@ -116,6 +120,7 @@ def test_truncation_on_open_leaves_the_published_object(mnt, bucket):
     assert bucket.get("f") == b"second"
 
 
+@over_all_buckets
 def test_rename_of_files(mnt, bucket):
     (mnt / "a").write_bytes(b"a")
     (mnt / "b").write_bytes(b"b")
@@ -139,6 +144,7 @@ def test_rename_of_an_open_file(mnt, bucket):
     settle(mnt, bucket)
 
 
+@over_all_buckets
 def test_rename_of_directories(mnt, bucket):
     for name in ("d/e/f", "d/g"):
         (mnt / name).parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +161,7 @@ def test_rename_of_directories(mnt, bucket):
     refused(errno.EINVAL, os.rename, mnt / "full", mnt / "full/below")
 
 
+@over_all_buckets
 def test_unlink(mnt, bucket):
     (mnt / "f").write_bytes(b"x")
     (mnt / "f").unlink()  # with its upload pending
@@ -196,6 +203,7 @@ def test_what_goes_right_after_its_close_leaves_the_cache(mnt, bucket):
     assert status["last_error"] is None
 
 
+@over_all_buckets
 def test_directories(mnt, bucket):
     (mnt / "a/b/c").mkdir(parents=True)
     refused(errno.EEXIST, os.mkdir, mnt / "a")
@@ -223,6 +231,7 @@ def test_a_directory_of_many_files(mnt, bucket):
     settle(mnt, bucket)
 
 
+@over_all_buckets
 def test_symbolic_links(mnt, bucket, mounts):
     (mnt / "target").write_bytes(b"x")
     (mnt / "link").symlink_to("target")
@@ -239,6 +248,7 @@ def test_symbolic_links(mnt, bucket, mounts):
     assert bucket.keys() == ["target"]
 
 
+@over_all_buckets
 def test_modes_owners_and_times(mnt, bucket, mounts):
     path = mnt / "f"
     path.write_bytes(b"x")
@@ -386,6 +396,7 @@ def test_names(mnt, bucket):
     settle(mnt, bucket)
 
 
+@over_all_buckets
 def test_copying_programs(mnt, bucket, tmp_path):
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)
@@ -419,6 +430,7 @@ def test_copying_programs(mnt, bucket, tmp_path):
     sh("diff", "-r", tree, tmp_path / "back")
 
 
+@over_all_buckets
 def test_another_mount_shows_the_same_tree(mnt, bucket, mounts):
     for name, size in (("a", 10), ("d/e/f", MIB), ("d/g", 0)):
         (mnt / name).parent.mkdir(parents=True, exist_ok=True)
@@ -435,6 +447,7 @@ def test_another_mount_shows_the_same_tree(mnt, bucket, mounts):
     assert bucket.get("d/new") == b"from there"
 
 
+@over_all_buckets
 def test_objects_of_others(bucket, mounts, passthrough):
     bucket.put("data/train.bin", os.urandom(3 * MIB))
     bucket.put("top", b"x")
@@ -450,6 +463,7 @@ def test_objects_of_others(bucket, mounts, passthrough):
     settle(m, bucket)
 
 
+@over_all_buckets
 @pytest.mark.parametrize("mode", ["rb", "r+b"])
 def test_an_object_replaced_since_it_was_listed(bucket, mounts, passthrough, mode):
     old, new = os.urandom(3 * MIB), os.urandom(2 * MIB + 1)
@@ -497,6 +511,7 @@ def test_reading_and_writing_what_only_the_bucket_has(
         assert bucket.get(name) == want, name
 
 
+@over_all_buckets
 def test_everything_is_back_after_a_clean_unmount(mnt, bucket):
     (mnt / "d").mkdir()
     (mnt / "d/f").write_bytes(b"x" * 5000)

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from buckets import assert_same
+from conftest import over_all_servers
 from mount import is_mounted, wait_until
 
 MIB = 1 << 20
@@ -33,6 +34,7 @@ def bytes_after(proxy, count):
     return sum(r.sent for r in proxy.requests("PUT", "/big")[count:])
 
 
+@over_all_servers
 def test_an_upload_resumes_from_the_parts_the_store_has(mnt, s3_bucket, proxy):
     data = os.urandom(96 * MIB)
     killed_in_mid_upload(mnt, proxy, data)
@@ -51,6 +53,7 @@ def test_an_upload_resumes_from_the_parts_the_store_has(mnt, s3_bucket, proxy):
     assert_same(s3_bucket, mnt.path)
 
 
+@over_all_servers
 def test_what_was_acknowledged_is_back(mnt, s3_bucket, proxy):
     proxy.fault("status", code=503, count=-1)
     (mnt / "d/e").mkdir(parents=True)
