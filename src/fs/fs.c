@@ -83,24 +83,6 @@ static int root_load(struct fs *fs)
 	return tx_end(fs, r, 0, false);
 }
 
-struct mark_arg {
-	struct fs *fs;
-};
-
-/* Files held back under temporary names have a clock that runs on. */
-static int mark_held(void *arg, const struct meta_version *v)
-{
-	struct mark_arg *m = arg;
-	struct inode *in;
-
-	if (!v->held)
-		return 0;
-	in = inode_find(m->fs, v->ino);
-	if (in)
-		attn_add(m->fs, in);
-	return 0;
-}
-
 static int parts_new(struct fs *fs)
 {
 	struct barrier_deps bd = { .host = fs->host,
@@ -111,7 +93,6 @@ static int parts_new(struct fs *fs)
 	struct fetch_opts fo = { .max_downloads = fs->opts.max_downloads,
 				 .limit = fs->opts.download_limit };
 	struct transfer_events ev;
-	struct mark_arg m = { .fs = fs };
 	int r = barrier_new(&bd, &fs->barrier);
 
 	events_fill(fs, &ev);
@@ -124,13 +105,8 @@ static int parts_new(struct fs *fs)
 		r = fetch_engine_new(fs->host, fs->store, &fo, &fs->fetch);
 	if (r == 0)
 		r = root_load(fs);
-	if (r == 0) {
-		r = tx_begin(fs);
-		if (r == 0)
-			r = tx_end(fs,
-				   meta_version_each(fs->meta, mark_held, &m),
-				   0, false);
-	}
+	if (r == 0)
+		r = known_load(fs);
 	if (r == 0)
 		r = thr_start(fs->host->thr, "janitor", janitor_step, fs,
 			      &fs->janitor);

@@ -365,6 +365,9 @@ uint64_t evict(struct fs *fs, uint64_t need);
 void writeout_add(struct fs *fs, struct inode *in);
 void writeout_del(struct fs *fs, struct inode *in);
 
+/* known.c: every file with bytes here is in memory from here on */
+int known_load(struct fs *fs);
+
 /* recover.c */
 int recover_open_versions(struct fs *fs);
 /* recover_owed.c: in a transaction, once inodes show what they are to show */

@@ -142,6 +142,37 @@ START_TEST(least_recently_used_goes_first_and_mapped_stays)
 }
 END_TEST
 
+START_TEST(what_lies_in_folders_counts_after_a_remount)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry d, e;
+	struct fs_stats st;
+	struct file f;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, FS_ROOT_INO, "d", 0755, &d), 0);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, d.attr.ino, "e", 0755, &e), 0);
+	ck_assert_int_eq(f_create_in(&f, e.attr.ino, "f", O_WRONLY), 0);
+	ck_assert_int_eq(pour(&f, 0, 8), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(f_create_in(&f, e.attr.ino, "g.tmp", O_WRONLY), 0);
+	ck_assert_int_eq(pour(&f, 0, 2), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	rig_opts.cache_size = 4 * MIB;
+	reopen();
+	fs_stats(fs, &st);
+	ck_assert_uint_eq(st.cache_used, 10 * MIB);
+	ck_assert_uint_eq(st.cache_dirty, 2 * MIB);
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+	fs_stats(fs, &st);
+	ck_assert_uint_eq(st.cache_used, 2 * MIB);
+	/* A temporary name's clock runs on, too. */
+	(void)sim_run_for(sim, 660 * NS_PER_S);
+	ck_assert_str_eq(state_of("d/e/g.tmp"), "published");
+	ck_assert_str_eq(state_of("d/e/f"), "cold");
+}
+END_TEST
+
 START_TEST(with_little_left_new_writers_take_the_ordinary_path)
 {
 	struct file before, after;
@@ -311,6 +342,7 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, room_is_made_ahead_of_a_writer_past_the_daemon);
 	tcase_add_test(c, least_recently_used_goes_first_and_mapped_stays);
+	tcase_add_test(c, what_lies_in_folders_counts_after_a_remount);
 	tcase_add_test(c, with_little_left_new_writers_take_the_ordinary_path);
 	tcase_add_test(c, at_the_end_of_the_disk_nothing_can_be_done_about);
 	tcase_add_test(c, a_writer_waits_for_what_eviction_frees);
