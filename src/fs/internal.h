@@ -66,6 +66,7 @@ struct live {
 	int64_t snapped_at; /* mono, of the last snapshot of a log */
 	uint64_t open_seq;
 	struct fetch *fetch; /* says what is here unless writing: then all is */
+	bool lost; /* what it brought could not be made durable */
 	/* asking for the lease again */
 	bool asking;
 	unsigned asks;

@@ -156,15 +156,17 @@ int live_complete(struct fs *fs, struct inode *in)
 	struct meta_version v = l->ver;
 	int r;
 
-	if (!l->fetch || !fetch_complete(l->fetch))
+	if (!l->fetch || l->ver.complete || !fetch_complete(l->fetch))
 		return 0;
+	if (l->lost) /* a second sync would succeed and mean nothing */
+		return -EIO;
 	r = disk_fdatasync(fs->host->disk, l->wfd >= 0 ? l->wfd : l->rfd);
-	if (r < 0)
-		return r;
 	v.complete = true;
-	r = tx_begin(fs);
+	if (r == 0)
+		r = tx_begin(fs);
 	if (r == 0)
 		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
+	l->lost = r < 0;
 	if (r < 0)
 		return r;
 	lock_acquire(&fs->ns); /* beside its size, which readers look at */
@@ -211,6 +213,7 @@ static int fetch_begin(struct fs *fs, struct inode *in)
 	r = live_open_blob(fs, in, true);
 	if (r < 0)
 		return r;
+	l->lost = false;
 	spec.key = obj.key;
 	spec.etag = obj.etag;
 	spec.size = obj.size;

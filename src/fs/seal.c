@@ -359,6 +359,17 @@ static bool is_named(struct fs *fs, const struct inode *in)
 	return inode_parent(fs, in) || in->ino == FS_ROOT_INO;
 }
 
+/* Its download, if any, has come to an end, and the row says so. */
+static bool is_settled(const struct live *l)
+{
+	if (!l->fetch)
+		return true;
+	if (!fetch_settled(l->fetch))
+		return false;
+	/* Else it is the janitor's turn, who has been told. */
+	return !fetch_complete(l->fetch) || l->ver.complete || l->lost;
+}
+
 int seal_settle(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
@@ -372,7 +383,7 @@ int seal_settle(struct fs *fs, struct inode *in)
 	if (!l)
 		return 0;
 	if (!l->writing) {
-		if (!l->fetch || fetch_settled(l->fetch))
+		if (is_settled(l))
 			live_drop(fs, in);
 		return 0;
 	}

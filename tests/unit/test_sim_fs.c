@@ -398,6 +398,70 @@ START_TEST(anothers_object_stays_and_ours_is_kept)
 }
 END_TEST
 
+/* ---- what only the bucket has */
+
+static ssize_t theirs(void *arg, uint64_t off, void *p, size_t n)
+{
+	(void)arg;
+	(void)off;
+	memset(p, 't', n);
+	return (ssize_t)n;
+}
+
+static uint64_t fetched(void)
+{
+	struct fs_stats st;
+
+	fs_stats(fs, &st);
+	return st.bytes_fetched;
+}
+
+START_TEST(what_was_read_and_closed_at_once_is_kept)
+{
+	struct store_src src = { .read = theirs, .len = 4 };
+	struct store_meta m = { .write_id = "x" };
+	struct store_obj o;
+
+	ck_assert_int_eq(store_put(bucket, "run/a", &src, &m, NULL, &o), 0);
+	sim_advance(sim, 20 * NS_PER_S);
+	assert_text(text_of("a"), "tttt");
+	(void)sim_run_for(sim, NS_PER_S);
+	assert_text(text_of("a"), "tttt");
+	ck_assert_uint_eq(fetched(), 4);
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	assert_text(text_of("a"), "tttt");
+	ck_assert_uint_eq(fetched(), 0);
+}
+END_TEST
+
+START_TEST(what_could_not_be_made_durable_is_fetched_again)
+{
+	struct store_src src = { .read = theirs, .len = 4 };
+	struct store_meta m = { .write_id = "x" };
+	struct store_obj o;
+	struct file f;
+
+	ck_assert_int_eq(store_put(bucket, "run/a", &src, &m, NULL, &o), 0);
+	sim_advance(sim, 20 * NS_PER_S);
+	/* Looked up, so that nothing else is to be synced. */
+	ck_assert_uint_ne(ino_of("a"), 0);
+	(void)sim_run_for(sim, 5 * NS_PER_S);
+	ck_assert_int_eq(f_open(&f, "a", O_RDONLY), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, false);
+	(void)sim_run(sim);
+	simdisk_heal(disk);
+	(void)sim_run_for(sim, NS_PER_S);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_uint_eq(fetched(), 4);
+	assert_text(text_of("a"), "tttt");
+	(void)sim_run_for(sim, NS_PER_S);
+	ck_assert_uint_eq(fetched(), 8);
+	assert_text(text_of("a"), "tttt");
+	ck_assert_uint_eq(fetched(), 8);
+}
+END_TEST
+
 /* ---- the disk says no */
 
 START_TEST(a_disk_that_is_full_says_so)
@@ -500,6 +564,8 @@ static void add(TCase *c)
 	tcase_add_test(c, an_outage_is_waited_out);
 	tcase_add_test(c, a_lost_answer_is_no_conflict);
 	tcase_add_test(c, anothers_object_stays_and_ours_is_kept);
+	tcase_add_test(c, what_was_read_and_closed_at_once_is_kept);
+	tcase_add_test(c, what_could_not_be_made_durable_is_fetched_again);
 	tcase_add_test(c, a_disk_that_is_full_says_so);
 }
 
