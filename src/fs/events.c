@@ -10,31 +10,21 @@
 
 #define LOG_MODULE "fs"
 
-/* Versions this one was opened over are not needed any more. */
-static int drop_replaced(struct fs *fs, uint64_t vid)
+/* One of the versions that vid replaces, by way of others, goes: what it
+ * replaced itself is now replaced by the one above it. */
+static int close_gap(struct fs *fs, uint64_t vid, const struct meta_version *out)
 {
 	struct meta_version v;
-	uint64_t seq;
-	int r = meta_version_get(fs->meta, vid, &v);
+	int r = 0;
 
-	while (r == 0 && v.replaces) {
-		struct meta_version old;
-		uint64_t older;
-
-		r = meta_version_get(fs->meta, v.replaces, &old);
-		if (r < 0)
-			break;
-		older = old.replaces;
-		seq = 0;
-		if (old.state == META_SEALED)
-			r = op_of_version(fs, old.vid, &seq);
-		if (r < 0 || seq)
-			break; /* the line still has use for it */
-		r = version_drop(fs, &old);
-		v.replaces = older;
+	while (r == 0 && vid) {
+		r = meta_version_get(fs->meta, vid, &v);
+		if (r == 0 && v.replaces == out->vid) {
+			v.replaces = out->replaces;
+			return meta_version_set(fs->meta, &v);
+		}
+		vid = v.replaces;
 	}
-	if (r == 0)
-		r = meta_version_set(fs->meta, &v);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -52,12 +42,14 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 		return g;
 	*ret_current = g == 0 && row.vid == vid;
 	if (published)
-		r = drop_replaced(fs, vid);
-	if (r == 0 && (g == -ENOENT || (!*ret_current && row.vid != vid))) {
-		r = meta_version_get(fs->meta, vid, &v);
-		/* A newer version may still fall back on a published one; one
-		 * that another's object kept out is kept for recover. */
-		if (r == 0 && (g == -ENOENT || v.state == META_SEALED))
+		r = version_drop_replaced(fs, &v);
+	/* A newer version may still fall back on a published one; one that
+	 * another's object kept out is kept for recover. */
+	if (r == 0 && g == -ENOENT) {
+		r = versions_drop(fs, &v);
+	} else if (r == 0 && !*ret_current && v.state == META_SEALED) {
+		r = close_gap(fs, row.vid, &v);
+		if (r == 0)
 			r = version_drop(fs, &v);
 	}
 	return r == -ENOENT ? 0 : r;

@@ -268,6 +268,11 @@ int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq);
 /* A version row more, one less; the blob dies with its last. */
 int version_add(struct fs *fs, struct meta_version *v);
 int version_drop(struct fs *fs, const struct meta_version *v);
+/* What it was opened over goes, but for what the line still has use for; v and
+ * its row say what is left. */
+int version_drop_replaced(struct fs *fs, struct meta_version *v);
+/* Both: nobody will fall back on any of them. */
+int versions_drop(struct fs *fs, struct meta_version *v);
 /* A version row that exists speaks of this blob from now on. */
 int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes);
 /* The blob of a version row is this long now. */

@@ -274,7 +274,7 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in)
 	if (in->vid && !in->seal_seq) {
 		r = meta_version_get(fs->meta, in->vid, &v);
 		if (r == 0)
-			r = version_drop(fs, &v);
+			r = versions_drop(fs, &v);
 	}
 	if (r == 0)
 		r = meta_inode_del(fs->meta, in->ino);

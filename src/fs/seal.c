@@ -321,9 +321,9 @@ static int drop_unlinked(struct fs *fs, struct inode *in)
 		seq = in->seal_seq;
 		r = transfer_withdraw(fs->transfer, seq);
 		if (r == 0)
-			r = version_drop(fs, &v);
+			r = versions_drop(fs, &v);
 	} else if (v.vid && !in->seal_seq) {
-		r = version_drop(fs, &v);
+		r = versions_drop(fs, &v);
 	}
 	if (r == 0)
 		r = meta_inode_del(fs->meta, in->ino);

@@ -213,6 +213,36 @@ int version_drop(struct fs *fs, const struct meta_version *v)
 	return r;
 }
 
+int version_drop_replaced(struct fs *fs, struct meta_version *v)
+{
+	struct meta_version old;
+	uint64_t seq;
+	int r = 0;
+
+	if (!v->replaces)
+		return 0;
+	while (r == 0 && v->replaces) {
+		r = meta_version_get(fs->meta, v->replaces, &old);
+		seq = 0;
+		if (r == 0 && old.state == META_SEALED)
+			r = op_of_version(fs, old.vid, &seq);
+		if (r < 0 || seq)
+			break;
+		v->replaces = old.replaces;
+		r = version_drop(fs, &old);
+	}
+	if (r == -ENOENT)
+		v->replaces = 0;
+	return r < 0 && r != -ENOENT ? r : meta_version_set(fs->meta, v);
+}
+
+int versions_drop(struct fs *fs, struct meta_version *v)
+{
+	int r = version_drop_replaced(fs, v);
+
+	return r < 0 ? r : version_drop(fs, v);
+}
+
 int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes)
 {
 	return ref_note(fs, blob, 1, bytes);

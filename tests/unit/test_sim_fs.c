@@ -398,6 +398,51 @@ START_TEST(anothers_object_stays_and_ours_is_kept)
 }
 END_TEST
 
+/* ---- what is kept */
+
+static uint64_t kept(void)
+{
+	struct fs_stats st;
+
+	fs_stats(fs, &st);
+	return st.cache_used;
+}
+
+START_TEST(older_versions_leave_no_bytes)
+{
+	ck_assert_int_eq(put_file("a", "first"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	/* None of these but the last is ever sent. */
+	ck_assert_int_eq(put_file("a", "second one"), 0);
+	ck_assert_int_eq(put_file("a", "third"), 0);
+	ck_assert_int_eq(put_file("a", "fourth is last"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "fourth is last");
+	ck_assert_uint_eq(kept(), 14);
+}
+END_TEST
+
+START_TEST(older_versions_leave_no_bytes_with_their_name)
+{
+	struct file f;
+
+	ck_assert_int_eq(put_file("a", "first"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(put_file("a", "second"), 0);
+	if (_i == 0) {
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	} else {
+		ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+		ck_assert_int_eq(f_close(&f), 0);
+	}
+	ck_assert(settle(60 * NS_PER_S));
+	(void)sim_run_for(sim, NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_uint_eq(kept(), 0);
+}
+END_TEST
+
 /* ---- what only the bucket has */
 
 static ssize_t theirs(void *arg, uint64_t off, void *p, size_t n)
@@ -564,6 +609,9 @@ static void add(TCase *c)
 	tcase_add_test(c, an_outage_is_waited_out);
 	tcase_add_test(c, a_lost_answer_is_no_conflict);
 	tcase_add_test(c, anothers_object_stays_and_ours_is_kept);
+	tcase_add_test(c, older_versions_leave_no_bytes);
+	tcase_add_loop_test(c, older_versions_leave_no_bytes_with_their_name, 0,
+			    2);
 	tcase_add_test(c, what_was_read_and_closed_at_once_is_kept);
 	tcase_add_test(c, what_could_not_be_made_durable_is_fetched_again);
 	tcase_add_test(c, a_disk_that_is_full_says_so);
