@@ -87,6 +87,10 @@ void barrier_dead(struct barrier *b, uint64_t blob) NONNULL(1);
  */
 int barrier_now(struct barrier *b, int64_t deadline_mono_ns) NONNULL(1)
 	MUST_USE;
+/* The same, and that every blob which was dead then is unlinked: its space is
+ * free, unless somebody has it open. */
+int barrier_bury_now(struct barrier *b, int64_t deadline_mono_ns) NONNULL(1)
+	MUST_USE;
 /* 0, or -EIO for ever. */
 int barrier_failed(struct barrier *b) NONNULL(1);
 /* Blobs that wait for a barrier, for status. */

@@ -96,6 +96,12 @@ bool fetch_has(struct fetch *f, uint64_t off, uint64_t len) NONNULL(1);
 bool fetch_complete(struct fetch *f) NONNULL(1);
 /* Complete, or never to be. */
 bool fetch_settled(struct fetch *f) NONNULL(1);
+/*
+ * How it stands: 0 complete; -EBADMSG, -ESTALE: as fetch_wait(), for good;
+ * -EACCES, -EIO, -ENOSPC: the last request was refused, and will be made
+ * again; -EINPROGRESS.
+ */
+int fetch_outcome(struct fetch *f) NONNULL(1) MUST_USE;
 /* Bytes in the blob. */
 uint64_t fetch_progress(struct fetch *f) NONNULL(1);
 

@@ -258,18 +258,58 @@ typedef int fs_pending_fn(void *arg, const struct fs_pending *p);
 int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
 		    void *arg) NONNULL(1, 2, 3) MUST_USE;
 
-/* One file, for status PATH. */
+/* One file, or a folder with all that is known below it, for status PATH. */
 struct fs_file_info {
 	char state[32]; /* "published", "cold", or as above */
 	char why[160];
-	uint64_t size, cached;
+	uint64_t size, cached; /* bytes; those here */
+	uint64_t files, cached_files; /* a file is 1; here whole */
 	char key[1025], etag[129];
+	bool is_dir;
 };
 int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
 	NONNULL(1, 2, 3) MUST_USE;
 
+/* How far an evict or prefetch has come. */
+struct fs_bulk_sums {
+	uint64_t files, bytes; /* to let go of, or to fetch; 0 while it looks */
+	uint64_t done_files, done_bytes;
+	uint64_t refused; /* files, and folders that could not be listed */
+	uint64_t room; /* prefetch, -ENOSPC: bytes there is room for */
+};
+
+struct fs_bulk {
+	int64_t deadline_mono_ns; /* CLK_NEVER: none */
+	/* About twice a second; non-zero: stop.  May be NULL, as refused. */
+	int (*progress)(void *arg, const struct fs_bulk_sums *s);
+	/* A path below the mount that stays here, or is not fetched, and why
+	 * in words. */
+	void (*refused)(void *arg, const char *path, const char *why);
+	void *arg; /* of both, which are called with nothing held */
+};
+
+/*
+ * Let go of the local bytes of every file at and below path that the bucket
+ * has, too, and that nobody has open or mapped; the others are refused.  Their
+ * space is free on return; a reader fetches them again.  What was closed just
+ * now is waited for, a second at most.  0; -ETIMEDOUT; -ECANCELED: progress
+ * said so; errors of the path.
+ */
+int fs_evict(struct fs *fs, const char *path, const struct fs_bulk *how,
+	     struct fs_bulk_sums *ret) NONNULL(1, 2, 3, 4) MUST_USE;
+/*
+ * Fetch what is missing of every file at and below path, which is listed
+ * first, and wait until it is here, verified and durable.  To make room only
+ * what was not used since the call is evicted; -ENOSPC: that is not enough for
+ * all of it (nothing was begun), or no longer for the rest.  Else as
+ * fs_evict().  A download that was begun and is no longer wanted is given up.
+ */
+int fs_prefetch(struct fs *fs, const char *path, const struct fs_bulk *how,
+		struct fs_bulk_sums *ret) NONNULL(1, 2, 3, 4) MUST_USE;
+
 struct fs_stats {
 	uint64_t cache_used, cache_dirty; /* bytes */
+	uint64_t cache_files; /* that have any here */
 	uint64_t disk_avail;
 	uint64_t opens_passthrough, opens_cached; /* since the mount */
 	uint64_t open_files;

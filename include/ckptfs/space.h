@@ -53,6 +53,11 @@ struct space_choice {
 
 void space_choose(const struct space_now *now, struct space_choice *ret)
 	NONNULL(1, 2);
+/*
+ * Bytes that may come from the bucket, for which all of clean and nothing else
+ * would be evicted; writers and rate do not count.
+ */
+uint64_t space_more(const struct space_now *now) NONNULL(1);
 /* cache_min_free where none is given: the larger of 5 % and 2 GiB. */
 uint64_t space_min_free(uint64_t given, uint64_t total);
 

@@ -278,6 +278,24 @@ out:
 	return r;
 }
 
+int barrier_bury_now(struct barrier *b, int64_t deadline_mono_ns)
+{
+	uint64_t upto;
+	int r = barrier_now(b, deadline_mono_ns);
+
+	if (r < 0)
+		return r;
+	lock_acquire(&b->lock);
+	upto = b->durable;
+	while (r == 0 && !b->broken && barrier_has_dead(b, upto))
+		r = thr_wait(b->deps.host->thr, &b->lock, &b->ended_cond,
+			     deadline_mono_ns);
+	if (b->poisoned || b->broken)
+		r = -EIO;
+	lock_release(&b->lock);
+	return r;
+}
+
 int barrier_failed(struct barrier *b)
 {
 	int r;

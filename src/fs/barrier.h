@@ -40,6 +40,7 @@ struct barrier {
 	struct due *due; /* by blob */
 	struct due *lost; /* poisoned, by blob; never synced again */
 	struct dead *dead; /* to be unlinked, oldest first */
+	bool burying; /* one of them is, and is in no list */
 	struct dead *buried; /* unlinked; their rows are to go */
 	bool poisoned; /* a blob's bytes were lost */
 	bool broken; /* no barrier can be recorded any more */
@@ -64,6 +65,9 @@ int barrier_load_dead(struct barrier *b) NONNULL(1) MUST_USE;
  * synced for them. */
 void barrier_skip_dead(struct barrier *b, struct batch *t, uint64_t commits)
 	NONNULL(1, 2);
+/* Whether a dead blob is left that the first so many commits let go. */
+bool barrier_has_dead(const struct barrier *b, uint64_t commits) NONNULL(1)
+	REQUIRES(b->lock);
 /* Unlink some that may go; true: there may be more. */
 bool barrier_bury(struct barrier *b) NONNULL(1) MUST_USE;
 /* Drop the rows of those unlinked. */

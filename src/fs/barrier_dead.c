@@ -102,8 +102,16 @@ static struct dead *next_dead(struct barrier *b)
 		d = NULL;
 	if (d)
 		DL_DELETE(b->dead, d);
+	b->burying = d != NULL;
+	if (!d)
+		thr_wake(&b->ended_cond);
 	lock_release(&b->lock);
 	return d;
+}
+
+bool barrier_has_dead(const struct barrier *b, uint64_t commits)
+{
+	return b->burying || (b->dead && b->dead->commits <= commits);
 }
 
 bool barrier_bury(struct barrier *b)

@@ -15,6 +15,21 @@ void busy_begin(struct fs *fs, struct inode *in)
 	lock_release(&fs->busy_lock);
 }
 
+bool busy_begin_until(struct fs *fs, struct inode *in, int64_t end)
+{
+	bool got;
+
+	lock_acquire(&fs->busy_lock);
+	while (in->busy && thr_wait(fs->host->thr, &fs->busy_lock,
+				    &fs->busy_cond, end) == 0)
+		;
+	got = !in->busy;
+	if (got)
+		in->busy = true;
+	lock_release(&fs->busy_lock);
+	return got;
+}
+
 bool busy_try(struct fs *fs, struct inode *in)
 {
 	bool got;
@@ -50,8 +65,7 @@ static void attn_push(struct fs *fs, struct inode *in)
 
 void attn_add(struct fs *fs, struct inode *in)
 {
-	struct thr_worker *w =
-		in->kind == META_DIR ? fs->lister : fs->janitor;
+	struct thr_worker *w = in->kind == META_DIR ? fs->lister : fs->janitor;
 
 	/* One that is on the list already may be there for much later. */
 	attn_push(fs, in);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "bulk.h"
 
 #define LOG_MODULE "fs"
 
@@ -65,9 +65,7 @@ static int pend_op(void *arg, const struct transfer_item *it)
 	return p->fn(p->arg, &out);
 }
 
-/* A file that is in no line, and why; NULL: nothing to say. */
-static const char *loose_state(const struct inode *in, const char **why,
-			       bool *at_risk)
+const char *loose_state(const struct inode *in, const char **why, bool *at_risk)
 {
 	*at_risk = true;
 	if (in->held) {
@@ -254,6 +252,33 @@ static int match_path(void *arg, const struct fs_pending *p)
 	return 0;
 }
 
+/* How much of what is known at and below a path is here. */
+static int count_here(struct fs *fs, const char *path, struct fs_file_info *ret)
+{
+	struct fs_bulk_sums sums;
+	struct bulk b;
+	struct inode *in;
+	uint64_t size, here;
+	size_t i;
+	int r;
+
+	bulk_begin(&b, fs, NULL, &sums);
+	r = bulk_walk(&b, path, false);
+	for (i = 0; r == 0 && i < b.n; i++) {
+		in = inode_get(fs, b.ino[i]);
+		if (!in)
+			continue;
+		here = bytes_here(fs, in, &size);
+		inode_put(fs, in);
+		ret->files++;
+		ret->cached_files += here == size;
+		ret->size += size;
+		ret->cached += here;
+	}
+	bulk_end(&b);
+	return r;
+}
+
 int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
 {
 	struct meta_object obj;
@@ -263,10 +288,11 @@ int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
 	if (r < 0)
 		return r;
 	memset(ret, 0, sizeof(*ret));
-	r = tx_begin(fs);
+	ret->is_dir = in->kind == META_DIR;
+	r = count_here(fs, path, ret);
+	if (r == 0)
+		r = tx_begin(fs);
 	if (r == 0) {
-		ret->size = in->size;
-		ret->cached = in->vid ? in->size : 0;
 		(void)snprintf(ret->key, sizeof(ret->key), "%s",
 			       in->key ? in->key : "");
 		(void)snprintf(ret->state, sizeof(ret->state), "%s",
@@ -295,6 +321,7 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	ret->opens_cached = fs->opens_cached;
 	ret->open_files = fs->open_files;
 	ret->cache_used = fs->room.kept;
+	ret->cache_files = fs->room.blobs;
 	lock_release(&fs->count_lock);
 	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
 	ret->failed = fs_is_broken(fs);

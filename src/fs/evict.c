@@ -15,27 +15,32 @@ struct pick {
 	size_t n;
 };
 
+static int64_t used_ns(const struct inode *in)
+{
+	return in->atime_ns > in->mtime_ns ? in->atime_ns : in->mtime_ns;
+}
+
 static bool may_go(const struct inode *in)
 {
 	return in->kind == META_FILE && in->vid && in->key && !in->live &&
 	       in->state == META_PUBLISHED;
 }
 
-uint64_t evictable(struct fs *fs)
+uint64_t evictable(struct fs *fs, int64_t before)
 {
 	struct inode *in, *tmp;
 	uint64_t sum = 0;
 
 	lock_acquire(&fs->ns);
 	HASH_ITER(hh, fs->inodes, in, tmp) {
-		if (may_go(in))
+		if (may_go(in) && used_ns(in) < before)
 			sum += in->size;
 	}
 	lock_release(&fs->ns);
 	return sum;
 }
 
-static int gather(struct fs *fs, struct pick *p)
+static int gather(struct fs *fs, struct pick *p, int64_t before)
 {
 	struct inode *in, *tmp;
 	int r = 0;
@@ -47,13 +52,12 @@ static int gather(struct fs *fs, struct pick *p)
 	HASH_ITER(hh, fs->inodes, in, tmp) {
 		if (r < 0)
 			break;
-		if (!may_go(in))
+		if (!may_go(in) || used_ns(in) >= before)
 			continue;
 		p->c[p->n++] = (struct cache_candidate){
 			.id = in->ino,
 			.bytes = in->size,
-			.used_ns = in->atime_ns > in->mtime_ns ? in->atime_ns :
-								 in->mtime_ns,
+			.used_ns = used_ns(in),
 			.evictable = true,
 		};
 	}
@@ -75,8 +79,7 @@ static int nobody_has_it(struct fs *fs, const struct meta_version *v)
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
-/* One published, closed file's local bytes; busy is held. */
-static int evict_one(struct fs *fs, struct inode *in)
+int evict_one(struct fs *fs, struct inode *in)
 {
 	struct meta_version v, none = { .vid = 0 };
 	int r;
@@ -102,13 +105,13 @@ static int evict_one(struct fs *fs, struct inode *in)
 	return tx_close(fs, r, 0, false);
 }
 
-uint64_t evict(struct fs *fs, uint64_t need)
+uint64_t evict(struct fs *fs, uint64_t need, int64_t before)
 {
 	struct pick p = { .n = 0 };
 	uint64_t got = 0;
 	size_t i;
 
-	if (gather(fs, &p) < 0)
+	if (gather(fs, &p, before) < 0)
 		return 0;
 	/* In order, all of them: one that is mapped makes way for the next. */
 	cache_evict_choose(p.c, p.n, UINT64_MAX, &p.n);

@@ -99,6 +99,7 @@ struct inode {
 	/* guarded by fs->busy_lock */
 	bool listing;
 	int64_t listed_ns; /* mono, of the last good listing; 0: never */
+	int64_t tried_ns; /* the same, good or not */
 	int64_t listing_ns; /* how long that took */
 
 	/* guarded by fs->ns */
@@ -131,6 +132,7 @@ struct fs_file {
 };
 
 struct tx_ref;
+struct watch;
 
 struct blob_ref {
 	UT_hash_handle hh;
@@ -142,6 +144,7 @@ struct blob_ref {
 /* Room on the cache disk, as last looked at; guarded by fs->count_lock. */
 struct room {
 	uint64_t kept; /* bytes of all blobs, as their rows say */
+	uint64_t blobs; /* how many of them have any */
 	unsigned writers; /* handles that write past the daemon */
 	uint64_t unseen; /* written through the daemon since the last look */
 	uint64_t step; /* so much may be, until the next one */
@@ -176,6 +179,7 @@ struct fs {
 	struct thr_cond busy_cond;
 	struct inode *attn; /* files to look at again */
 	struct inode *stale; /* folders to list again */
+	struct watch *watches;
 	bool stopping;
 
 	struct lock count_lock; /* leaf; guards the counters */
@@ -237,6 +241,8 @@ int path_resolve(struct fs *fs, const char *path, struct inode **ret);
 /* busy.c */
 void busy_begin(struct fs *fs, struct inode *in);
 bool busy_try(struct fs *fs, struct inode *in);
+/* Wait for it so long at most (mono). */
+bool busy_begin_until(struct fs *fs, struct inode *in, int64_t end);
 void busy_end(struct fs *fs, struct inode *in);
 /* Have the janitor (a file) or the lister (a folder) look at it soon. */
 void attn_add(struct fs *fs, struct inode *in);
@@ -306,6 +312,10 @@ void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret);
 int dir_refresh(struct fs *fs, struct inode *dir, bool must);
 int dir_refresh_missing(struct fs *fs, struct inode *dir);
 int dir_refresh_now(struct fs *fs, struct inode *dir);
+/* Wait until a listing begun at since (mono) or later has ended: 0, -EIO: it
+ * failed, or -ETIMEDOUT: none had by then. */
+int dir_listed_since(struct fs *fs, struct inode *dir, int64_t since,
+		     int64_t end);
 int meta_complete(struct fs *fs, struct inode *in);
 
 /* live.c: busy held */
@@ -327,6 +337,10 @@ int live_switch(struct fs *fs, struct inode *in, struct meta_version *v,
 		const struct meta_version *drop);
 void live_backing_close(struct fs *fs, struct inode *in);
 bool may_pass_through(struct fs *fs);
+/* Whether all of a file can be read without the bucket; *ret_size: of it. */
+bool is_whole(struct fs *fs, const struct inode *in, uint64_t *ret_size);
+/* So many bytes can; busy not held. */
+uint64_t bytes_here(struct fs *fs, struct inode *in, uint64_t *ret_size);
 
 /* seal.c: busy held */
 int seal_file(struct fs *fs, struct inode *in, bool final);
@@ -360,12 +374,30 @@ bool room_is_ample(struct fs *fs);
 void room_writer(struct fs *fs, int delta);
 /* Bytes that are only here. */
 uint64_t dirty_bytes(struct fs *fs);
+/*
+ * For n bytes from the bucket, letting go only of what was not used since
+ * before (real).  fits: whether there is, and how much there is at most; make:
+ * there is now, or -ENOSPC.  May wait for the disk: nothing held.
+ */
+bool room_fits(struct fs *fs, uint64_t n, int64_t before, uint64_t *ret_most);
+int room_make(struct fs *fs, uint64_t n, int64_t before, uint64_t *ret_most);
 
-/* evict.c */
+/* evict.c: before (real): of what was not used since; INT64_MAX: of all */
 /* Bytes that could be let go. */
-uint64_t evictable(struct fs *fs);
+uint64_t evictable(struct fs *fs, int64_t before);
 /* Let go of at least so much, if there is; ret: how much. */
-uint64_t evict(struct fs *fs, uint64_t need);
+uint64_t evict(struct fs *fs, uint64_t need, int64_t before);
+/* One published, closed file's local bytes; busy held.  -EBUSY: it is not;
+ * -EAGAIN: somebody has it mapped. */
+int evict_one(struct fs *fs, struct inode *in);
+/* A file that is in no line, and why; NULL: nothing to say.  control.c */
+const char *loose_state(const struct inode *in, const char **why,
+			bool *at_risk);
+
+/* watch.c: whether somebody has asked for its download, and its end: told once,
+ * with busy held. */
+bool is_watched(struct fs *fs, uint64_t ino);
+void watch_tell(struct fs *fs, uint64_t ino, int err);
 
 /* writeout.c: busy held; open for writing from now on, no longer */
 void writeout_add(struct fs *fs, struct inode *in);

@@ -111,6 +111,20 @@ static int64_t release_held(struct fs *fs, struct inode *in)
 	return r < 0 ? NS_PER_S : CLK_NEVER;
 }
 
+/* A download that has ended is made durable, and who waits for it is told. */
+static void settle_download(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	int r = live_complete(fs, in);
+
+	if (r < 0)
+		log_warn("a download could not be made durable: it will be "
+			 "fetched again");
+	if (l->fetch && fetch_settled(l->fetch))
+		watch_tell(fs, in->ino,
+			   r < 0 ? -EIO : fetch_outcome(l->fetch));
+}
+
 /* How long until this one wants to be looked at again. */
 static int64_t look(struct fs *fs, struct inode *in)
 {
@@ -119,9 +133,8 @@ static int64_t look(struct fs *fs, struct inode *in)
 
 	if (!l && !inode_parent(fs, in))
 		return seal_settle(fs, in) < 0 ? NS_PER_S : CLK_NEVER;
-	if (l && !l->writing && live_complete(fs, in) < 0)
-		log_warn("a download could not be made durable: it will be "
-			 "fetched again");
+	if (l && !l->writing)
+		settle_download(fs, in);
 	if (l && l->nopen == 0) {
 		if (l->asking && now < l->ask_at)
 			return l->ask_at - now;

@@ -362,6 +362,7 @@ static int list_now(struct fs *fs, struct inode *dir)
 		(void)log_err(r, "list %s: %s", l.prefix, store_last_error());
 	seen_free(l.seen);
 	lock_acquire(&fs->busy_lock);
+	dir->tried_ns = began;
 	if (r == 0) {
 		dir->listed_ns = began;
 		dir->listing_ns = clk_mono(fs->host->clk) - began;
@@ -392,6 +393,23 @@ int dir_refresh_now(struct fs *fs, struct inode *dir)
 	lock_acquire(&fs->busy_lock);
 	dir->listing = false;
 	thr_wake(&fs->busy_cond);
+	lock_release(&fs->busy_lock);
+	return r;
+}
+
+int dir_listed_since(struct fs *fs, struct inode *dir, int64_t since,
+		     int64_t end)
+{
+	int r = -ETIMEDOUT;
+
+	lock_acquire(&fs->busy_lock);
+	while ((dir->listing || dir->tried_ns < since) &&
+	       thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond, end) == 0)
+		;
+	if (dir->listed_ns >= since)
+		r = 0;
+	else if (dir->tried_ns >= since)
+		r = -EIO;
 	lock_release(&fs->busy_lock);
 	return r;
 }

@@ -176,15 +176,13 @@ int live_complete(struct fs *fs, struct inode *in)
 }
 
 /* Runs on a download worker, with nothing held: the whole file is here and
- * its checksum was right. */
+ * its checksum was right, or it never will be. */
 static void fetched(void *arg, int err, uint64_t ino)
 {
 	struct fs *fs = arg;
-	struct inode *in;
+	struct inode *in = inode_get(fs, ino);
 
-	if (err < 0)
-		return;
-	in = inode_get(fs, ino);
+	(void)err; /* the fetch knows */
 	if (in)
 		attn_add(fs, in); /* the janitor makes it durable and says so */
 	inode_put(fs, in);
@@ -266,4 +264,37 @@ int live_hydrate(struct fs *fs, struct inode *in, bool whole)
 	if (r == -ESTALE || r == -ENOMEM || r == -ENOSPC)
 		return r;
 	return r < 0 ? -EIO : 0;
+}
+
+bool is_whole(struct fs *fs, const struct inode *in, uint64_t *ret_size)
+{
+	struct meta_version v;
+	bool whole = false;
+
+	*ret_size = 0;
+	if (tx_begin(fs) < 0)
+		return false;
+	if (in->vid && meta_version_get(fs->meta, in->vid, &v) == 0)
+		whole = v.state != META_PUBLISHED || v.complete;
+	*ret_size = in->size;
+	(void)tx_end(fs, 0, 0, false);
+	return whole;
+}
+
+uint64_t bytes_here(struct fs *fs, struct inode *in, uint64_t *ret_size)
+{
+	int64_t end = clk_mono(fs->host->clk) + 100 * NS_PER_MS;
+	const struct live *l;
+	uint64_t n = 0;
+
+	if (is_whole(fs, in, ret_size))
+		return *ret_size;
+	/* Busy for so long: with the first byte that is to come. */
+	if (!busy_begin_until(fs, in, end))
+		return 0;
+	l = in->live;
+	if (l && l->fetch && !l->writing)
+		n = fetch_progress(l->fetch);
+	busy_end(fs, in);
+	return n;
 }

@@ -66,7 +66,7 @@ static void look(struct fs *fs)
 	if (choice.evict || choice.open != SPACE_GO ||
 	    (now.cache_size && kept >= now.cache_size)) {
 		/* Now it matters what of it is clean. */
-		now.clean = evictable(fs);
+		now.clean = evictable(fs, INT64_MAX);
 		now.dirty = kept > now.clean ? kept - now.clean : 0;
 		now.may_upload = can_drain(fs);
 		space_choose(&now, &choice);
@@ -194,17 +194,72 @@ static void measure(struct fs *fs, uint64_t freed)
 }
 
 /* What the barrier lets go of now is free from here on. */
-static void let_go(struct fs *fs, uint64_t need)
+static uint64_t let_go(struct fs *fs, uint64_t need, int64_t before)
 {
-	uint64_t got = evict(fs, need);
+	uint64_t got = evict(fs, need, before);
 
 	if (!got)
-		return;
+		return 0;
 	lock_acquire(&fs->count_lock);
-	fs->room.going = got;
+	fs->room.going += got;
 	lock_release(&fs->count_lock);
-	if (barrier_now(fs->barrier, CLK_NEVER) < 0)
+	if (barrier_bury_now(fs->barrier, CLK_NEVER) < 0)
 		log_debug("evicted space is not free yet");
+	return got;
+}
+
+/* How things stand for n bytes from the bucket: true if they just fit. */
+static bool room_now(struct fs *fs, uint64_t n, int64_t before,
+		     struct space_now *now)
+{
+	struct disk_space sp = { .total = 0 };
+
+	*now = (struct space_now){ .cache_size = fs->opts.cache_size,
+				   .min_free = fs->opts.cache_min_free };
+	if (disk_space(fs->host->disk, &sp) < 0)
+		return true; /* who writes them will see */
+	now->total = sp.total;
+	now->avail = sp.avail;
+	lock_acquire(&fs->count_lock);
+	now->dirty = fs->room.kept;
+	now->going = fs->room.going;
+	lock_release(&fs->count_lock);
+	if (n <= space_more(now))
+		return true;
+	now->clean = evictable(fs, before);
+	now->dirty -= now->clean < now->dirty ? now->clean : now->dirty;
+	return false;
+}
+
+bool room_fits(struct fs *fs, uint64_t n, int64_t before, uint64_t *ret_most)
+{
+	struct space_now now;
+
+	if (room_now(fs, n, before, &now))
+		return true;
+	*ret_most = space_more(&now);
+	return n <= *ret_most;
+}
+
+int room_make(struct fs *fs, uint64_t n, int64_t before, uint64_t *ret_most)
+{
+	struct space_choice choice;
+	struct space_now now;
+	uint64_t most;
+
+	if (room_now(fs, n, before, &now))
+		return 0;
+	most = space_more(&now);
+	if (n <= most) {
+		now.writers = 1;
+		now.rate = n;
+		space_choose(&now, &choice);
+		if (let_go(fs, choice.evict, before) >= choice.evict)
+			return 0;
+		most = 0; /* what could go is in use */
+	}
+	*ret_most = most;
+	return -ENOSPC;
 }
 
 int64_t keeper_step(void *arg)
@@ -224,6 +279,6 @@ int64_t keeper_step(void *arg)
 	again = fs->room.choice.again_ns;
 	lock_release(&fs->count_lock);
 	if (need)
-		let_go(fs, need);
+		(void)let_go(fs, need, INT64_MAX);
 	return again;
 }

@@ -60,6 +60,19 @@ void space_choose(const struct space_now *now, struct space_choice *ret)
 	ret->again_ns = now->writers ? LOOK_OFTEN_NS : LOOK_NS;
 }
 
+uint64_t space_more(const struct space_now *now)
+{
+	uint64_t min_free = space_min_free(now->min_free, now->total);
+	uint64_t disk, cache = UINT64_MAX;
+
+	if (min_free < SPACE_FLOOR)
+		min_free = SPACE_FLOOR;
+	disk = less(more(more(now->avail, now->going), now->clean), min_free);
+	if (now->cache_size)
+		cache = less(now->cache_size, now->dirty);
+	return disk < cache ? disk : cache;
+}
+
 uint64_t space_rate(struct space_rate *r, int64_t now_ns, uint64_t avail,
 		    uint64_t freed)
 {

@@ -78,6 +78,7 @@ static void keep_bytes(struct fs *fs, struct blob_ref *b, uint64_t bytes)
 {
 	lock_acquire(&fs->count_lock);
 	fs->room.kept += bytes - b->bytes;
+	fs->room.blobs += (bytes > 0) - (b->bytes > 0);
 	lock_release(&fs->count_lock);
 	b->bytes = bytes;
 }

@@ -75,6 +75,7 @@ struct fetch {
 	int64_t retry_ns; /* no request before; 0: at once */
 	unsigned refusals; /* counts; so a waiter knows of a new one */
 	int refused; /* the last one's error */
+	int trouble; /* the same, until a request has brought something */
 	struct thr_cond cond; /* any of the above changed */
 };
 

@@ -78,6 +78,7 @@ static int give(struct fetch_engine *e, struct fetch_job *job, const void *p,
 		job->pos += n;
 		job->crc64 = crc;
 		e->stats.bytes += n;
+		f->trouble = 0;
 	}
 	lock_release(&e->lock);
 	return r;
@@ -211,7 +212,7 @@ static void fail_locked(struct fetch_engine *e, struct fetch *f, int r)
 			f->state = FETCH_GONE;
 		return;
 	case FETCH_REFUSED:
-		f->refused = err;
+		f->refused = f->trouble = err;
 		f->refusals++;
 		break;
 	case FETCH_AGAIN:

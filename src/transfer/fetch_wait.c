@@ -157,6 +157,23 @@ bool fetch_settled(struct fetch *f)
 	return state != FETCH_RUNNING && state != FETCH_WHOLE;
 }
 
+int fetch_outcome(struct fetch *f)
+{
+	int r = -EINPROGRESS;
+
+	lock_acquire(&f->e->lock);
+	if (f->state == FETCH_DONE)
+		r = 0;
+	else if (f->state == FETCH_WRONG)
+		r = -EBADMSG;
+	else if (f->state == FETCH_GONE)
+		r = -ESTALE;
+	else if (f->trouble)
+		r = f->trouble;
+	lock_release(&f->e->lock);
+	return r;
+}
+
 uint64_t fetch_progress(struct fetch *f)
 {
 	uint64_t sum;

@@ -135,6 +135,60 @@ START_TEST(the_choice_is_as_the_table_says)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	struct space_now now;
+	uint64_t want;
+} more[] = {
+	{ "an empty cache",
+	  { .total = 900 * G, .avail = 500 * G, .cache_size = 10 * G },
+	  10 * G },
+	{ "clean bytes make way, dirty ones do not",
+	  { .total = 900 * G,
+	    .avail = 500 * G,
+	    .cache_size = 10 * G,
+	    .clean = 5 * G,
+	    .dirty = 3 * G },
+	  7 * G },
+	{ "more that is dirty than it may keep",
+	  { .total = 900 * G,
+	    .avail = 500 * G,
+	    .cache_size = 10 * G,
+	    .dirty = 11 * G },
+	  0 },
+	{ "no size: the disk alone, and of it not the last",
+	  { .total = 100 * G, .avail = 20 * G, .clean = 3 * G, .going = G },
+	  19 * G },
+	{ "the disk ends before the cache does",
+	  { .total = 900 * G,
+	    .avail = 12 * G,
+	    .min_free = 10 * G,
+	    .cache_size = 10 * G },
+	  2 * G },
+	{ "a disk that has too little already",
+	  { .total = 900 * G, .avail = 9 * G, .min_free = 10 * G },
+	  0 },
+	{ "never less than writers need",
+	  { .total = 900 * G, .avail = G, .min_free = 1 },
+	  G - SPACE_FLOOR },
+	{ "no number is too large",
+	  { .total = UINT64_MAX,
+	    .avail = UINT64_MAX,
+	    .clean = UINT64_MAX,
+	    .going = UINT64_MAX,
+	    .min_free = G },
+	  UINT64_MAX - G },
+};
+
+START_TEST(what_may_come_is_as_the_table_says)
+{
+	uint64_t got = space_more(&more[_i].now);
+
+	ck_assert_msg(got == more[_i].want, "%s: %llu", more[_i].name,
+		      (unsigned long long)got);
+}
+END_TEST
+
 START_TEST(the_rate_rises_at_once_and_halves_in_a_second)
 {
 	struct space_rate r = { .known = false };
@@ -162,6 +216,8 @@ static void add(TCase *c)
 {
 	tcase_add_loop_test(c, the_choice_is_as_the_table_says, 0,
 			    ARRAY_SIZE(choices));
+	tcase_add_loop_test(c, what_may_come_is_as_the_table_says, 0,
+			    ARRAY_SIZE(more));
 	tcase_add_test(c, the_rate_rises_at_once_and_halves_in_a_second);
 	tcase_add_test(c, what_we_freed_hides_no_writer);
 }
