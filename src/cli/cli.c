@@ -18,11 +18,12 @@ static const struct command {
 	{ "status", cmd_status, "what is in the bucket, what is not, and why" },
 	{ "sync", cmd_sync, "wait until everything is in the bucket" },
 	{ "umount", cmd_umount, "the same, then unmount" },
+	{ "prefetch", cmd_prefetch, "fetch files before they are read" },
+	{ "evict", cmd_evict, "let go of local copies" },
 };
 
 /* Designed, not there yet: a clearer no. */
-static const char *const later[] = { "recover", "fsck", "probe", "evict",
-				     "prefetch" };
+static const char *const later[] = { "recover", "fsck", "probe" };
 
 void cmd_say(const char *fmt, ...)
 {
@@ -76,8 +77,8 @@ static void print_help(FILE *f)
 		    "  ckptfs status /mnt/ckpt\n"
 		    "  ckptfs umount /mnt/ckpt\n\n"
 		    "ckptfs COMMAND --help tells more.  Exit status: 0 done, 1 "
-		    "failed or something is\nnot in the bucket, 2 wrong usage, "
-		    "3 timed out.\n",
+		    "failed or something is\nnot done, 2 wrong usage, 3 timed "
+		    "out.\n",
 		    f);
 }
 

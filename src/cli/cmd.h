@@ -12,9 +12,11 @@
 #include "control.h"
 
 /* argv[0] is the command's name; each returns an exit status. */
+int cmd_evict(int argc, char **argv) NONNULL(2);
 int cmd_mount(int argc, char **argv) NONNULL(2);
 /* mount.ckptfs: returns an exit status of mount(8). */
 int cmd_mount_helper(int argc, char **argv) NONNULL(2);
+int cmd_prefetch(int argc, char **argv) NONNULL(2);
 int cmd_status(int argc, char **argv) NONNULL(2);
 int cmd_sync(int argc, char **argv) NONNULL(2);
 int cmd_umount(int argc, char **argv) NONNULL(2);

@@ -115,6 +115,10 @@ int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
 /* Each file that is not in the bucket, on the log. */
 void daemon_log_missing(struct daemon *d) NONNULL(1);
 
+/* daemon_bulk.c: evict or prefetch, with progress, and the answer. */
+void daemon_bulk(struct daemon *d, bool prefetch, const char *path,
+		 int64_t deadline, struct control_conn *conn) NONNULL(1, 3, 5);
+
 /* daemon_serve.c: a control_handle_fn. */
 void daemon_handle(void *arg, const struct json *req,
 		   struct control_conn *conn);

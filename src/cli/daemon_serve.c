@@ -6,6 +6,8 @@
  *	status			the document of status.h
  *	path PATH		one file
  *	sync [PATH, timeout_ns]	wait for the bucket, with progress
+ *	evict PATH [timeout_ns]	let go of local bytes, with progress
+ *	prefetch PATH [timeout_ns]	fetch what is missing, with progress
  *	quiesce [timeout_ns]	the same, but not for files that are held open
  *	drain [timeout_ns]	the same, and for the end of the mount: the last
  *				word of the daemon
@@ -112,6 +114,9 @@ static void do_path(struct daemon *d, const char *path,
 		json_w_str(&w, "why", i.why);
 		json_w_u64(&w, "size", i.size);
 		json_w_u64(&w, "cached_bytes", i.cached);
+		json_w_u64(&w, "files", i.files);
+		json_w_u64(&w, "cached_files", i.cached_files);
+		json_w_bool(&w, "folder", i.is_dir);
 		json_w_str(&w, "key", i.key);
 		json_w_str(&w, "etag", i.etag);
 		json_w_close(&w);
@@ -224,6 +229,8 @@ void daemon_handle(void *arg, const struct json *req, struct control_conn *conn)
 		do_path(d, path, conn);
 	else if (strcmp(op, "sync") == 0)
 		do_sync(d, path ? path : "", true, deadline, conn);
+	else if (strcmp(op, "evict") == 0 || strcmp(op, "prefetch") == 0)
+		daemon_bulk(d, *op == 'p', path ? path : "", deadline, conn);
 	else if (strcmp(op, "quiesce") == 0)
 		do_sync(d, "", false, deadline, conn);
 	else

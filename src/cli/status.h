@@ -60,6 +60,9 @@ int64_t status_eta_s(const struct status_sums *s, uint64_t rate) NONNULL(1);
 /* {"progress": {…}} */
 int status_progress(struct buf *b, const struct status_sums *s, uint64_t rate)
 	NONNULL(1, 2) MUST_USE;
+/* The same of an evict or prefetch, which has files done, too. */
+int status_bulk_progress(struct buf *b, const struct fs_bulk_sums *s,
+			 uint64_t rate) NONNULL(1, 2) MUST_USE;
 /* An element of "queue" or "missing". */
 void status_write_item(struct json_w *w, const struct fs_pending *p,
 		       int64_t now_real_ns) NONNULL(1, 2);
@@ -72,6 +75,11 @@ void status_print(FILE *f, const struct json *doc, size_t most) NONNULL(1, 2);
 void status_print_path(FILE *f, const struct json *doc) NONNULL(1, 2);
 /* What a sync or umount left behind ("missing" of its answer). */
 void status_print_missing(FILE *f, const struct json *answer) NONNULL(1, 2);
+/* What an evict or prefetch left as it was ("refused" of its answer), and how
+ * much it did. */
+void status_print_refused(FILE *f, const struct json *answer) NONNULL(1, 2);
+void status_print_bulk(FILE *f, const char *did, const struct json *answer)
+	NONNULL(1, 2, 3);
 /* "[####------]  40%", 18 bytes wide. */
 void status_bar(uint64_t done, uint64_t all, char ret[32]) NONNULL(3);
 /* One line, at most 78 bytes: a progress bar with rate and time left. */

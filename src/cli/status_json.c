@@ -154,6 +154,7 @@ int status_end(struct status_doc *d, const struct status_facts *f)
 	json_w_str(w, "dir", f->cache_dir);
 	json_w_u64(w, "size_bytes", f->cache_size);
 	json_w_u64(w, "used_bytes", st->cache_used);
+	json_w_u64(w, "files", st->cache_files);
 	json_w_u64(w, "dirty_bytes", st->cache_dirty);
 	json_w_u64(w, "disk_avail_bytes", st->disk_avail);
 	json_w_u64(w, "fetched_bytes", st->bytes_fetched);
@@ -179,6 +180,27 @@ int status_progress(struct buf *b, const struct status_sums *s, uint64_t rate)
 	json_w_u64(&w, "sent_bytes", s->sent);
 	json_w_u64(&w, "rate_bytes_per_s", rate);
 	write_eta(&w, status_eta_s(s, rate));
+	json_w_close(&w);
+	json_w_close(&w);
+	return json_w_end(&w);
+}
+
+int status_bulk_progress(struct buf *b, const struct fs_bulk_sums *s,
+			 uint64_t rate)
+{
+	struct status_sums left = { .files = s->files - s->done_files,
+				    .bytes = s->bytes,
+				    .sent = s->done_bytes };
+	struct json_w w = JSON_W_INIT(b);
+
+	json_w_object(&w, NULL);
+	json_w_object(&w, "progress");
+	json_w_u64(&w, "files", s->files);
+	json_w_u64(&w, "done_files", s->done_files);
+	json_w_u64(&w, "bytes", s->bytes);
+	json_w_u64(&w, "sent_bytes", s->done_bytes);
+	json_w_u64(&w, "rate_bytes_per_s", rate);
+	write_eta(&w, status_eta_s(&left, rate));
 	json_w_close(&w);
 	json_w_close(&w);
 	return json_w_end(&w);

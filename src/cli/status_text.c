@@ -136,12 +136,16 @@ static void print_cache(FILE *f, const struct json *doc)
 	const struct json *c = json_get(doc, "cache");
 	const struct json *opens = json_get(doc, "opens");
 	char used[TEXT_QTY_LEN], size[TEXT_QTY_LEN], avail[TEXT_QTY_LEN];
+	uint64_t files = number(c, "files");
 
 	text_size(number(c, "used_bytes"), used);
 	text_size(number(c, "size_bytes"), size);
 	text_size(number(c, "disk_avail_bytes"), avail);
-	(void)fprintf(f, "  cache    %s of %s used, %s free on the disk, ",
-		      used, size, avail);
+	(void)fprintf(f,
+		      "  cache    %s of %s used by %llu file%s, %s free on the "
+		      "disk, ",
+		      used, size, (unsigned long long)files,
+		      files == 1 ? "" : "s", avail);
 	put_safe(f, text(c, "dir"));
 	(void)fprintf(f,
 		      "\n  opens    %llu straight to the disk, %llu through "
@@ -184,7 +188,14 @@ void status_print_path(FILE *f, const struct json *doc)
 	text_size(number(doc, "size"), size);
 	text_size(number(doc, "cached_bytes"), cached);
 	put_safe(f, text(doc, "path"));
-	(void)fprintf(f, "  %s, %s, %s here", text(doc, "state"), size, cached);
+	if (truth(doc, "folder"))
+		(void)fprintf(f, "  %s, %s here, whole %llu of %llu files",
+			      size, cached,
+			      (unsigned long long)number(doc, "cached_files"),
+			      (unsigned long long)number(doc, "files"));
+	else
+		(void)fprintf(f, "  %s, %s, %s here", text(doc, "state"), size,
+			      cached);
 	if (*text(doc, "why")) {
 		(void)fputs(": ", f);
 		put_safe(f, text(doc, "why"));
@@ -218,9 +229,35 @@ void status_print_missing(FILE *f, const struct json *answer)
 	}
 }
 
+void status_print_refused(FILE *f, const struct json *answer)
+{
+	const struct json *refused = json_get(answer, "refused");
+	const struct json *i;
+	size_t n, k;
+
+	for (k = 0, n = json_len(refused); k < n; k++) {
+		i = json_at(refused, k);
+		put_safe(f, *text(i, "path") ? text(i, "path") : "/");
+		(void)fputs(": ", f);
+		put_safe(f, text(i, "why"));
+		(void)fputc('\n', f);
+	}
+}
+
+void status_print_bulk(FILE *f, const char *did, const struct json *answer)
+{
+	uint64_t files = number(answer, "files");
+	char bytes[TEXT_QTY_LEN];
+
+	text_size(number(answer, "bytes"), bytes);
+	(void)fprintf(f, "%s %llu file%s, %s\n", did,
+		      (unsigned long long)files, files == 1 ? "" : "s", bytes);
+}
+
 void status_progress_line(const struct json *progress, char ret[128])
 {
 	char bar[32], rate[TEXT_QTY_LEN], eta[TEXT_QTY_LEN] = "?";
+	char done[32] = "";
 	uint64_t bytes = number(progress, "bytes");
 	uint64_t files = number(progress, "files");
 	int64_t eta_s;
@@ -229,7 +266,11 @@ void status_progress_line(const struct json *progress, char ret[128])
 	text_size(number(progress, "rate_bytes_per_s"), rate);
 	if (json_get_int(progress, "eta_s", &eta_s) == 0 && eta_s >= 0)
 		seconds((uint64_t)eta_s, eta);
-	(void)snprintf(ret, 128, "%s  %llu file%s, %s/s, time left %s", bar,
-		       (unsigned long long)files, files == 1 ? "" : "s", rate,
-		       eta);
+	if (json_get(progress, "done_files"))
+		(void)snprintf(done, sizeof(done), "%llu of ",
+			       (unsigned long long)number(progress,
+							  "done_files"));
+	(void)snprintf(ret, 128, "%s  %s%llu file%s, %s/s, time left %s", bar,
+		       done, (unsigned long long)files, files == 1 ? "" : "s",
+		       rate, eta);
 }

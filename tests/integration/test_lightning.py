@@ -79,6 +79,20 @@ def test_resume_on_a_second_mount_with_an_empty_cache(
     assert_published(second, s3_bucket, mounts)
 
 
+@pytest.mark.parametrize("then", ["read", "prefetch"])
+def test_resume_after_an_eviction(mnt, s3_bucket, mounts, trainer, uninterrupted, then):
+    trainer.run(mnt.path, epochs=2)
+    mnt.sync()
+    mnt.run("evict", mnt.path)
+    assert mnt.status()["cache"]["used_bytes"] == 0
+    if then == "prefetch":
+        mnt.run("prefetch", mnt / "checkpoints")
+    answer = trainer.run(mnt.path, ckpt="last")
+    assert answer["digest"] == uninterrupted()
+    assert mnt.status()["cache"]["fetched_bytes"] > 0
+    assert_published(mnt, s3_bucket, mounts)
+
+
 def test_resume_while_the_first_upload_runs(
     mnt, s3_bucket, mounts, proxy, trainer, uninterrupted
 ):

@@ -52,6 +52,7 @@ static void make(size_t n, uint64_t rate)
 				  .warnings = warnings,
 				  .nwarnings = 1,
 				  .stats = { .cache_used = 1 << 20,
+					     .cache_files = 7,
 					     .opens_passthrough = 12,
 					     .opens_cached = 3 } };
 	struct status_doc d;
@@ -112,6 +113,7 @@ START_TEST(the_document_has_the_fields_that_are_promised)
 	ck_assert_int_eq(number(json_get(doc, "opens"), "passthrough"), 12);
 	ck_assert_int_eq(number(json_get(doc, "opens"), "cached"), 3);
 	ck_assert_int_eq(number(json_get(doc, "cache"), "used_bytes"), 1 << 20);
+	ck_assert_int_eq(number(json_get(doc, "cache"), "files"), 7);
 	ck_assert_int_eq(number(doc, "rate_bytes_per_s"), 100);
 	ck_assert_int_eq(number(doc, "eta_s"), 13);
 	ck_assert_uint_eq(json_len(json_get(doc, "warnings")), 1);
@@ -169,6 +171,7 @@ START_TEST(people_see_what_is_at_risk_and_why_it_waits)
 	has(text, "1.2K to go of 2 files at 100/s, time left 13s\n");
 	has(text, "at risk  1.4K in 2 files");
 	has(text, "the oldest since 30s\n");
+	has(text, "1M of 200G used by 7 files");
 	has(text, "12 straight to the disk, 3 through the daemon");
 	has(text, "uploading  [##--------]  25%");
 	has(text, "a/model.ckpt");
@@ -239,6 +242,81 @@ START_TEST(progress_is_one_line)
 }
 END_TEST
 
+START_TEST(progress_of_a_prefetch_counts_files_too)
+{
+	struct fs_bulk_sums s = { .files = 12,
+				  .bytes = 1000,
+				  .done_files = 3,
+				  .done_bytes = 400 };
+	char line[128];
+
+	ck_assert_int_eq(status_bulk_progress(&b, &s, 50), 0);
+	ck_assert_int_eq(json_parse(b.p, b.len, &doc), 0);
+	status_progress_line(json_get(doc, "progress"), line);
+	ck_assert_str_eq(
+		line, "[####------]  40%  3 of 12 files, 50/s, time left 12s");
+}
+END_TEST
+
+START_TEST(the_longest_line_of_progress_fits)
+{
+	struct fs_bulk_sums s = { .files = UINT32_MAX,
+				  .bytes = INT64_MAX,
+				  .done_files = UINT32_MAX };
+	char line[128];
+
+	ck_assert_int_eq(status_bulk_progress(&b, &s, 1), 0);
+	ck_assert_int_eq(json_parse(b.p, b.len, &doc), 0);
+	status_progress_line(json_get(doc, "progress"), line);
+	ck_assert_uint_le(strlen(line), 79);
+}
+END_TEST
+
+static char *print_answer(const char *answer,
+			  void (*fn)(FILE *f, const struct json *doc))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(json_parse(answer, strlen(answer), &doc), 0);
+	fn(f, doc);
+	ck_assert_int_eq(fclose(f), 0);
+	return text;
+}
+
+START_TEST(what_was_refused_is_listed_with_its_reason)
+{
+	char *text = print_answer("{\"refused\":[{\"path\":\"a\\u001b/b\","
+				  "\"why\":\"open\"},{\"path\":\"\","
+				  "\"why\":\"no\"}]}",
+				  status_print_refused);
+
+	ck_assert_str_eq(text, "a?/b: open\n/: no\n");
+	free(text);
+}
+END_TEST
+
+START_TEST(a_path_says_how_much_of_it_is_here)
+{
+	static const char *const docs[][2] = {
+		{ "{\"path\":\"a\",\"state\":\"published\",\"size\":2048,"
+		  "\"cached_bytes\":1024,\"why\":\"\",\"key\":\"\","
+		  "\"folder\":false,\"files\":1,\"cached_files\":0}",
+		  "a  published, 2K, 1K here\n" },
+		{ "{\"path\":\"d\",\"state\":\"published\",\"size\":4096,"
+		  "\"cached_bytes\":3072,\"why\":\"\",\"key\":\"\","
+		  "\"folder\":true,\"files\":4,\"cached_files\":3}",
+		  "d  4K, 3K here, whole 3 of 4 files\n" },
+	};
+	char *text = print_answer(docs[_i][0], status_print_path);
+
+	ck_assert_str_eq(text, docs[_i][1]);
+	free(text);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, NULL, teardown);
@@ -252,6 +330,10 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_bar_is_full_only_at_the_end, 0,
 			    (int)ARRAY_SIZE(bars));
 	tcase_add_test(c, progress_is_one_line);
+	tcase_add_test(c, progress_of_a_prefetch_counts_files_too);
+	tcase_add_test(c, the_longest_line_of_progress_fits);
+	tcase_add_test(c, what_was_refused_is_listed_with_its_reason);
+	tcase_add_loop_test(c, a_path_says_how_much_of_it_is_here, 0, 2);
 }
 
 int main(void)
