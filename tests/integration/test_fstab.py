@@ -28,6 +28,7 @@ ln -s "$2" /sbin/mount.ckptfs
 ln -s "$2" /sbin/ckptfs
 mount --bind "$1/fstab" /etc/fstab
 mount --bind "$1/home" ~root
+mount -t tmpfs -o mode=755 tmpfs /run
 echo ready
 cat
 """
@@ -46,7 +47,7 @@ class Place:
             stdout=subprocess.PIPE,
         )
         assert self.keeper.stdout.readline() == b"ready\n"
-        for name in ("bucket", "cache", "mnt"):
+        for name in ("bucket", "cache", "mnt", "run"):
             (folder / name).mkdir()
             os.chown(folder / name, NOBODY, NOBODY)
         self.mnt = folder / "mnt"
@@ -64,6 +65,8 @@ class Place:
         if user is not None:
             command += ["setpriv", f"--reuid={user}", f"--regid={user}"]
             command += ["--clear-groups"]
+            # as a login has it; else a folder in /tmp would stay
+            command += ["env", f"XDG_RUNTIME_DIR={self.folder}/run"]
         # An output that a daemon keeps open would never end.
         with tempfile.TemporaryFile("w+") as out:
             done = subprocess.run(

@@ -129,7 +129,7 @@ END_TEST
 START_TEST(words_of_fstab_are_taken)
 {
 	load("defaults,_netdev,nofail,noauto,user,x-systemd.automount,noatime,"
-	     "nosuid,nodev,noexec,comment=mine");
+	     "nosuid,nodev,noexec,comment=mine,user=me,silent,loud");
 	ck_assert_str_eq(o.mount_words, "noatime,nosuid,nodev,noexec");
 	ck_assert(!o.ro);
 	load("ro,rw");
