@@ -65,6 +65,7 @@ struct titem {
 	bool busy; /* a worker has it: commits it, or begins its body */
 	bool parked;
 	bool gone; /* left the line while somebody has it pinned */
+	bool abandoned; /* gone, and its upload is to be aborted */
 	unsigned pins;
 	unsigned attempts;
 	int64_t retry_at; /* mono */
@@ -146,6 +147,7 @@ int line_row_done(struct transfer *t, uint64_t seq);
 /* items.c: with the lock */
 struct titem *item_find(struct transfer *t, uint64_t seq);
 void item_free(struct titem *it);
+/* With the last pin gone it may end, and leave its upload as an orphan. */
 void item_unpin(struct transfer *t, struct titem *it);
 struct have *have_find(struct transfer *t, const char *key);
 /* The bucket has (or has not) a key from now on. */

@@ -27,10 +27,31 @@ void item_free(struct titem *it)
 	free(it);
 }
 
+static void orphan_add(struct transfer *t, struct titem *it)
+{
+	struct orphan *o;
+
+	if (!it->upload_id || !it->upload_id[0])
+		return;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return; /* found again at the next mount, by its row */
+	o->vid = it->vid;
+	o->key = strdup(it->key);
+	o->id = it->upload_id;
+	it->upload_id = NULL;
+	o->next = t->orphans;
+	t->orphans = o;
+}
+
+/* Only now: a part that arrives after the abort would bring the upload back. */
 void item_unpin(struct transfer *t, struct titem *it)
 {
-	if (--it->pins == 0 && it->gone)
-		item_free(it);
+	if (--it->pins > 0 || !it->gone)
+		return;
+	if (it->abandoned)
+		orphan_add(t, it);
+	item_free(it);
 }
 
 struct have *have_find(struct transfer *t, const char *key)

@@ -213,24 +213,17 @@ static int add_row(struct transfer *t, const struct meta_op *op)
 	return r;
 }
 
-static void orphan_add(struct transfer *t, struct titem *it)
+/* A commit under way has its upload; a begin under way will have left one. */
+static void leave_line(struct transfer *t, struct titem *it)
 {
-	struct orphan *o;
-
-	if (!it->upload_id || !it->upload_id[0])
-		return;
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return; /* found again at the next mount, by its row */
-	o->vid = it->vid;
-	o->key = strdup(it->key);
-	o->id = it->upload_id;
-	it->upload_id = NULL;
-	o->next = t->orphans;
-	t->orphans = o;
+	HASH_DEL(t->items, it);
+	it->gone = true;
+	it->abandoned = !it->busy || it->body == BODY_BEGINNING;
+	it->pins++;
+	item_unpin(t, it);
 }
 
-static void remove_row(struct transfer *t, uint64_t seq, bool done)
+static void remove_row(struct transfer *t, uint64_t seq)
 {
 	struct line_op *op;
 	struct titem *it;
@@ -245,14 +238,8 @@ static void remove_row(struct transfer *t, uint64_t seq, bool done)
 		memmove(op, op + 1, (t->nops - i - 1) * sizeof(*op));
 		t->nops--;
 	}
-	if (it) {
-		HASH_DEL(t->items, it);
-		if (!done && !it->busy)
-			orphan_add(t, it);
-		it->gone = true;
-		if (it->pins == 0)
-			item_free(it);
-	}
+	if (it)
+		leave_line(t, it);
 	t->bodies_stale = true;
 	thr_wake(&t->cond);
 	lock_release(&t->lock);
@@ -290,12 +277,7 @@ static int change_row(struct transfer *t, const struct meta_op *op)
 			it->retry_at = 0;
 	} else if (it) {
 		fresh->queued_mono = it->queued_mono;
-		HASH_DEL(t->items, it);
-		if (!it->busy)
-			orphan_add(t, it);
-		it->gone = true;
-		if (it->pins == 0)
-			item_free(it);
+		leave_line(t, it);
 	}
 	if (!same) {
 		HASH_ADD(hh, t->items, seq, sizeof(fresh->seq), fresh);
@@ -351,7 +333,7 @@ static int reread(struct transfer *t, uint64_t seq)
 	if (!have)
 		return r == -ENOENT ? 0 : r; /* new: read with the others */
 	if (r == -ENOENT) {
-		remove_row(t, seq, false);
+		remove_row(t, seq);
 		return 0;
 	}
 	return r < 0 ? r : change_row(t, &op);

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servers
+from mount import wait_until
 
 
 @dataclass
@@ -140,4 +141,5 @@ def assert_same(bucket, root, mtime=True):
         assert bucket.get(name) == path.read_bytes(), name
         if mtime:
             assert head.mtime_ns == st.st_mtime_ns, name
-    assert bucket.uploads() == []
+    # what was given up goes after what is waited for
+    wait_until(lambda: bucket.uploads() == [], what="no upload is left")

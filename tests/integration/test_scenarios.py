@@ -256,6 +256,34 @@ def test_a_broken_reply_leaves_one_object_and_no_upload(mnt, s3_bucket, proxy, a
     assert s3_bucket.uploads() == []
 
 
+def test_what_is_folded_leaves_no_upload(mnt, s3_bucket, proxy):
+    """A part that arrives after the abort would bring the upload back."""
+    proxy.fault("delay", method="PUT", path=r"/last\?part", count=-1, seconds=2)
+
+    def parts():
+        return proxy.requests("PUT", r"/last\?part")
+
+    def uploads_with_parts():
+        return len({r.query["uploadId"][0] for r in parts()})
+
+    for i in (1, 2):
+        (mnt / "last").write_bytes(os.urandom(10 * MIB))
+        wait_until(lambda i=i: uploads_with_parts() == i, what="parts under way")
+    # the first goes on, the second is not wanted any more
+    (mnt / "last").write_bytes(b"3")
+    mnt.sync()
+    abort, *more = wait_until(
+        lambda: proxy.requests("DELETE", r"/last\?uploadId"), what="the abort"
+    )
+    assert not more
+    for part in parts():
+        if part.query["uploadId"] == abort.query["uploadId"]:
+            assert part.end, "aborted with a part under way"
+            assert part.end <= abort.start
+    wait_until(lambda: s3_bucket.uploads() == [], what="no upload is left")
+    assert s3_bucket.get("last") == b"3"
+
+
 def test_append_to_what_is_about_to_go_up(mnt, s3_bucket):
     """It is due while somebody appends to it: it still goes, or is folded."""
     (mnt / "metrics.csv").write_bytes(b"header\n")
