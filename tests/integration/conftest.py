@@ -146,7 +146,7 @@ def mounts(request, tmp_path):
             print(f"{m.path.name}{m.log_tail(60)}")
             m.discard()  # what it has to say is known already
         elif problem := m.end():
-            problems.append(problem)
+            problems.append(problem + m.log_tail(60))
     assert not problems, problems
 
 
