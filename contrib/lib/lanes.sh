@@ -16,7 +16,7 @@ declare -A LANE=(
 	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[user]="unit tests and real mounts as an ordinary user"
-	[lightning]="real Lightning on a mount of versitygw"
+	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
 )
 
 # A lane is there once what it tests is.
@@ -164,8 +164,8 @@ need_fuse() {
 lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
 		need_test_python || return 1
-	run_pytest mount -n 3 --dist worksteal "$TOP/tests/integration" \
-		--ignore "$TOP/tests/integration/test_lightning.py" \
+	run_pytest mount -n 3 --dist worksteal -m 'not lightning' \
+		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_sigv4.py"
 }
 
@@ -197,5 +197,7 @@ lane_user() {
 lane_lightning() {
 	bootstrap && need_fuse && need_versitygw && need_test_python &&
 		need_lightning || return 1
-	run_pytest lightning "$TOP/tests/integration/test_lightning.py"
+	# The tests of a file share a process that took long to start.
+	run_pytest lightning -n 2 --dist loadfile -m lightning \
+		"$TOP/tests/integration"
 }

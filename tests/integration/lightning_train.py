@@ -83,13 +83,16 @@ class Pace(Callback):
         say(finished=trainer.current_epoch)
 
 
-def digest(trainer, model):
-    """SHA-256 over names and bytes of parameters and optimizer state."""
+def digest_of(**states):
+    """SHA-256 over names and values of states, in the order given; of what is
+    spread over ranks, all together ask for the whole."""
     total = hashlib.sha256()
 
     def feed(name, value):
         total.update(name.encode())
         if torch.is_tensor(value):
+            if hasattr(value, "full_tensor"):
+                value = value.full_tensor()
             total.update(value.detach().contiguous().numpy().tobytes())
         elif isinstance(value, dict):
             for k in sorted(value, key=str):
@@ -100,9 +103,15 @@ def digest(trainer, model):
         else:
             total.update(repr(value).encode())
 
-    feed("model", model.state_dict())
-    feed("optimizer", trainer.optimizers[0].state_dict())
+    for name, state in states.items():
+        feed(name, state)
     return total.hexdigest()
+
+
+def digest(trainer, model):
+    """Parameters and optimizer state."""
+    optimizer = trainer.optimizers[0].state_dict()
+    return digest_of(model=model.state_dict(), optimizer=optimizer)
 
 
 def run(root, epochs, ckpt=None, width=64, pace=0.0, limit=None):
