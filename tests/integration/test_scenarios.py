@@ -13,6 +13,7 @@ import time
 import pytest
 
 from mount import wait_until
+from published import Follower
 
 MIB = 1 << 20
 
@@ -90,6 +91,36 @@ def test_s3_a_temporary_is_written_synced_and_replaced(mnt, s3_bucket, proxy):
     assert {k for k in touched if not k.startswith(".ckptfs/")} == {"run/final.ckpt"}
     assert proxy.body_bytes("run/final.ckpt") < 1.05 * len(data)
     assert not proxy.requests(path=r"/run/tmp")
+
+
+def test_s4_last_is_a_link(mnt, s3_bucket, proxy, mounts):
+    """Whenever the bucket has the link, it has what that leads to."""
+    # so slow that the link would be first, did it not wait
+    proxy.fault("delay", method="PUT|POST", path="/epoch=", count=-1, seconds=0.3)
+    folder, link = mnt / "ck", mnt / "ck/last.ckpt"
+    with Follower(s3_bucket, "ck/last.ckpt", lambda to: [f"ck/{to.decode()}"]) as f:
+        for i in range(3):
+            pl_save(b"%d" % i * MIB, str(folder / f"epoch={i}.ckpt"))
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"epoch={i}.ckpt")
+            if i:
+                (folder / f"epoch={i - 1}.ckpt").unlink()
+            assert link.read_bytes() == b"%d" % i * MIB
+            wait_until(lambda i=i: b"epoch=%d.ckpt" % i in f.seen, what="the link")
+        mnt.sync()
+    assert s3_bucket.keys() == ["ck/epoch=2.ckpt", "ck/last.ckpt"]
+    # over a folder, and by a link that is renamed
+    (folder / "other").mkdir()
+    (folder / "other/file").write_bytes(b"x")
+    shutil.rmtree(folder / "other")
+    (folder / "other").symlink_to("epoch=2.ckpt")
+    (folder / "temporary").symlink_to("other")
+    os.replace(folder / "temporary", link)
+    mnt.sync()
+    assert s3_bucket.keys() == ["ck/epoch=2.ckpt", "ck/last.ckpt", "ck/other"]
+    cold = mounts(s3_bucket, "cold").mount()
+    assert os.readlink(cold / "ck/last.ckpt") == "other"
+    assert (cold / "ck/last.ckpt").read_bytes() == b"2" * MIB
 
 
 def test_s6_last_is_overwritten_faster_than_the_network(mnt, s3_bucket, proxy, mounts):
