@@ -305,14 +305,15 @@ static bool run(uint64_t seed, const struct meta_rules *rules, const char **why)
 
 static const struct meta_rules all;
 
-static unsigned count_wrong(const struct meta_rules *rules)
+static bool some_go_wrong(const struct meta_rules *rules)
 {
-	unsigned seed, wrong = 0;
+	unsigned seed;
 	const char *why;
 
 	for (seed = 1; seed <= HISTORIES; seed++)
-		wrong += !run(seed, rules, &why);
-	return wrong;
+		if (!run(seed, rules, &why))
+			return true;
+	return false;
 }
 
 START_TEST(what_is_found_is_the_state_of_the_last_barrier)
@@ -329,7 +330,7 @@ START_TEST(without_the_cut_it_is_not)
 	struct meta_rules rules = all;
 
 	rules.no_cut = true;
-	ck_assert_uint_gt(count_wrong(&rules), 0);
+	ck_assert(some_go_wrong(&rules));
 }
 END_TEST
 
@@ -338,7 +339,7 @@ START_TEST(with_a_checkpoint_of_more_than_the_barrier_it_is_not)
 	struct meta_rules rules = all;
 
 	rules.checkpoint_any = true;
-	ck_assert_uint_gt(count_wrong(&rules), 0);
+	ck_assert(some_go_wrong(&rules));
 }
 END_TEST
 
@@ -347,14 +348,14 @@ START_TEST(with_trust_in_what_failed_to_sync_it_is_not)
 	struct meta_rules rules = all;
 
 	rules.no_rewrite = true;
-	ck_assert_uint_gt(count_wrong(&rules), 0);
+	ck_assert(some_go_wrong(&rules));
 }
 END_TEST
 
 static void add(TCase *c)
 {
 	tcase_add_loop_test(c, what_is_found_is_the_state_of_the_last_barrier,
-			    1, HISTORIES + 1);
+			    1, 2 + (HISTORIES - 1) / (int)harness_step());
 	tcase_add_test(c, without_the_cut_it_is_not);
 	tcase_add_test(c, with_a_checkpoint_of_more_than_the_barrier_it_is_not);
 	tcase_add_test(c, with_trust_in_what_failed_to_sync_it_is_not);
