@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fetching trees before they are read: what comes, what does not and why, what
- * makes room for it, and what others do meanwhile.  On the simulated machine.
+ * Fetching trees before they are read: what comes, what does not and why, and
+ * what others do meanwhile.  On the simulated machine.
  */
 #include "config.h"
 
@@ -11,143 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ckptfs/space.h"
-
-#include "fs_rig.h"
 #include "harness.h"
-
-#define MIB (UINT64_C(1) << 20)
-
-static char said[1024]; /* what was refused, "path: why;" each */
-static struct fs_bulk_sums sums;
-static struct fs_bulk how;
-
-/* ---- who asks */
-
-static void refused(void *arg, const char *path, const char *why)
-{
-	size_t n = strlen(said);
-
-	(void)arg;
-	(void)snprintf(said + n, sizeof(said) - n, "%s: %s;", path, why);
-}
-
-static int prefetch(const char *path)
-{
-	said[0] = '\0';
-	return fs_prefetch(fs, path, &how, &sums);
-}
-
-/* Done once, at the first word on progress after some bytes have come. */
-static void (*meanwhile)(void);
-
-static int progress(void *arg, const struct fs_bulk_sums *s)
-{
-	void (*now)(void) = meanwhile;
-
-	(void)arg;
-	ck_assert_uint_le(s->done_bytes, s->bytes);
-	ck_assert_uint_le(s->done_files, s->files);
-	if (now && s->done_bytes > 0) {
-		meanwhile = NULL;
-		now();
-	}
-	return 0;
-}
+#include "prefetch_rig.h"
 
 static int stop(void *arg, const struct fs_bulk_sums *s)
 {
 	(void)arg;
 	return s->done_bytes > 0;
-}
-
-/* ---- what there is */
-
-static ssize_t stripes(void *arg, uint64_t off, void *p, size_t n)
-{
-	(void)arg;
-	memset(p, 'a' + (int)(off / MIB % 26), n);
-	return (ssize_t)n;
-}
-
-/* As another writer does it. */
-static void put_foreign(const char *key, uint64_t size)
-{
-	struct store_src src = { .read = stripes, .len = size };
-	struct store_meta m = { .write_id = "x" };
-	struct store_obj o;
-
-	ck_assert_int_eq(store_put(bucket, key, &src, &m, NULL, &o), 0);
-}
-
-static void reopen(void)
-{
-	rig_unmount();
-	ck_assert_int_eq(rig_open(), 0);
-}
-
-static uint64_t used(void)
-{
-	struct fs_stats st;
-
-	fs_stats(fs, &st);
-	return st.cache_used;
-}
-
-static uint64_t fetched(void)
-{
-	struct fs_stats st;
-
-	fs_stats(fs, &st);
-	return st.bytes_fetched;
-}
-
-static uint64_t here(const char *path)
-{
-	struct fs_file_info info;
-
-	ck_assert_int_eq(fs_path_info(fs, path, &info), 0);
-	return info.cached;
-}
-
-static void fault(const char *method, const char *key, int err,
-		  enum store_fault_act act)
-{
-	const struct store_fault f = {
-		.method = method, .key = key, .err = err, .act = act
-	};
-
-	ck_assert_int_eq(store_fault_set(bucket, &f, 1), 0);
-}
-
-static void setup(void)
-{
-	rig_begin(1);
-	how = (struct fs_bulk){ .deadline_mono_ns = CLK_NEVER,
-				.progress = progress,
-				.refused = refused };
-	meanwhile = NULL;
-}
-
-/* A tree of theirs that was never listed; three files of a hundred bytes. */
-static void make_tree(void)
-{
-	put_foreign("run/d/a", 100);
-	put_foreign("run/d/e/b", 100);
-	put_foreign("run/d/e/f/c", 100);
-	put_foreign("run/z", 100);
-	sim_advance(sim, 20 * NS_PER_S);
-}
-
-/* Three of 4 MiB each, at 1 MiB a second. */
-static void make_slow(void)
-{
-	rig_opts.download_limit = MIB;
-	rig_opts.max_downloads = 1;
-	put_foreign("run/a", 4 * MIB);
-	put_foreign("run/b", 4 * MIB);
-	put_foreign("run/c", 4 * MIB);
-	reopen();
 }
 
 /* ---- tests */
@@ -311,9 +181,8 @@ START_TEST(a_disk_that_fails_is_told)
 	simdisk_fail(disk, op[_i], 1, _i ? -EIO : -ENOSPC, _i == 0);
 	ck_assert_int_eq(prefetch("z"), 0);
 	simdisk_heal(disk);
-	ck_assert_str_eq(said,
-			 _i ? "z: it cannot be read: the log says more;" :
-			      "z: the cache disk is full;");
+	ck_assert_str_eq(said, _i ? "z: it cannot be read: the log says more;"
+				  : "z: the cache disk is full;");
 	ck_assert_uint_eq(here("z"), 0);
 	ck_assert_int_eq(prefetch("z"), 0);
 	ck_assert_uint_eq(here("z"), 100);
@@ -338,131 +207,6 @@ START_TEST(what_was_lost_once_is_not_believed)
 	ck_assert_int_eq(prefetch("z"), 0);
 	ck_assert_str_eq(said, "");
 	ck_assert_uint_eq(fetched(), 200);
-}
-END_TEST
-
-/* ---- room */
-
-START_TEST(what_is_too_large_is_not_begun)
-{
-	make_slow();
-	rig_opts.download_limit = 0;
-	rig_opts.cache_size = 10 * MIB;
-	reopen();
-	ck_assert_int_eq(put_file("own", "text"), 0);
-	ck_assert_int_eq(prefetch(""), -ENOSPC);
-	ck_assert_uint_eq(sums.bytes, 12 * MIB);
-	/* Less what is not in the bucket yet. */
-	ck_assert_uint_eq(sums.room, 10 * MIB - 4);
-	ck_assert_uint_eq(fetched(), 0);
-	ck_assert_uint_eq(used(), 4);
-	ck_assert_int_eq(prefetch("a"), 0);
-	ck_assert_int_eq(prefetch("b"), 0);
-	ck_assert_uint_eq(used(), 8 * MIB + 4);
-	/* That makes room of the others, and no more than is needed. */
-	ck_assert(settle(60 * NS_PER_S));
-	sim_advance(sim, NS_PER_S);
-	ck_assert_int_eq(prefetch("c"), 0);
-	ck_assert_uint_eq(here("a"), 0);
-	ck_assert_uint_eq(here("b"), 4 * MIB);
-	ck_assert_uint_eq(here("c"), 4 * MIB);
-	/* Of what it is told to fetch it lets nothing go. */
-	sim_advance(sim, NS_PER_S);
-	ck_assert_int_eq(prefetch(""), -ENOSPC);
-	ck_assert_uint_eq(here("b"), 4 * MIB);
-	ck_assert_uint_eq(here("c"), 4 * MIB);
-}
-END_TEST
-
-START_TEST(what_is_much_too_large_is_not_begun)
-{
-	put_foreign("run/d/a", 24 * MIB);
-	put_foreign("run/d/b", 24 * MIB);
-	put_foreign("run/d/c", 24 * MIB);
-	rig_opts.cache_size = 70 * MIB;
-	reopen();
-	ck_assert_int_eq(prefetch(""), -ENOSPC);
-	ck_assert_uint_eq(sums.room, 70 * MIB);
-	ck_assert_uint_eq(fetched(), 0);
-}
-END_TEST
-
-START_TEST(what_cannot_go_makes_no_room)
-{
-	static char block[4 * MIB];
-	struct file f;
-	int mapped;
-
-	put_foreign("run/d/a", 4 * MIB);
-	put_foreign("run/d/b", 4 * MIB);
-	reopen();
-	ck_assert_int_eq(f_create(&f, "old", O_WRONLY), 0);
-	ck_assert_int_eq(simdisk_external_write(disk, f.ext, block,
-						sizeof(block), 0),
-			 0);
-	ck_assert_int_eq(f_close(&f), 0);
-	ck_assert(settle(60 * NS_PER_S));
-	mapped = intrude(ino_of("old"));
-	rig_opts.cache_size = 10 * MIB;
-	reopen();
-	sim_advance(sim, NS_PER_S);
-	ck_assert_int_eq(prefetch("d/a"), 0);
-	sim_advance(sim, NS_PER_S);
-	ck_assert_int_eq(prefetch("d"), -ENOSPC);
-	ck_assert_uint_eq(here("d/a"), 4 * MIB);
-	ck_assert_uint_eq(here("d/b"), 0);
-	simdisk_external_close(disk, mapped);
-	ck_assert_int_eq(prefetch("d"), 0);
-	ck_assert_uint_eq(here("d"), 8 * MIB);
-	ck_assert_uint_eq(here("old"), 0);
-}
-END_TEST
-
-START_TEST(the_disk_has_an_end_too)
-{
-	struct disk_space sp;
-
-	make_slow();
-	rig_opts.download_limit = 0;
-	rig_opts.cache_min_free = 100 * MIB;
-	reopen();
-	ck_assert_int_eq(disk_space(disk, &sp), 0);
-	simdisk_set_capacity(disk, sp.total - sp.avail + 106 * MIB);
-	ck_assert_int_eq(prefetch(""), -ENOSPC);
-	ck_assert_uint_le(sums.room, 6 * MIB);
-	ck_assert_uint_gt(sums.room, 4 * MIB);
-	ck_assert_int_eq(prefetch("a"), 0);
-	ck_assert_int_eq(disk_space(disk, &sp), 0);
-	ck_assert_uint_ge(sp.avail, 100 * MIB);
-}
-END_TEST
-
-static void write_much(void)
-{
-	static char block[MIB];
-	struct file f;
-	unsigned i;
-
-	ck_assert_int_eq(f_create(&f, "mine.tmp", O_WRONLY), 0);
-	for (i = 0; i < 6; i++)
-		ck_assert_int_eq(simdisk_external_write(disk, f.ext, block, MIB,
-							i * MIB),
-				 0);
-	ck_assert_int_eq(f_close(&f), 0);
-}
-
-START_TEST(it_ends_where_room_is_taken_meanwhile)
-{
-	make_slow();
-	rig_opts.cache_size = 13 * MIB;
-	reopen();
-	meanwhile = write_much;
-	ck_assert_int_eq(prefetch(""), -ENOSPC);
-	ck_assert_ptr_null(meanwhile);
-	ck_assert_uint_le(used(), 13 * MIB);
-	ck_assert_uint_lt(sums.done_files, 3);
-	/* Nothing is left by halves. */
-	ck_assert_uint_eq(used(), 6 * MIB + sums.done_files * 4 * MIB);
 }
 END_TEST
 
@@ -491,7 +235,7 @@ START_TEST(it_gives_up_what_has_not_come)
 	ck_assert_uint_eq(fetched(), (uint64_t)began);
 	/* Again, and it comes. */
 	how.deadline_mono_ns = CLK_NEVER;
-	how.progress = progress;
+	how.progress = NULL;
 	ck_assert_int_eq(prefetch(""), 0);
 	ck_assert_uint_eq(here(""), 12 * MIB);
 }
@@ -582,7 +326,7 @@ static char evict_said[1024];
 static void evict_all(void)
 {
 	struct fs_bulk e = { .deadline_mono_ns = CLK_NEVER,
-			     .refused = refused };
+			     .refused = how.refused };
 	struct fs_bulk_sums s;
 
 	ck_assert_int_eq(fs_evict(fs, "", &e, &s), 0);
@@ -623,7 +367,7 @@ END_TEST
 
 static void add(TCase *c)
 {
-	tcase_add_checked_fixture(c, setup, rig_end);
+	tcase_add_checked_fixture(c, prefetch_begin, rig_end);
 	tcase_add_test(c, a_tree_comes_with_folders_never_listed);
 	tcase_add_test(c, a_file_that_is_here_is_not_fetched);
 	tcase_add_test(c, a_folder_of_ours_is_listed_too);
@@ -634,11 +378,6 @@ static void add(TCase *c)
 	tcase_add_test(c, one_refusal_among_what_comes_is_no_failure);
 	tcase_add_loop_test(c, a_disk_that_fails_is_told, 0, 2);
 	tcase_add_test(c, what_was_lost_once_is_not_believed);
-	tcase_add_test(c, what_is_too_large_is_not_begun);
-	tcase_add_test(c, what_is_much_too_large_is_not_begun);
-	tcase_add_test(c, what_cannot_go_makes_no_room);
-	tcase_add_test(c, the_disk_has_an_end_too);
-	tcase_add_test(c, it_ends_where_room_is_taken_meanwhile);
 	tcase_add_loop_test(c, it_gives_up_what_has_not_come, 0, 2);
 	tcase_add_test(c, a_store_that_never_answers_ends_in_time);
 	tcase_add_test(c, a_reader_keeps_the_download_that_was_begun);
