@@ -325,6 +325,55 @@ START_TEST(names_the_store_cannot_hold_are_refused)
 }
 END_TEST
 
+/* ---- reading a folder */
+
+struct listed {
+	char text[256];
+};
+
+static int on_entry(void *arg, const char *name, const struct fs_attr *a,
+		    uint64_t next)
+{
+	struct listed *l = arg;
+	size_t n = strlen(l->text);
+
+	(void)next;
+	if (name[0] != '.')
+		(void)snprintf(l->text + n, sizeof(l->text) - n, "%s:%llu ",
+			       name, (unsigned long long)a->ino);
+	return 0;
+}
+
+/* The kernel keeps what it is shown: a name that has moved on since the open
+ * must not lead to the file that had it. */
+START_TEST(what_moved_since_the_folder_was_opened_shows_as_it_is)
+{
+	struct listed l = { "" };
+	char want[256];
+	struct fs_dir *d;
+	uint64_t a, b, e;
+
+	ck_assert_int_eq(put_file("a", "one"), 0);
+	ck_assert_int_eq(put_file("b", "two"), 0);
+	ck_assert_int_eq(put_file("c", "three"), 0);
+	ck_assert_int_eq(put_file("d", "four"), 0);
+	a = ino_of("a");
+	b = ino_of("b");
+	ck_assert_int_eq(fs_opendir(fs, FS_ROOT_INO, &d), 0);
+	ck_assert_int_eq(fs_rename(fs, 1, "a", 1, "b", 0), 0);
+	ck_assert_int_eq(fs_unlink(fs, 1, "c"), 0);
+	ck_assert_int_eq(fs_unlink(fs, 1, "d"), 0);
+	ck_assert_int_eq(put_file("d", "new"), 0);
+	e = ino_of("d");
+	ck_assert_int_eq(fs_readdir(fs, d, 0, on_entry, &l), 0);
+	fs_closedir(fs, d);
+	(void)snprintf(want, sizeof(want), "b:%llu d:%llu ",
+		       (unsigned long long)a, (unsigned long long)e);
+	ck_assert_uint_ne(a, b);
+	ck_assert_str_eq(l.text, want);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -338,6 +387,8 @@ static void add(TCase *c)
 	tcase_add_test(c, a_deleted_folder_does_not_come_back);
 	tcase_add_test(c, a_folder_is_moved_without_what_others_deleted);
 	tcase_add_test(c, names_the_store_cannot_hold_are_refused);
+	tcase_add_test(c,
+		       what_moved_since_the_folder_was_opened_shows_as_it_is);
 }
 
 int main(void)
