@@ -6,11 +6,13 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan lint dist store mount user lightning)
+LANES=(unit asan tsan valgrind lint dist store mount user lightning)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
 	[asan]="make check under AddressSanitizer and UBSan"
+	[tsan]="threads under ThreadSanitizer: unit tests and real mounts"
+	[valgrind]="unit tests under valgrind"
 	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
 	[dist]="make distcheck"
 	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
@@ -91,6 +93,63 @@ lane_unit() {
 
 lane_asan() {
 	bootstrap && automake_check asan "$TOP/build/asan" check-asan
+}
+
+# The mounts of the lane tsan: those in which most threads meet.  Not S6, whose
+# reader cannot keep up with what replaces its file by so slow a daemon.
+TSAN_MOUNTS=(
+	--deselect
+	test_scenarios.py::test_s6_last_is_overwritten_faster_than_the_network
+	test_races.py test_resume.py test_scenarios.py
+	test_basic.py::test_a_directory_of_many_files
+	test_basic.py::test_another_mount_shows_the_same_tree
+	test_basic.py::test_an_object_replaced_since_it_was_listed
+	test_basic.py::test_mmap_read_and_write
+	test_basic.py::test_opens_take_the_passthrough_path_where_there_is_one
+	test_basic.py::test_reading_and_writing_what_only_the_bucket_has
+	test_basic.py::test_readers_see_what_a_writer_beside_them_writes
+	test_basic.py::test_unlink_of_an_open_file
+	test_basic.py::test_what_goes_right_after_its_close_leaves_the_cache
+	test_cli.py::test_a_termination_drains
+	test_cli.py::test_eviction_keeps_to_the_cache_size
+	test_options_transfer.py::test_max_downloads_go_side_by_side
+	test_options_transfer.py::test_max_uploads_go_side_by_side
+)
+
+# A report is a failure of the lane whatever the tests say of it: a daemon
+# goes on after it, and one that is killed tells nobody.
+count_reports() {
+	local lane=$1 dir=$2 report n=0
+	for report in "$dir"/*; do
+		[ -e "$report" ] || continue
+		n=$((n + 1))
+		failed "$lane/${report##*/}"
+		[ $n -gt 5 ] || head -n 60 "$report"
+	done
+	[ $n -gt 0 ] || passed 1
+}
+
+lane_tsan() {
+	local reports=$TOP/build/tsan-reports
+	bootstrap && need_fuse && need_versitygw && need_test_python || return 1
+	rm -rf "$reports"
+	mkdir -p "$reports"
+	automake_check tsan "$TOP/build/tsan" check-tsan || return 1
+	build_make build/tsan "build in build/tsan/" ckptfs || return 1
+	# Each command would wait a second for races at its end.
+	export TSAN_OPTIONS="suppressions=$TOP/tests/tsan.supp"
+	TSAN_OPTIONS+=":log_path=$reports/race:atexit_sleep_ms=0"
+	(
+		cd "$TOP/tests/integration" &&
+			CKPTFS=$TOP/build/tsan/ckptfs run_pytest tsan -n 2 \
+				--dist worksteal "${TSAN_MOUNTS[@]}"
+	) || return 1
+	count_reports tsan "$reports"
+}
+
+lane_valgrind() {
+	bootstrap && apt_need valgrind valgrind libc6-dbg || return 1
+	automake_check valgrind "$TOP/build" check-valgrind
 }
 
 lane_lint() {
