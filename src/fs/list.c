@@ -192,7 +192,7 @@ static int merge_dir_gone(struct listing *l, struct inode *in)
 	if (r < 0 || strlen(key) + 1 > META_KEY_MAX)
 		return 0;
 	memcpy(key + strlen(key), "/", 2);
-	if (is_pending(in) || transfer_covers(fs->transfer, key))
+	if (is_pending(in) || transfer_covers(fs->transfer, key, l->began_real))
 		return 0;
 	there = meta_object_get(fs->meta, key, &obj);
 	if (there < 0 && there != -ENOENT)
@@ -249,10 +249,11 @@ static int merge_one(struct listing *l, const struct seen *s)
 
 	if (r < 0)
 		return 0; /* longer than we can name */
-	if (transfer_covers(l->fs->transfer, key))
+	if (transfer_covers(l->fs->transfer, key, l->began_real))
 		return 0;
 	d = dentry_find(l->dir, s->name);
-	if (!d && s->is_dir && transfer_covers_below(l->fs->transfer, key))
+	if (!d && s->is_dir &&
+	    transfer_covers_below(l->fs->transfer, key, l->began_real))
 		return 0; /* what shows there may be on its way out */
 	if (!d)
 		return merge_new(l, s, key, s->is_dir);
@@ -280,7 +281,7 @@ static int merge_missing(struct listing *l)
 			continue;
 		}
 		if (s || !in || !in->key || is_pending(in) ||
-		    transfer_covers(fs->transfer, in->key))
+		    transfer_covers(fs->transfer, in->key, l->began_real))
 			continue;
 		r = meta_object_get(fs->meta, in->key, &obj);
 		if (r == 0 && obj.commit_end_ns < l->began_real)
@@ -301,7 +302,7 @@ static int merge_marker(struct listing *l)
 	int r;
 
 	if (l->dir->ino == FS_ROOT_INO || !l->dir->parent ||
-	    transfer_covers(fs->transfer, l->prefix))
+	    transfer_covers(fs->transfer, l->prefix, l->began_real))
 		return 0;
 	r = meta_object_get(fs->meta, l->prefix, &old);
 	if (r < 0 && (r != -ENOENT || !l->has_marker))

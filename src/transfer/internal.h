@@ -84,6 +84,7 @@ struct have {
 	UT_hash_handle hh;
 	uint64_t vid, bound;
 	bool there;
+	int64_t gone_real_ns; /* our last delete of it ended; 0: none did */
 	char key[];
 };
 
@@ -153,6 +154,9 @@ struct have *have_find(struct transfer *t, const char *key);
 /* The bucket has (or has not) a key from now on. */
 void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
 	      uint64_t bound);
+/* A delete of this key ends now.  Before its row goes, so that whoever sees the
+ * row gone sees this. */
+void have_goes(struct transfer *t, const char *key);
 bool have_below(struct transfer *t, const char *dir);
 /* A link's or marker's identity in the line, in place of a version's. */
 #define VID_LINK (UINT64_C(1) << 62)

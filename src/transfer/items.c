@@ -80,6 +80,19 @@ void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
 	h->bound = bound;
 }
 
+void have_goes(struct transfer *t, const char *key)
+{
+	struct have *h;
+
+	lock_acquire(&t->lock);
+	if (!have_find(t, key))
+		have_set(t, key, true, 0, 0); /* as one that is not known */
+	h = have_find(t, key);
+	if (h)
+		h->gone_real_ns = clk_real(t->host->clk);
+	lock_release(&t->lock);
+}
+
 bool have_below(struct transfer *t, const char *dir)
 {
 	struct have *h, *tmp;

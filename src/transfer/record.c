@@ -65,6 +65,7 @@ int record_done(struct transfer *t, struct titem *it,
 		row.commit_end_ns = clk_real(t->host->clk);
 		r = meta_object_set(t->meta, &row);
 	} else if (drop_object) {
+		have_goes(t, it->key);
 		r = meta_object_del(t->meta, it->key);
 	}
 	if (r == -ENOENT)

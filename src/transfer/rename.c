@@ -124,6 +124,7 @@ static int delete_one(struct transfer *t, const struct meta_object *from)
 	r = meta_begin(t->meta);
 	if (r < 0)
 		return r;
+	have_goes(t, from->key);
 	r = end(t, meta_object_del(t->meta, from->key));
 	if (r == 0) {
 		lock_acquire(&t->lock);

@@ -193,9 +193,18 @@ bool transfer_queued(struct transfer *t, const char *key)
 	return yes;
 }
 
-bool transfer_covers(struct transfer *t, const char *key)
+bool transfer_covers(struct transfer *t, const char *key, int64_t since_real_ns)
 {
-	return transfer_owed(t, key) || transfer_queued(t, key);
+	struct have *h;
+	bool gone;
+
+	if (transfer_owed(t, key) || transfer_queued(t, key))
+		return true;
+	lock_acquire(&t->lock);
+	h = have_find(t, key);
+	gone = h && h->gone_real_ns >= since_real_ns;
+	lock_release(&t->lock);
+	return gone;
 }
 
 struct below {
@@ -212,9 +221,11 @@ static int find_below(void *arg, const char *key, uint64_t ino)
 	return b->found;
 }
 
-bool transfer_covers_below(struct transfer *t, const char *dir)
+bool transfer_covers_below(struct transfer *t, const char *dir,
+			   int64_t since_real_ns)
 {
 	struct below b = { .dir = dir };
+	struct have *h, *tmp;
 	size_t i;
 
 	if (line_refresh(t) < 0)
@@ -226,6 +237,10 @@ bool transfer_covers_below(struct transfer *t, const char *dir)
 	for (i = 0; i < t->nops && !b.found; i++)
 		b.found = under(t->ops[i].key, dir) ||
 			  (t->ops[i].to && under(t->ops[i].to, dir));
+	HASH_ITER(hh, t->have, h, tmp) {
+		if (!b.found && h->gone_real_ns >= since_real_ns)
+			b.found = under(h->key, dir);
+	}
 	lock_release(&t->lock);
 	return b.found || transfer_queued(t, dir);
 }

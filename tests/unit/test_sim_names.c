@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "ckptfs/thr.h"
+
 #include "fs_rig.h"
 #include "harness.h"
 
@@ -374,6 +376,64 @@ START_TEST(what_moved_since_the_folder_was_opened_shows_as_it_is)
 }
 END_TEST
 
+/* ---- a listing that comes late */
+
+static const struct store_ops *in_time;
+
+static int late_list(struct store *s, const char *prefix, const char *after,
+		     bool delimited, store_list_fn *fn, void *arg)
+{
+	const struct host *host = sim_host(sim);
+	int64_t end = clk_mono(host->clk) + 30 * NS_PER_S;
+	int r = in_time->list(s, prefix, after, delimited, fn, arg);
+	struct thr_cond never;
+	struct lock l;
+
+	lock_init(&l, LOCK_LEAF, "late");
+	thr_cond_init(&never);
+	lock_acquire(&l);
+	while (thr_wait(host->thr, &l, &never, end) == 0)
+		;
+	lock_release(&l);
+	thr_cond_fini(&never);
+	lock_fini(&l);
+	return r;
+}
+
+/* What it saw has been deleted since, by us. */
+START_TEST(a_late_listing_brings_nothing_back)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct store_ops late;
+	struct fs_entry e;
+
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	ck_assert_int_eq(put_in("d", "x"), 0);
+	ck_assert_int_eq(put_file("b", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	in_time = bucket->ops;
+	late = *in_time;
+	late.list = late_list;
+	bucket->ops = &late;
+	sim_advance(sim, 20 * NS_PER_S);
+	ck_assert_uint_eq(ino_of("none"), 0); /* begins it */
+	ck_assert_int_eq(fs_unlink(fs, 1, "a"), 0);
+	ck_assert_int_eq(fs_unlink(fs, e.attr.ino, "x"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, 1, "d"), 0);
+	ck_assert_int_eq(fs_rename(fs, 1, "b", 1, "c", 0), 0);
+	ck_assert(settle(20 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " c ");
+	(void)sim_run_for(sim, 20 * NS_PER_S);
+	/* These begin the next one, and do not wait for it. */
+	ck_assert_uint_eq(ino_of("a"), 0);
+	ck_assert_uint_eq(ino_of("b"), 0);
+	ck_assert_uint_eq(ino_of("d"), 0);
+	ck_assert_uint_ne(ino_of("c"), 0);
+	bucket->ops = in_time;
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -387,6 +447,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_deleted_folder_does_not_come_back);
 	tcase_add_test(c, a_folder_is_moved_without_what_others_deleted);
 	tcase_add_test(c, names_the_store_cannot_hold_are_refused);
+	tcase_add_test(c, a_late_listing_brings_nothing_back);
 	tcase_add_test(c,
 		       what_moved_since_the_folder_was_opened_shows_as_it_is);
 }
