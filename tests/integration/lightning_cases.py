@@ -112,6 +112,13 @@ class HookedModel(Model):
         self.loaded = [of_model["epoch"], of_model["t"].tolist()]
 
 
+class Begin(Callback):
+    """Which epoch training began with: a "last" that is not found is none."""
+
+    def on_train_start(self, trainer, _):
+        self.epoch = trainer.current_epoch
+
+
 class HookedCallback(Callback):
     def __init__(self):
         self.saves = 0
@@ -240,12 +247,14 @@ def fit(case, root, epochs, ckpt=None):
     keep = {k: how.pop(k) for k in ("save_top_k", "save_last") if k in how}
     save = how.pop("save", None) or checkpoint_callback(root, **keep)
     rows = how.pop("rows", [data(), data()])
-    callbacks = [save, *how.pop("callbacks", [])]
+    begin = Begin()
+    callbacks = [save, begin, *how.pop("callbacks", [])]
     trainer = trainer_for(root, max_epochs=epochs, callbacks=callbacks, **how)
     # its own checkpoints may hold more than tensors
     trainer.fit(model, *rows, ckpt_path=ckpt, weights_only=False)
     return {
         "digest": digest(trainer, model),
+        "began": begin.epoch,
         "epoch": trainer.current_epoch,
         "told": tell(model),
     }

@@ -76,6 +76,9 @@ class Pace(Callback):
     def __init__(self, seconds):
         self.seconds = seconds
 
+    def on_train_start(self, trainer, _):
+        self.began = trainer.current_epoch
+
     def on_train_epoch_start(self, *_):
         time.sleep(self.seconds)
 
@@ -124,13 +127,14 @@ def run(root, epochs, ckpt=None, width=64, pace=0.0, limit=None):
         save_top_k=2,
         save_last=True,
     )
+    own = Pace(pace)
     trainer = pl.Trainer(
         default_root_dir=root,
         max_epochs=epochs,
         accelerator="cpu",
         devices=1,
         logger=[CSVLogger(root, name="csv"), TensorBoardLogger(root, name="tb")],
-        callbacks=[save, Pace(pace)],
+        callbacks=[save, own],
         log_every_n_steps=1,
         limit_train_batches=limit,
         enable_progress_bar=False,
@@ -141,6 +145,7 @@ def run(root, epochs, ckpt=None, width=64, pace=0.0, limit=None):
     trainer.fit(model, data(), data(), ckpt_path=ckpt)
     return {
         "digest": digest(trainer, model),
+        "began": own.began,
         "epoch": trainer.current_epoch,
         "seconds": round(time.monotonic() - began, 3),
     }

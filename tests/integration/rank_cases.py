@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from lightning_cases import checkpoint_callback, serve, trainer_for
+from lightning_cases import Begin, checkpoint_callback, serve, trainer_for
 from lightning_train import Model, data, digest, digest_of
 
 
@@ -34,17 +34,17 @@ def fit_sharded(root, epochs, ckpt=None):
     """Lightning with parameters and optimizer state spread over the ranks: a
     checkpoint is a folder."""
     pl.seed_everything(7, verbose=False)
-    model = ShardedModel()
+    model, begin = ShardedModel(), Begin()
     trainer = trainer_for(
         root,
         max_epochs=epochs,
         devices=dist.get_world_size(),
         strategy=ModelParallelStrategy(process_group_backend="gloo"),
         use_distributed_sampler=False,
-        callbacks=[checkpoint_callback(root)],
+        callbacks=[checkpoint_callback(root), begin],
     )
     trainer.fit(model, data(), data(), ckpt_path=ckpt)
-    return digest(trainer, model)
+    return {"digest": digest(trainer, model), "began": begin.epoch}
 
 
 def state_after(steps):

@@ -53,7 +53,8 @@ def assert_run_published(mnt, bucket, mounts):
 def test_a_run_and_resume_by_last(mnt, s3_bucket, mounts, trainer, uninterrupted):
     trainer.run(mnt.path, epochs=2)
     answer = trainer.run(mnt.path, ckpt="last")
-    assert answer == {**answer, "digest": uninterrupted(), "epoch": EPOCHS}
+    want = {"digest": uninterrupted(), "began": 2, "epoch": EPOCHS}
+    assert answer == {**answer, **want}
     assert_run_published(mnt, s3_bucket, mounts)
 
 
@@ -72,6 +73,7 @@ def test_resume_on_a_second_mount_with_an_empty_cache(
     mnt.umount()
     second = mounts(s3_bucket, "second", passthrough=mnt.options["passthrough"]).mount()
     answer = trainer.run(second.path, ckpt="last")
+    assert answer["began"] == 2
     assert answer["digest"] == uninterrupted()
     assert_run_published(second, s3_bucket, mounts)
 

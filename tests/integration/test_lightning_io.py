@@ -82,7 +82,7 @@ def test_save_and_resume_elsewhere(
     assert "checkpoints/last.ckpt" in s3_bucket.keys()  # noqa: SIM118
     answer = user.call("fit", case=case, root=second.path, epochs=EPOCHS, ckpt="last")
     assert answer["digest"] == uninterrupted
-    assert answer["epoch"] == EPOCHS
+    assert (answer["began"], answer["epoch"]) == (FIRST, EPOCHS)
     assert [first["told"], answer["told"]] == CALLS.get(case, [None, None])
     assert links(second / "checkpoints") == (LINKS if case == "link" else {})
     assert_published(second, s3_bucket, mounts)
