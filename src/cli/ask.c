@@ -78,7 +78,7 @@ int cmd_target_open(const char *path, struct cmd_target *ret)
 
 static void show_progress(void *arg, const struct json *progress)
 {
-	char line[128];
+	char line[STATUS_LINE_MAX];
 
 	if (!*(bool *)arg)
 		return;

@@ -82,8 +82,10 @@ void status_print_bulk(FILE *f, const char *did, const struct json *answer)
 	NONNULL(1, 2, 3);
 /* "[####------]  40%", 18 bytes wide. */
 void status_bar(uint64_t done, uint64_t all, char ret[32]) NONNULL(3);
-/* One line, at most 78 bytes: a progress bar with rate and time left. */
-void status_progress_line(const struct json *progress, char ret[128])
-	NONNULL(2);
+#define STATUS_LINE_MAX 192
+/* One line, of at most 78 bytes with numbers that occur: a progress bar with
+ * rate and time left. */
+void status_progress_line(const struct json *progress,
+			  char ret[STATUS_LINE_MAX]) NONNULL(2);
 
 #endif

@@ -254,7 +254,8 @@ void status_print_bulk(FILE *f, const char *did, const struct json *answer)
 		      (unsigned long long)files, files == 1 ? "" : "s", bytes);
 }
 
-void status_progress_line(const struct json *progress, char ret[128])
+void status_progress_line(const struct json *progress,
+			  char ret[STATUS_LINE_MAX])
 {
 	char bar[32], rate[TEXT_QTY_LEN], eta[TEXT_QTY_LEN] = "?";
 	char done[32] = "";
@@ -270,7 +271,7 @@ void status_progress_line(const struct json *progress, char ret[128])
 		(void)snprintf(done, sizeof(done), "%llu of ",
 			       (unsigned long long)number(progress,
 							  "done_files"));
-	(void)snprintf(ret, 128, "%s  %s%llu file%s, %s/s, time left %s", bar,
+	(void)snprintf(ret, STATUS_LINE_MAX, "%s  %s%llu file%s, %s/s, time left %s", bar,
 		       done, (unsigned long long)files, files == 1 ? "" : "s",
 		       rate, eta);
 }

@@ -126,7 +126,7 @@ static int evict_all(struct bulk *b)
 	int64_t grace_end = clk_mono(b->fs->host->clk) + GRACE_NS;
 	const char *why;
 	struct inode *in;
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	size_t i;
 	int r = 0;
 

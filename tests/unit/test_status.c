@@ -232,7 +232,7 @@ START_TEST(progress_is_one_line)
 	struct status_sums s = {
 		.files = 2, .bytes = 1000, .sent = 500, .risk_files = 2
 	};
-	char line[128];
+	char line[STATUS_LINE_MAX];
 
 	ck_assert_int_eq(status_progress(&b, &s, 50), 0);
 	ck_assert_int_eq(json_parse(b.p, b.len, &doc), 0);
@@ -248,7 +248,7 @@ START_TEST(progress_of_a_prefetch_counts_files_too)
 				  .bytes = 1000,
 				  .done_files = 3,
 				  .done_bytes = 400 };
-	char line[128];
+	char line[STATUS_LINE_MAX];
 
 	ck_assert_int_eq(status_bulk_progress(&b, &s, 50), 0);
 	ck_assert_int_eq(json_parse(b.p, b.len, &doc), 0);
@@ -263,7 +263,7 @@ START_TEST(the_longest_line_of_progress_fits)
 	struct fs_bulk_sums s = { .files = UINT32_MAX,
 				  .bytes = INT64_MAX,
 				  .done_files = UINT32_MAX };
-	char line[128];
+	char line[STATUS_LINE_MAX];
 
 	ck_assert_int_eq(status_bulk_progress(&b, &s, 1), 0);
 	ck_assert_int_eq(json_parse(b.p, b.len, &doc), 0);
