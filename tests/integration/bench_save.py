@@ -36,7 +36,7 @@ def save(work, args):
 
     def once(side):
         path = folders[side] / "save"
-        warm_memory(total)
+        warm_memory(local, total, block)
         taken = write_file(path, total, block)
         path.unlink()
         # The other side's turn begins on a quiet disk: what this one still

@@ -168,7 +168,7 @@ def transfer(work, args):
     cpu = {"up": {}, "down": {}}
 
     def once(way, side):
-        warm_memory(total)
+        warm_memory(work, total, block)
         if side == "ckptfs" and way == "up":
             wall, used = mount.up(total, block, "up")
         elif side == "ckptfs":

@@ -87,10 +87,18 @@ static const struct model all[] = {
 	{ MIXED, .start = "02", .ops = 4 },
 };
 
+/* Of the loops over whole models a slow build looks at each n-th. */
+static bool left_out(int i)
+{
+	return (unsigned)i % harness_step() != 0;
+}
+
 START_TEST(every_short_history_is_published_as_promised)
 {
 	struct model m = all[_i];
 
+	if (left_out(_i))
+		return;
 	ck_assert_int_eq(model_explore(&m), 0);
 	ck_assert_uint_gt(m.states, 10000);
 	expect_none(&m, NEVER);
@@ -101,6 +109,8 @@ START_TEST(it_is_so_whenever_folds_happen)
 {
 	struct model m = all[_i];
 
+	if (left_out(_i))
+		return;
 	m.any_time = true;
 	m.ops = 4;
 	ck_assert_int_eq(model_explore(&m), 0);
@@ -121,6 +131,8 @@ START_TEST(it_is_so_when_seals_are_withdrawn)
 {
 	struct model m = provisional[_i];
 
+	if (left_out(_i))
+		return;
 	ck_assert_int_eq(model_explore(&m), 0);
 	expect_none(&m, NEVER);
 }
