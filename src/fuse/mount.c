@@ -185,6 +185,24 @@ static void on_poke(int sig)
 	(void)sig;
 }
 
+/*
+ * The first request, INIT, before there are workers: what it settles says how
+ * large a pipe a worker needs, and one that asks before may not have the pipe,
+ * never asks again, and copies each write it gets.
+ */
+static void take_init(struct fuse_session *se)
+{
+	struct fuse_buf b = { .mem = NULL };
+	int r;
+
+	do
+		r = fuse_session_receive_buf(se, &b);
+	while (r == -EINTR && !fuse_session_exited(se));
+	if (r > 0)
+		fuse_session_process_buf(se, &b);
+	free(b.mem);
+}
+
 int fusefs_loop(struct fusefs *f, bool *ret_unmounted)
 {
 	struct fuse_loop_config *cfg = fuse_loop_cfg_create();
@@ -203,6 +221,7 @@ int fusefs_loop(struct fusefs *f, bool *ret_unmounted)
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	f->loop_thread = pthread_self();
 	__atomic_store_n(&f->looping, true, __ATOMIC_SEQ_CST);
+	take_init(f->se);
 	r = fuse_session_loop_mt(f->se, cfg);
 	__atomic_store_n(&f->looping, false, __ATOMIC_SEQ_CST);
 	fuse_loop_cfg_destroy(cfg);

@@ -4,14 +4,16 @@
 import errno
 import mmap
 import os
+import re
 import shutil
 import stat
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from buckets import assert_same
+from buckets import DirBucket, assert_same
 from conftest import over_all_buckets
 from mount import wait_until
 
@@ -548,3 +550,18 @@ def _find(node, name):
     if isinstance(node, list):
         return [x for v in node for x in _find(v, name)]
     return []
+
+
+def test_writes_reach_the_disk_without_being_copied(mounts, tmp_path):
+    """Through the daemon, but by splice(2): it reads requests, not bytes."""
+    m = mounts(DirBucket(tmp_path / "bucket"), passthrough="off", upload_delay="1h")
+    io = Path(f"/proc/{m.mount().pid()}/io")
+    before = bytes_read(io)
+    with (m / "large").open("wb", buffering=0) as f:
+        for _ in range(64):
+            f.write(b"x" * MIB)
+    assert bytes_read(io) - before < MIB
+
+
+def bytes_read(io):
+    return int(re.search(r"rchar: (\d+)", io.read_text())[1])
