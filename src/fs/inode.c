@@ -154,7 +154,7 @@ int inode_set_str(char **p, const char *value)
 int inode_from_row(struct fs *fs, const struct meta_inode *row,
 		   struct inode **ret)
 {
-	struct inode *in = find_locked(fs, row->ino);
+	struct inode *in = inode_find(fs, row->ino);
 	int r = -ENOMEM;
 
 	if (in) {

@@ -72,23 +72,37 @@ static int64_t snapshot(struct fs *fs, struct inode *in)
 	return fs->opts.transfer.upload_interval_ns;
 }
 
+/* How much longer it is held back under a temporary name; CLK_NEVER: it is
+ * not. */
+static int64_t held_for(struct fs *fs, const struct inode *in)
+{
+	int64_t left = CLK_NEVER;
+
+	lock_acquire(&fs->ns);
+	if (in->held && in->parent)
+		left = in->sealed_real_ns +
+		       fs->opts.transfer.upload_max_delay_ns -
+		       clk_real(fs->host->clk);
+	lock_release(&fs->ns);
+	return left;
+}
+
 /* A temporary name that nobody renamed is published after all. */
 static int64_t release_held(struct fs *fs, struct inode *in)
 {
 	char key[META_KEY_MAX + 1];
 	struct meta_version v;
-	int64_t due, now = clk_real(fs->host->clk);
+	int64_t left = held_for(fs, in);
 	uint64_t seq = 0;
 	int r;
 
-	if (!in->held || !inode_parent(fs, in))
-		return CLK_NEVER;
-	due = in->sealed_real_ns + fs->opts.transfer.upload_max_delay_ns;
-	if (now < due)
-		return due - now;
+	if (left > 0)
+		return left;
 	r = tx_begin(fs);
 	if (r < 0)
 		return NS_PER_S;
+	if (held_for(fs, in) == CLK_NEVER) /* renamed just now */
+		return tx_end(fs, 0, 0, false) < 0 ? NS_PER_S : CLK_NEVER;
 	r = meta_version_get(fs->meta, in->vid, &v);
 	if (r == 0)
 		r = key_of_inode(fs, in, key);
