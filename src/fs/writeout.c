@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing out what open files gained, each 256 MiB, so that the barrier after
- * their seal finds little left to sync; what was written past the daemon is
- * seen by the growth of the blob.  A worker's work: the disk takes its time
- * even to begin, and a writer must not wait for that.
+ * Writing out what open files gained, but for the newest 4 GiB, so that the
+ * barrier after their seal does not find all of it; what was written past the
+ * daemon is seen by the growth of the blob.  A worker's work: the disk takes
+ * its time even to begin, and a writer must not wait for that.  The newest are
+ * left alone because pages under write slow down who dirties the next: by 10 to
+ * 30 % where each 256 MiB were written out at once.
  */
 #include "config.h"
 
@@ -13,6 +15,7 @@
 #include "internal.h"
 
 #define PIECE (UINT64_C(256) << 20)
+#define NEWEST (UINT64_C(4) << 30)
 #define LOOK_NS (250 * NS_PER_MS)
 
 /* busy is held. */
@@ -65,13 +68,13 @@ static int due(struct fs *fs, struct inode *in, uint64_t *ret_off,
 		return -1;
 	if (l->written_out > st.size)
 		l->written_out = 0; /* it was cut */
-	if (st.size - l->written_out < PIECE)
+	if (st.size - l->written_out < NEWEST + PIECE)
 		return -1;
 	fd = cache_blob_open(fs->cache, l->ver.blob, O_RDONLY);
 	if (fd < 0)
 		return -1; /* nothing is lost but time */
 	*ret_off = l->written_out;
-	*ret_len = (st.size - l->written_out) / PIECE * PIECE;
+	*ret_len = (st.size - l->written_out - NEWEST) / PIECE * PIECE;
 	l->written_out += *ret_len;
 	return fd;
 }
