@@ -18,6 +18,16 @@
 
 #define REQUEST_MAX (32U << 10)
 
+int64_t cmd_left(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline == CLK_NEVER)
+		return CLK_NEVER;
+	left = deadline - clk_mono(&clk_system);
+	return left < 0 ? 0 : left;
+}
+
 void cmd_target_close(struct cmd_target *t)
 {
 	client_close(t->client);

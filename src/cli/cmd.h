@@ -42,6 +42,8 @@ int cmd_target_open(const char *path, struct cmd_target *ret) NONNULL(1, 2)
 	MUST_USE;
 void cmd_target_close(struct cmd_target *t) NONNULL(1);
 
+/* Nanoseconds until a deadline (mono), at least 0; CLK_NEVER: there is none. */
+int64_t cmd_left(int64_t deadline);
 /*
  * Ask {"op": op, "path": path (unless NULL), "timeout_ns": …} and show
  * progress on a terminal.  CLI_DONE and the answer, to be freed; or an exit

@@ -65,17 +65,12 @@ static int one_path(const struct bulk_cmd *cmd, const char *path,
 	struct cmd_target t;
 	struct json *answer = NULL;
 	char *line = NULL;
-	int64_t left = CLK_NEVER;
 	int status = cmd_target_open(path, &t);
 
 	if (status != CLI_DONE)
 		return status;
-	if (deadline != CLK_NEVER) {
-		left = deadline - clk_mono(&clk_system);
-		left = left < 0 ? 0 : left;
-	}
-	status = cmd_ask(t.client, cmd->name, t.rest, left, true, &line,
-			 &answer);
+	status = cmd_ask(t.client, cmd->name, t.rest, cmd_left(deadline), true,
+			 &line, &answer);
 	if (status == CLI_DONE)
 		status = verdict(cmd, path, answer);
 	json_free(answer);

@@ -26,16 +26,12 @@ static int sync_one(const char *path, int64_t deadline)
 	struct cmd_target t;
 	struct json *answer = NULL;
 	char *line = NULL;
-	int64_t left = CLK_NEVER;
 	int status = cmd_target_open(path, &t);
 
 	if (status != CLI_DONE)
 		return status;
-	if (deadline != CLK_NEVER) {
-		left = deadline - clk_mono(&clk_system);
-		left = left < 0 ? 0 : left;
-	}
-	status = cmd_ask(t.client, "sync", t.rest, left, true, &line, &answer);
+	status = cmd_ask(t.client, "sync", t.rest, cmd_left(deadline), true,
+			 &line, &answer);
 	if (status == CLI_DONE)
 		status = cmd_verdict(answer);
 	if (status == CLI_TIMEOUT)

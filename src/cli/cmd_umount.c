@@ -102,16 +102,6 @@ static int say_busy(const char *point, int err)
 	return CLI_FAILED;
 }
 
-static int64_t left_of(int64_t deadline)
-{
-	int64_t left;
-
-	if (deadline == CLK_NEVER)
-		return CLK_NEVER;
-	left = deadline - clk_mono(&clk_system);
-	return left < 0 ? 0 : left;
-}
-
 /* The answer to what was sent; its verdict, said aloud or not. */
 static int hear(struct cmd_target *t, bool aloud)
 {
@@ -132,7 +122,7 @@ static int hear(struct cmd_target *t, bool aloud)
 
 static int sync_all(struct cmd_target *t, int64_t deadline, bool aloud)
 {
-	int status = cmd_send(t->client, "quiesce", NULL, left_of(deadline));
+	int status = cmd_send(t->client, "quiesce", NULL, cmd_left(deadline));
 
 	return status != CLI_DONE ? status : hear(t, aloud);
 }
@@ -156,7 +146,7 @@ static int umount_target(struct cmd_target *t, int64_t deadline)
 
 	(void)sync_all(t, deadline, false);
 	/* Asked before: without a mount the daemon ends when it has done. */
-	status = cmd_send(t->client, "drain", NULL, left_of(deadline));
+	status = cmd_send(t->client, "drain", NULL, cmd_left(deadline));
 	if (status != CLI_DONE)
 		return status;
 	r = unmount_soon(t->point);
