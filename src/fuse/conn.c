@@ -48,7 +48,9 @@ static void want(struct fuse_conn_info *c, uint64_t flag, bool on)
  * A write is spliced from the kernel to the blob if it fits a pipe whole: the
  * header, and a page more than its length since it may begin anywhere in one.
  * Who may not have large pipes gets smaller writes: two of those that are not
- * copied take less time than a large one that is.
+ * copied take less time than a large one that is.  Direct writes are not
+ * spliced: their pages stay the caller's, so the kernel copies each into a new
+ * page of the pipe, which takes longer than a copy into a buffer of ours.
  */
 static unsigned largest_write(void)
 {
@@ -106,7 +108,12 @@ void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c,
 {
 	*ret_lacks = f->opts.passthrough ? passthrough_lacks(c) : NULL;
 	f->passthrough = f->opts.passthrough && !*ret_lacks;
-	c->max_write = largest_write();
+#ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+	/* Came with Linux 6.6, as did: what is written past the page cache
+	 * leaves no old pages there. */
+	f->direct_writes = offered(c, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
+#endif
+	c->max_write = f->direct_writes ? write_sizes[0] : largest_write();
 	c->max_background = MAX_BACKGROUND;
 	c->time_gran = 1;
 	want(c, FUSE_CAP_ASYNC_READ, true);
@@ -114,7 +121,7 @@ void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c,
 	want(c, FUSE_CAP_PARALLEL_DIROPS, true);
 	want(c, FUSE_CAP_READDIRPLUS, true);
 	want(c, FUSE_CAP_READDIRPLUS_AUTO, true);
-	want(c, FUSE_CAP_SPLICE_READ, true);
+	want(c, FUSE_CAP_SPLICE_READ, !f->direct_writes);
 	want(c, FUSE_CAP_SPLICE_WRITE, true);
 	want(c, FUSE_CAP_SPLICE_MOVE, true);
 	want(c, FUSE_CAP_ASYNC_DIO, true);
@@ -136,11 +143,6 @@ void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c,
 	want(c, FUSE_CAP_PASSTHROUGH, f->passthrough);
 	if (f->passthrough)
 		c->max_backing_stack_depth = 1;
-#endif
-#ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
-	/* Came with Linux 6.6, as did: what is written past the page cache
-	 * leaves no old pages there. */
-	f->direct_writes = offered(c, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
 #endif
 }
 
