@@ -62,6 +62,9 @@ struct live {
 	uint64_t clean_size; /* size and ctime when last opened or sealed */
 	int64_t clean_ctime;
 	uint64_t written_out; /* the disk was told to write so much of it */
+	/* where the last ordinary write ended; how far blocks were reserved;
+	 * written by whoever writes, without a lock */
+	uint64_t write_end, reserved;
 	int64_t still_since; /* mono; nothing moved since */
 	int64_t snapped_at; /* mono, of the last snapshot of a log */
 	uint64_t open_seq;

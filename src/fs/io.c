@@ -12,6 +12,9 @@
 
 #define LOG_MODULE "fs"
 
+#define AHEAD (UINT64_C(8) << 20)
+#define AHEAD_FROM (8 * AHEAD)
+
 /* What a reader goes by, while others may open the file for writing. */
 struct view {
 	struct fetch *fetch; /* not all of it may be here yet; NULL: all is */
@@ -66,6 +69,26 @@ static int may_write(struct fs *fs, const struct fs_file *file, size_t n)
 	return file->writable ? room_for_bytes(fs, n) : -EBADF;
 }
 
+/*
+ * Who writes a large file from one end to the other finds its blocks reserved:
+ * then a write of 1 MiB does not book 256 blocks one by one, a fifth of the
+ * time it takes.  What is left beyond the end stays with the blob, an eighth of
+ * it at most; to cut it off would move the ctime that a seal goes by.
+ */
+static void reserve_ahead(struct fs *fs, struct live *l, uint64_t off, size_t n)
+{
+	uint64_t before, end = off + n;
+
+	before = __atomic_exchange_n(&l->write_end, end, __ATOMIC_RELAXED);
+	if (off != before || end < AHEAD_FROM ||
+	    end <= __atomic_load_n(&l->reserved, __ATOMIC_RELAXED) ||
+	    !room_is_ample(fs))
+		return;
+	__atomic_store_n(&l->reserved, off + AHEAD, __ATOMIC_RELAXED);
+	if (disk_allocate(fs->host->disk, l->wfd, off, AHEAD) < 0)
+		log_debug("no blocks reserved ahead of a writer");
+}
+
 int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 		int *ret_fd)
 {
@@ -89,6 +112,7 @@ int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 			return -EIO;
 		*off = st.size;
 	}
+	reserve_ahead(fs, l, *off, n);
 	*ret_fd = l->wfd;
 	return 0;
 }

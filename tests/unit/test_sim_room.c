@@ -17,6 +17,7 @@
 #include "harness.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define PAGE 4096U
 
 static char *block; /* 1 MiB */
 
@@ -320,6 +321,60 @@ static void grow_to(struct file *f, uint64_t size)
 	ck_assert_int_eq(disk_pwrite(disk, fd, "x", 1, off), 0);
 }
 
+static uint64_t blocks_of(const struct file *f)
+{
+	struct fs_attr a;
+
+	ck_assert_int_eq(fs_getattr(fs, f->ino, f->o.file, &a), 0);
+	return a.blocks * 512;
+}
+
+/* From 64 MiB on, 8 MiB at a time, for who goes on where he ended. */
+START_TEST(a_large_file_finds_its_blocks_reserved)
+{
+	const uint64_t from = 64 * MIB, ahead = 8 * MIB;
+	unsigned long before;
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "big", O_WRONLY), 0);
+	before = simdisk_calls(disk, SIM_ALLOCATE);
+	grow_to(&f, from - 1);
+	grow_to(&f, from + 1); /* not where the last one ended */
+	grow_to(&f, 2 * from);
+	ck_assert_uint_eq(simdisk_calls(disk, SIM_ALLOCATE), before);
+	ck_assert_uint_eq(blocks_of(&f), 3 * PAGE);
+	grow_to(&f, 2 * from + 1);
+	grow_to(&f, 2 * from + 2);
+	ck_assert_uint_eq(simdisk_calls(disk, SIM_ALLOCATE), before + 1);
+	ck_assert_uint_eq(blocks_of(&f), 3 * PAGE + ahead);
+	ck_assert_int_eq(pour(&f, 128, 8), 0);
+	grow_to(&f, 2 * from + ahead + 1);
+	ck_assert_uint_eq(simdisk_calls(disk, SIM_ALLOCATE), before + 2);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "big"), 0);
+}
+END_TEST
+
+/* A disk that can't reserve, or is too full to, is written to as ever. */
+START_TEST(nothing_is_reserved_where_there_is_no_room)
+{
+	unsigned long before = simdisk_calls(disk, SIM_ALLOCATE);
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "big", O_WRONLY), 0);
+	grow_to(&f, 64 * MIB);
+	if (_i == 0)
+		simdisk_fail(disk, SIM_ALLOCATE, 1, -EOPNOTSUPP, false);
+	else
+		leave(4 * MIB);
+	(void)sim_run_for(sim, NS_PER_S);
+	grow_to(&f, 64 * MIB + 1);
+	ck_assert_uint_eq(simdisk_calls(disk, SIM_ALLOCATE) - before, _i == 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "big"), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
 /* What grows is written out each 256 MiB but for the newest 4 GiB, and once. */
 START_TEST(a_growing_file_is_written_out)
 {
@@ -360,6 +415,9 @@ static void add(TCase *c)
 	tcase_add_test(c, a_parked_file_is_no_reason_to_wait);
 	tcase_add_test(c, unsent_data_that_cannot_go_is_no_reason_to_wait);
 	tcase_add_test(c, after_a_failed_barrier_nothing_new_is_taken);
+	tcase_add_test(c, a_large_file_finds_its_blocks_reserved);
+	tcase_add_loop_test(c, nothing_is_reserved_where_there_is_no_room, 0,
+			    2);
 	tcase_add_loop_test(c, a_growing_file_is_written_out, 0, 2);
 }
 
