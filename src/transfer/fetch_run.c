@@ -12,9 +12,13 @@
 #include "ckptfs/disk.h"
 #include "ckptfs/hash.h"
 #include "ckptfs/host.h"
+#include "ckptfs/log.h"
 #include "ckptfs/rng.h"
 
 #include "fetch_int.h"
+
+#define LOG_MODULE "transfer"
+#define RESERVE_FROM (UINT64_C(1) << 20)
 
 /* Keep to the limit; returns early when the bytes are not wanted any
  * more. */
@@ -146,14 +150,27 @@ static void learn_crc(struct fetch_engine *e, struct fetch *f,
 	lock_release(&e->lock);
 }
 
+/* The file system then books the blocks of a range once, not with each write;
+ * where it can't, the writes will say what there is to say. */
+static void reserve(struct fetch_engine *e, const struct fetch_job *job)
+{
+	uint64_t len = job->end - job->start;
+
+	if (len >= RESERVE_FROM &&
+	    disk_allocate(e->host->disk, job->f->spec.fd, job->start, len) < 0)
+		log_debug("no blocks reserved for a download");
+}
+
 int fetch_run(struct fetch_engine *e, struct fetch_job *job)
 {
 	struct sink s = { .e = e, .job = job };
 	struct fetch *f = job->f;
 	struct store_obj obj;
-	int r = store_get(e->store, f->spec.key, f->spec.etag, job->start,
-			  job->end - job->start, sink, &s, &obj);
+	int r;
 
+	reserve(e, job);
+	r = store_get(e->store, f->spec.key, f->spec.etag, job->start,
+		      job->end - job->start, sink, &s, &obj);
 	/* what was cut off is written already; what is given up, need not be */
 	if (!job->disk_err && r != -ECANCELED)
 		job->disk_err = give_gathered(e, job);

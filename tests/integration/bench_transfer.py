@@ -168,7 +168,9 @@ def transfer(work, args):
     cpu = {"up": {}, "down": {}}
 
     def once(way, side):
-        warm_memory(work, total, block)
+        # What is read from a mount lies in two page caches, its own and that of
+        # the file in the cache.
+        warm_memory(work, total * (1 if way == "up" else 2), block)
         if side == "ckptfs" and way == "up":
             wall, used = mount.up(total, block, "up")
         elif side == "ckptfs":

@@ -131,6 +131,30 @@ START_TEST(bytes_are_gathered_unless_somebody_waits_for_them)
 }
 END_TEST
 
+/* Once each request, not with each write; a disk that can't do it is written
+ * to as ever. */
+START_TEST(a_request_finds_its_blocks_reserved)
+{
+	struct rig_told t = { .done = 0 };
+	unsigned long before;
+	struct fetch *f;
+
+	rig_use_sim(17 * MIB, 1, MIB);
+	before = simdisk_calls(rig.host->disk, SIM_ALLOCATE);
+	if (_i)
+		simdisk_fail(rig.host->disk, SIM_ALLOCATE, 1, -EOPNOTSUPP,
+			     true);
+	f = rig_start(&t);
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, SOON), 0);
+	ck_assert_uint_eq(
+		simdisk_calls(rig.host->disk, SIM_ALLOCATE) - before, 4);
+	ck_assert_int_eq(t.err, 0);
+	ck_assert(rig_blob_is_right(0, 17 * MIB));
+	fetch_drop(f);
+	rig_teardown();
+}
+END_TEST
+
 START_TEST(the_limit_is_kept)
 {
 	struct rig_told t = { .done = 0 };
@@ -319,6 +343,7 @@ static void add(TCase *c)
 	tcase_add_test(c, the_tail_comes_first_where_asked);
 	tcase_add_test(c, a_reader_does_not_wait_for_the_end_of_a_long_request);
 	tcase_add_test(c, bytes_are_gathered_unless_somebody_waits_for_them);
+	tcase_add_loop_test(c, a_request_finds_its_blocks_reserved, 0, 2);
 	tcase_add_test(c, the_limit_is_kept);
 	tcase_add_test(c, a_dropped_fetch_is_given_up);
 	tcase_add_test(c, a_drop_waits_where_nobody_is_told);
