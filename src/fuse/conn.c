@@ -114,6 +114,7 @@ void glue_negotiate(struct fusefs *f, struct fuse_conn_info *c,
 	f->direct_writes = offered(c, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
 #endif
 	c->max_write = f->direct_writes ? write_sizes[0] : largest_write();
+	c->max_readahead = GLUE_READAHEAD;
 	c->max_background = MAX_BACKGROUND;
 	c->time_gran = 1;
 	want(c, FUSE_CAP_ASYNC_READ, true);

@@ -147,6 +147,7 @@ static int open_session(struct fusefs *f, char err[FUSEFS_ERR_MAX])
 		return r;
 	}
 	f->mounted = true;
+	glue_raise_readahead(f->opts.mountpoint);
 	return 0;
 }
 
