@@ -131,7 +131,8 @@ count_reports() {
 
 lane_tsan() {
 	local reports=$TOP/build/tsan-reports
-	bootstrap && need_fuse && need_versitygw && need_test_python || return 1
+	bootstrap && need_fuse && need_versitygw && need_minio &&
+		need_test_python || return 1
 	rm -rf "$reports"
 	mkdir -p "$reports"
 	automake_check tsan "$TOP/build/tsan" check-tsan || return 1
