@@ -117,6 +117,11 @@ bool transfer_owed(struct transfer *t, const char *key) NONNULL(1, 2);
  * free.  For status and tests. */
 bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);
 
+/* In a transaction: the number of the operation that publishes a version; 0:
+ * none does. */
+int transfer_place(struct transfer *t, uint64_t vid, uint64_t *ret_seq)
+	NONNULL(1, 3) MUST_USE;
+
 /*
  * Wait until nothing numbered up to seq is left in the line whose key is
  * prefix or lies under it ("": all).  0; -ETIMEDOUT; -EIO when one of them is
@@ -174,6 +179,9 @@ struct transfer_stats {
 	uint64_t rate; /* bytes per second, lately */
 	uint64_t queued_ops, queued_bytes;
 	int64_t oldest_real_ns; /* of what is queued; 0: nothing is */
+	/* the work of it: times that all of a line was looked through, rows
+	 * looked at in all */
+	uint64_t scans, visited;
 	bool can_drain; /* some of it will go without anybody's help */
 	char last_error[160]; /* "" after a success */
 };

@@ -159,7 +159,7 @@ static int unseal(struct fs *fs, uint64_t ino, uint64_t vid)
 	} else {
 		r = tx_begin(fs);
 		if (r == 0) {
-			r = op_of_version(fs, vid, &seq);
+			r = transfer_place(fs->transfer, vid, &seq);
 			if (r == 0 && seq)
 				r = transfer_withdraw(fs->transfer, seq);
 			r = tx_end(fs, r, seq, true);

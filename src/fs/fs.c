@@ -41,7 +41,7 @@ static int poisoned(void *arg, uint64_t blob)
 		f.v[i].state = META_POISONED;
 		r = meta_version_set(fs->meta, &f.v[i]);
 		if (r == 0)
-			r = op_of_version(fs, f.v[i].vid, &seq);
+			r = transfer_place(fs->transfer, f.v[i].vid, &seq);
 		if (r == 0 && seq)
 			r = transfer_withdraw(fs->transfer, seq);
 	}

@@ -252,7 +252,7 @@ int inode_load_version(struct fs *fs, struct inode *in)
 			       (unsigned long long)in->ino,
 			       (unsigned long long)in->vid);
 	if (r == 0 && v.state == META_SEALED && !v.held)
-		r = op_of_version(fs, in->vid, &seq);
+		r = transfer_place(fs->transfer, in->vid, &seq);
 	if (r < 0)
 		return r;
 	lock_acquire(&fs->ns);

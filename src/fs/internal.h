@@ -272,8 +272,6 @@ int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
  * transfer_settle() once the names are as they are to be. */
 int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	   const char *key, uint64_t open_seq, uint64_t *ret_seq);
-/* The op that publishes a version; 0 if there is none.  In a transaction. */
-int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq);
 /* A version row more, one less; the blob dies with its last. */
 int version_add(struct fs *fs, struct meta_version *v);
 int version_drop(struct fs *fs, const struct meta_version *v);

@@ -67,7 +67,7 @@ static int finish_provisional(struct fs *fs, struct meta_version *v)
 {
 	struct meta_op op;
 	uint64_t seq = 0;
-	int r = op_of_version(fs, v->vid, &seq), s = at_rest(fs, v);
+	int r = transfer_place(fs->transfer, v->vid, &seq), s = at_rest(fs, v);
 
 	if (r < 0)
 		return r;
@@ -185,7 +185,7 @@ static int maybe_garbage(struct fs *fs, const struct all *a,
 	if (r == 0 && in.parent && v->state != META_PUBLISHED &&
 	    v->state != META_SEALED)
 		return 0; /* unfinished, torn …: for recover */
-	r = op_of_version(fs, v->vid, &seq);
+	r = transfer_place(fs->transfer, v->vid, &seq);
 	if (r < 0 || seq)
 		return r;
 	return version_drop(fs, v);

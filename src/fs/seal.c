@@ -293,7 +293,7 @@ static int revert(struct fs *fs, struct inode *in)
 	if (r == 0)
 		r = meta_version_get(fs->meta, v.replaces, &before);
 	if (r == 0 && before.state == META_SEALED && !before.held)
-		r = op_of_version(fs, before.vid, &seq);
+		r = transfer_place(fs->transfer, before.vid, &seq);
 	r = tx_commit(fs, r == -ENOENT ? -EIO : r);
 	if (r == 0) {
 		lock_acquire(&fs->ns);

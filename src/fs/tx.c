@@ -169,29 +169,6 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	return r;
 }
 
-struct find_op {
-	uint64_t vid, seq;
-};
-
-static int match_op(void *arg, const struct meta_op *op)
-{
-	struct find_op *f = arg;
-
-	if (op->kind == META_OP_PUT && op->vid == f->vid)
-		f->seq = op->seq;
-	return 0;
-}
-
-int op_of_version(struct fs *fs, uint64_t vid, uint64_t *ret_seq)
-{
-	struct find_op f = { .vid = vid };
-	int r = meta_op_each(fs->meta, 0, match_op, &f);
-
-	if (r == 0)
-		*ret_seq = f.seq;
-	return r;
-}
-
 int version_add(struct fs *fs, struct meta_version *v)
 {
 	int r = ref_note(fs, v->blob, 1, v->size);
@@ -226,7 +203,7 @@ int version_drop_replaced(struct fs *fs, struct meta_version *v)
 		r = meta_version_get(fs->meta, v->replaces, &old);
 		seq = 0;
 		if (r == 0 && old.state == META_SEALED)
-			r = op_of_version(fs, old.vid, &seq);
+			r = transfer_place(fs->transfer, old.vid, &seq);
 		if (r < 0 || seq)
 			break;
 		v->replaces = old.replaces;

@@ -223,7 +223,10 @@ static int load_upload(struct transfer *t, struct titem *it,
 		return r;
 	r = meta_version_get(t->meta, it->vid, &v);
 	if (r == 0) {
+		lock_acquire(&t->lock);
 		it->v = v; /* mode and mtime may have been set since */
+		item_count(t, it);
+		lock_release(&t->lock);
 		r = meta_upload_get(t->meta, it->vid, up);
 	}
 	return tx(t, r == -ENOENT ? 1 : r);

@@ -175,6 +175,7 @@ static int reload_version(struct transfer *t, struct titem *it)
 	if (r == 0) {
 		lock_acquire(&t->lock);
 		it->v = v;
+		item_count(t, it);
 		lock_release(&t->lock);
 	}
 	meta_end(t->meta);

@@ -17,10 +17,11 @@ struct lost {
 
 static bool still_there(const struct transfer *t, uint64_t vid)
 {
+	const struct line_seqs *rows = line_of_version(&t->line, vid);
 	size_t i;
 
-	for (i = 0; i < t->nops; i++)
-		if (t->ops[i].kind == LINE_PUT && t->ops[i].vid == vid)
+	for (i = 0; rows && i < rows->n; i++)
+		if (line_find(&t->line, rows->seq[i])->kind == LINE_PUT)
 			return true;
 	return false;
 }
@@ -45,23 +46,55 @@ static int candidates(struct transfer *t, const struct line_change *c,
 	return 0;
 }
 
+/* The oldest put of a name that goes. */
+struct clock_of {
+	UT_hash_handle hh;
+	const char *key;
+	int64_t mono;
+};
+
+static void pass_on(struct transfer *t, const struct clock_of *c)
+{
+	const struct line_seqs *rows = line_at(&t->line, c->key);
+	struct titem *it;
+	size_t i;
+
+	for (i = 0; rows && i < rows->n; i++) {
+		it = item_find(t, rows->seq[i]);
+		if (it && it->kind == META_OP_PUT &&
+		    strcmp(it->key, c->key) == 0 && it->queued_mono > c->mono)
+			it->queued_mono = c->mono;
+	}
+}
+
 /* A name's clock runs from the first close that no put has covered: the put
  * that stays inherits it, or a name rewritten often would never be sent. */
 static void inherit_clock(struct transfer *t, const struct line_change *c)
 {
-	struct titem *gone, *it, *tmp;
+	struct clock_of *all = NULL, *of, *tmp;
+	struct titem *gone;
 	size_t i;
 
 	for (i = 0; i < c->n; i++) {
 		gone = item_find(t, c->edit[i].row.seq);
 		if (!c->edit[i].drop || !gone || gone->kind != META_OP_PUT)
 			continue;
-		HASH_ITER(hh, t->items, it, tmp) {
-			if (it != gone && it->kind == META_OP_PUT &&
-			    strcmp(it->key, gone->key) == 0 &&
-			    it->queued_mono > gone->queued_mono)
-				it->queued_mono = gone->queued_mono;
+		HASH_FIND(hh, all, gone->key, strlen(gone->key), of);
+		if (!of) {
+			of = calloc(1, sizeof(*of));
+			if (!of)
+				break; /* it waits a little longer */
+			of->key = gone->key;
+			of->mono = gone->queued_mono;
+			HASH_ADD_KEYPTR(hh, all, of->key, strlen(of->key), of);
 		}
+		if (gone->queued_mono < of->mono)
+			of->mono = gone->queued_mono;
+	}
+	HASH_ITER(hh, all, of, tmp) {
+		pass_on(t, of);
+		HASH_DEL(all, of);
+		free(of);
 	}
 }
 
@@ -105,10 +138,15 @@ int fold_apply(struct transfer *t)
 		return r;
 	line_env_fill(t, &env);
 	lock_acquire(&t->lock);
-	t->fold_wanted = false;
-	r = line_fold(t->ops, t->nops, &env, &c);
+	if (t->fold_wanted) { /* else another worker was here first */
+		r = line_fold(t->line.ops, t->line.n, &env, &c);
+		t->line.visited += t->line.n;
+		t->stats.scans++;
+		t->fold_wanted = false;
+		t->fold_from = line_pause(t, t->line.n);
+	}
 	lock_release(&t->lock);
-	r = r == 0 ? apply(t, &c) : line_tx_end(t, r);
+	r = r == 0 && c.n ? apply(t, &c) : line_tx_end(t, r);
 	line_change_release(&c);
 	return r;
 }

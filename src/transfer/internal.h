@@ -25,6 +25,7 @@
 #include "ckptfs/thr.h"
 #include "ckptfs/transfer.h"
 
+#include "line_index.h"
 #include "plan_size.h"
 
 enum body {
@@ -70,6 +71,11 @@ struct titem {
 	unsigned attempts;
 	int64_t retry_at; /* mono */
 	int64_t queued_mono; /* when its name was first closed, as we saw */
+
+	/* what the sums of the line have of it */
+	uint64_t sum_bytes;
+	int64_t sum_sealed;
+	bool sum_parked;
 };
 
 /* An upload whose version is gone or has another key: to be aborted. */
@@ -88,6 +94,20 @@ struct have {
 	char key[];
 };
 
+struct have_dir;
+
+/*
+ * To look through a long line takes milliseconds, and nobody else can change a
+ * name meanwhile.  So it is done only so often that it costs a few per cent of
+ * the time, by a time that follows from the number of rows: as much as
+ * LINE_ROW_NS for each, where one takes about a microsecond.
+ */
+#define LINE_SHORT 256 /* rows that cost nothing */
+#define LINE_ROW_NS 25000
+
+#define NEXT_MAX 16
+#define BODIES_MAX 64
+
 struct transfer {
 	const struct host *host;
 	struct meta *meta;
@@ -101,18 +121,35 @@ struct transfer {
 	struct thr_cond cond; /* something left the line */
 	/* The line, a copy of its rows: changes only in a transaction and with
 	 * the lock held, so either is enough to read it. */
-	struct line_op *ops;
-	size_t nops, cap_ops;
+	struct line line;
 	struct titem *items; /* hash by seq: the same rows */
 	struct orphan *orphans;
-	bool bodies_stale; /* the choice below is out of date */
-	uint64_t bodies[64]; /* seqs whose bodies may go now, best first */
-	size_t nbodies;
+	/* What may commit, as last asked. */
+	bool next_stale; /* it may be something else by now */
+	bool next_end; /* no: it depends on new rows */
+	uint64_t next[NEXT_MAX]; /* seqs, earliest first */
+	size_t n_next;
+	int64_t far_from; /* mono: look at more than LINE_SHORT rows again */
+	/* Whose bodies may go, as last asked. */
+	bool bodies_stale;
+	uint64_t bodies[BODIES_MAX]; /* seqs, best first */
+	size_t n_bodies;
+	size_t n_big; /* big puts in the line: without one nobody asks */
+	int64_t bodies_from; /* mono: ask again */
+	bool fold_wanted;
+	int64_t fold_from; /* mono: fold again */
 	struct have *have;
+	struct have_dir *have_dirs;
+	bool have_unsure; /* no memory: of folders it is not known */
+	/* sums over the items */
+	uint64_t sum_bytes;
+	size_t n_parked;
+	int64_t oldest_real_ns;
+	bool oldest_unknown; /* look again */
 	uint64_t last_seq; /* rows up to this one were read */
 	uint64_t *touched; /* rows to read again */
 	size_t ntouched, cap_touched;
-	bool stale, fold_wanted;
+	bool stale;
 	bool stopping;
 	unsigned waiters; /* somebody waits: delays do not apply */
 	unsigned nworkers;
@@ -150,18 +187,29 @@ struct titem *item_find(struct transfer *t, uint64_t seq);
 void item_free(struct titem *it);
 /* With the last pin gone it may end, and leave its upload as an orphan. */
 void item_unpin(struct transfer *t, struct titem *it);
+/* What is queued of it, or that it is parked, was changed. */
+void item_count(struct transfer *t, struct titem *it);
+
+/* have.c: with the lock */
 struct have *have_find(struct transfer *t, const char *key);
 /* The bucket has (or has not) a key from now on. */
 void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
 	      uint64_t bound);
 /* A delete of this key ends now.  Before its row goes, so that whoever sees the
- * row gone sees this. */
+ * row gone sees this.  Takes the lock. */
 void have_goes(struct transfer *t, const char *key);
 bool have_below(struct transfer *t, const char *dir);
+/* Whether a delete of dir, or of something below it, ended since. */
+bool have_gone_below(struct transfer *t, const char *dir,
+		     int64_t since_real_ns);
+void have_free(struct transfer *t);
 /* A link's or marker's identity in the line, in place of a version's. */
 #define VID_LINK (UINT64_C(1) << 62)
 #define VID_MARKER (UINT64_C(1) << 61)
 #define VID_NUMBER (VID_MARKER - 1)
+
+/* When so many rows may be looked through again, if that is done now. */
+int64_t line_pause(const struct transfer *t, size_t rows);
 
 /* plan.c: what to do next; with the lock */
 enum act { ACT_NONE, ACT_FOLD, ACT_COMMIT, ACT_BEGIN, ACT_PART, ACT_ABORT };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's items, and what the bucket is known to have. */
+/* The engine's items. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -54,56 +54,24 @@ void item_unpin(struct transfer *t, struct titem *it)
 	item_free(it);
 }
 
-struct have *have_find(struct transfer *t, const char *key)
+void item_count(struct transfer *t, struct titem *it)
 {
-	struct have *h;
+	bool put = !it->gone && it->kind == META_OP_PUT;
+	uint64_t bytes = put ? it->v.size - item_progress(it) : 0;
+	int64_t sealed = put ? it->v.sealed_real_ns : 0;
+	bool parked = !it->gone && it->parked;
 
-	HASH_FIND(hh, t->have, key, strlen(key), h);
-	return h;
-}
-
-void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
-	      uint64_t bound)
-{
-	struct have *h = have_find(t, key);
-	size_t n = strlen(key);
-
-	if (!h) {
-		h = calloc(1, sizeof(*h) + n + 1);
-		if (!h)
-			return; /* unknown counts as there */
-		memcpy(h->key, key, n + 1);
-		HASH_ADD_KEYPTR(hh, t->have, h->key, n, h);
-	}
-	h->there = there;
-	h->vid = vid;
-	h->bound = bound;
-}
-
-void have_goes(struct transfer *t, const char *key)
-{
-	struct have *h;
-
-	lock_acquire(&t->lock);
-	if (!have_find(t, key))
-		have_set(t, key, true, 0, 0); /* as one that is not known */
-	h = have_find(t, key);
-	if (h)
-		h->gone_real_ns = clk_real(t->host->clk);
-	lock_release(&t->lock);
-}
-
-bool have_below(struct transfer *t, const char *dir)
-{
-	struct have *h, *tmp;
-	size_t n = strlen(dir);
-
-	HASH_ITER(hh, t->have, h, tmp) {
-		if (h->there && strncmp(h->key, dir, n) == 0 &&
-		    h->key[n] == '/')
-			return true;
-	}
-	return false;
+	t->sum_bytes += bytes - it->sum_bytes;
+	it->sum_bytes = bytes;
+	t->n_parked += (size_t)parked - (size_t)it->sum_parked;
+	it->sum_parked = parked;
+	if (sealed == it->sum_sealed)
+		return;
+	if (it->sum_sealed && it->sum_sealed == t->oldest_real_ns)
+		t->oldest_unknown = true;
+	if (sealed && (!t->oldest_real_ns || sealed < t->oldest_real_ns))
+		t->oldest_real_ns = sealed;
+	it->sum_sealed = sealed;
 }
 
 static bool env_has(void *arg, const char *key)
@@ -117,6 +85,13 @@ static bool env_has(void *arg, const char *key)
 static bool env_has_below(void *arg, const char *dir)
 {
 	return have_below(arg, dir);
+}
+
+int64_t line_pause(const struct transfer *t, size_t rows)
+{
+	return rows <= LINE_SHORT ? 0 :
+				    clk_mono(t->host->clk) +
+					    (int64_t)rows * LINE_ROW_NS;
 }
 
 void line_env_fill(struct transfer *t, struct line_env *ret)

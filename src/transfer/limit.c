@@ -42,6 +42,7 @@ void count_sent(struct blob_src *src, size_t n)
 	lock_acquire(&t->lock);
 	src->handed += n;
 	src->it->going += n;
+	item_count(t, src->it);
 	if (s != t->rate_second) {
 		t->stats.rate = s == t->rate_second + 1 ? t->rate_bytes : 0;
 		t->rate_second = s;
@@ -57,6 +58,7 @@ void src_end(struct blob_src *s)
 	cache_blob_close(s->t->cache, s->fd);
 	lock_acquire(&s->t->lock);
 	s->it->going -= s->handed;
+	item_count(s->t, s->it);
 	lock_release(&s->t->lock);
 }
 

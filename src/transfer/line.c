@@ -54,7 +54,7 @@ out:
 	return r;
 }
 
-static void divide(struct line_view *v)
+void line_view_divide(struct line_view *v)
 {
 	bool cut = false;
 
@@ -83,7 +83,7 @@ int line_view_init(struct line_view *v, const struct line_op *ops, size_t n)
 		line_view_release(v);
 		return -ENOMEM;
 	}
-	divide(v);
+	line_view_divide(v);
 	return 0;
 }
 
@@ -215,8 +215,7 @@ static bool touches_name(const struct line_op *op, const char *name)
 	       (op->to && strcmp(op->to, name) == 0);
 }
 
-/* Whether row b touches what row a, before it, would publish. */
-static bool undoes(const struct line_op *a, const struct line_op *b)
+bool line_undoes(const struct line_op *a, const struct line_op *b)
 {
 	switch (a->kind) {
 	case LINE_PUT:
@@ -245,264 +244,10 @@ bool line_fold_due(const struct line_op *ops, size_t n, uint64_t seq)
 	if (!op || !line_is_final(op))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (ops[i].seq < seq ? undoes(&ops[i], op)
-				     : ops[i].seq > seq && undoes(op, &ops[i]))
+		if (ops[i].seq < seq ? line_undoes(&ops[i], op)
+				     : ops[i].seq > seq && line_undoes(op, &ops[i]))
 			return true;
 	return false;
-}
-
-/* ---- the life of a commit ---- */
-
-static const struct line_op *find_loner(const struct line_view *v, uint64_t seq)
-{
-	for (size_t i = 0; i < v->n_loner; i++)
-		if (v->loner[i]->seq == seq)
-			return v->loner[i];
-	return NULL;
-}
-
-static int mark_begun(struct line_change *c, const struct line_op *op)
-{
-	struct line_op *row;
-	int r;
-
-	if (op->begun)
-		return 0;
-	r = line_change_row(c, op, &row);
-	if (r)
-		return r;
-	row->begun = true;
-	return 0;
-}
-
-int line_begin(const struct line_op *ops, size_t n, uint64_t seq,
-	       struct line_change *ret)
-{
-	struct line_change c = { 0 };
-	struct line_view v;
-	size_t at, w;
-	int r = line_view_init(&v, ops, n);
-
-	if (r)
-		return r;
-	r = line_change_init(&c, 1);
-	if (r)
-		goto out;
-	at = line_view_find(&v, seq);
-	if (at == LINE_NOWHERE) {
-		const struct line_op *op = find_loner(&v, seq);
-
-		r = op ? mark_begun(&c, op) : -ENOENT;
-		goto out;
-	}
-	w = v.win[at];
-	if (!line_view_is_begun(&v, w))
-		r = mark_begun(&c, v.row[v.start[w + 1] - 1]);
-out:
-	line_view_release(&v);
-	if (r)
-		line_change_release(&c);
-	else
-		*ret = c;
-	return r;
-}
-
-static int park_row(const struct line_view *v, size_t at, struct line_change *c)
-{
-	const struct line_op *op = v->row[at];
-	size_t w = v->win[at];
-	struct line_op *row;
-	int r = line_change_row(c, op, &row);
-
-	if (r)
-		return r;
-	row->parked = true;
-	row->flying = false;
-	if (v->start[w + 1] - v->start[w] == 1)
-		row->begun = false;
-	return 0;
-}
-
-int line_park(const struct line_op *ops, size_t n, uint64_t seq,
-	      struct line_change *ret)
-{
-	struct line_change c = { 0 };
-	struct line_view v;
-	const struct line_op *op;
-	struct line_op *row;
-	size_t at;
-	int r = line_view_init(&v, ops, n);
-
-	if (r)
-		return r;
-	r = line_change_init(&c, 1);
-	if (r)
-		goto out;
-	at = line_view_find(&v, seq);
-	op = find_loner(&v, seq);
-	if (at != LINE_NOWHERE) {
-		r = park_row(&v, at, &c);
-	} else if (op) {
-		r = line_change_row(&c, op, &row);
-		if (!r) {
-			row->parked = true;
-			row->begun = row->flying = false;
-		}
-	} else {
-		r = -ENOENT;
-	}
-out:
-	line_view_release(&v);
-	if (r)
-		line_change_release(&c);
-	else
-		*ret = c;
-	return r;
-}
-
-/*
- * Rows go; the last one of a window that stays carries the end of the window,
- * and that it is begun.
- */
-static int leave(const struct line_view *v, const bool *gone,
-		 struct line_change *c)
-{
-	for (size_t w = 0; w < v->n_win; w++) {
-		const struct line_op *heir = NULL;
-		bool begun = line_view_is_begun(v, w), any = false;
-		bool alone = true; /* whoever stays */
-		struct line_op *row;
-		int r;
-
-		for (size_t i = v->start[w]; i < v->start[w + 1]; i++) {
-			any |= gone[i];
-			if (gone[i]) {
-				line_change_drop(c, v->row[i]->seq);
-				continue;
-			}
-			alone = !heir;
-			heir = v->row[i];
-		}
-		if (!any || !heir)
-			continue;
-		/* Nothing of a parked row is on its way. */
-		if (alone && heir->parked)
-			begun = false;
-		if (heir->cut && heir->begun == begun)
-			continue;
-		r = line_change_row(c, heir, &row);
-		if (r)
-			return r;
-		row->cut = true;
-		row->begun = begun;
-	}
-	return 0;
-}
-
-/*
- * Whether row op is a consequence of moving the content of put p: a rename of
- * it, or the delete that such a rename left when it was folded.  A delete that
- * is begun says so of its window, of which the put goes first.
- */
-static bool moved_it(const struct line_op *op, const struct line_op *p)
-{
-	return p->vid != 0 && op->vid == p->vid && !op->flying &&
-	       (op->kind == LINE_DEL ||
-		(op->kind == LINE_RENAME && !op->begun));
-}
-
-char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
-		     const char *at)
-{
-	char *key = strdup(at);
-
-	for (size_t i = 0; key && i < n; i++) {
-		char *was = key;
-		size_t len, rest;
-
-		if (ops[i].seq < seq || ops[i].kind != LINE_RENAME_DIR ||
-		    !path_is_below(key, ops[i].key))
-			continue;
-		len = strlen(ops[i].to);
-		rest = strlen(key) - strlen(ops[i].key);
-		key = malloc(len + rest + 1);
-		if (key) {
-			memcpy(key, ops[i].to, len);
-			memcpy(key + len, was + strlen(ops[i].key), rest + 1);
-		}
-		free(was);
-	}
-	return key;
-}
-
-static int leave_owing(const struct line_view *v, const struct line_op *ops,
-		       size_t n, const struct line_op *put, bool *gone,
-		       struct line_change *c)
-{
-	for (size_t i = 0; i < v->n; i++) {
-		if (!moved_it(v->row[i], put))
-			continue;
-		gone[i] = true;
-		c->owed[c->n_owed] = line_moved_key(ops, n, v->row[i]->seq,
-						   v->row[i]->key);
-		if (!c->owed[c->n_owed])
-			return -ENOMEM;
-		c->n_owed++;
-	}
-	return 0;
-}
-
-/* Row seq goes; if it is withdrawn, with what moved it. */
-static int take_out(const struct line_op *ops, size_t n, uint64_t seq,
-		    bool withdraw, struct line_change *ret)
-{
-	struct line_change c = { 0 };
-	struct line_view v;
-	const struct line_op *op;
-	bool *gone = NULL;
-	size_t at;
-	int r = line_view_init(&v, ops, n);
-
-	if (r)
-		return r;
-	r = line_change_init(&c, withdraw ? 2 * n : 2);
-	if (r)
-		goto out;
-	at = line_view_find(&v, seq);
-	op = at != LINE_NOWHERE ? v.row[at] : find_loner(&v, seq);
-	gone = calloc(n + 1, sizeof(*gone));
-	if (!op || !gone || (withdraw && op->kind != LINE_PUT)) {
-		r = op && !gone ? -ENOMEM : -ENOENT;
-		goto out;
-	}
-	if (at != LINE_NOWHERE)
-		gone[at] = true;
-	else
-		line_change_drop(&c, seq);
-	if (withdraw)
-		r = leave_owing(&v, ops, n, op, gone, &c);
-	if (!r)
-		r = leave(&v, gone, &c);
-out:
-	free(gone);
-	line_view_release(&v);
-	if (r)
-		line_change_release(&c);
-	else
-		*ret = c;
-	return r;
-}
-
-int line_done(const struct line_op *ops, size_t n, uint64_t seq,
-	      struct line_change *ret)
-{
-	return take_out(ops, n, seq, false, ret);
-}
-
-int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
-		  struct line_change *ret)
-{
-	return take_out(ops, n, seq, true, ret);
 }
 
 /* ---- renames ---- */

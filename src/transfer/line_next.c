@@ -12,7 +12,7 @@ struct next {
 	const struct line_env *env;
 	const struct line_op *ops;
 	const struct line_rules *rules;
-	struct line_view view;
+	const struct line_view *view;
 	bool *aside; /* per row: parked, or waits for a parked one */
 	bool exact; /* names must be compared, not places only */
 	struct path_set parked; /* folders of parked rows passed so far */
@@ -84,7 +84,7 @@ static void give(struct next *x, const struct line_op *op)
 
 static int passed(struct next *x, size_t p)
 {
-	const struct line_op *op = x->view.row[p];
+	const struct line_op *op = x->view->row[p];
 
 	if (!x->aside[p]) {
 		if (!x->pending || op->seq < x->pending_min)
@@ -101,15 +101,15 @@ static size_t group_end(const struct next *x, size_t p, size_t end, bool dels)
 
 	if (dels)
 		return q;
-	while (q < end && x->view.row[q]->kind == LINE_PUT &&
-	       line_bound(x->view.row[q]) == line_bound(x->view.row[p]))
+	while (q < end && x->view->row[q]->kind == LINE_PUT &&
+	       line_bound(x->view->row[q]) == line_bound(x->view->row[p]))
 		q++;
 	return q;
 }
 
 static int pass_group(struct next *x, size_t p, size_t q, bool ready)
 {
-	const struct line_view *v = &x->view;
+	const struct line_view *v = x->view;
 	bool alone = q - p == 1;
 	int r = 0;
 
@@ -131,7 +131,7 @@ static int pass_group(struct next *x, size_t p, size_t q, bool ready)
 
 static int pass_phase(struct next *x, size_t w, bool dels, bool ready)
 {
-	const struct line_view *v = &x->view;
+	const struct line_view *v = x->view;
 	size_t end = v->start[w + 1], q;
 	int r = 0;
 
@@ -147,7 +147,7 @@ static int pass_phase(struct next *x, size_t w, bool dels, bool ready)
 
 static int pass_window(struct next *x, size_t w)
 {
-	const struct line_view *v = &x->view;
+	const struct line_view *v = x->view;
 	bool ready = true, dels_first = !x->rules->deletes_last;
 	int r = 0;
 
@@ -175,8 +175,8 @@ static int pass_loners(struct next *x)
 	struct path_set older = { 0 };
 	int r = 0;
 
-	for (size_t i = 0; !r && i < x->view.n_loner; i++) {
-		const struct line_op *op = x->view.loner[i];
+	for (size_t i = 0; !r && i < x->view->n_loner; i++) {
+		const struct line_op *op = x->view->loner[i];
 		size_t len = strlen(op->key);
 
 		if (!op->parked && is_ready(op) &&
@@ -215,36 +215,48 @@ int line_fold_loners(const struct line_view *v, struct line_change *c)
 	return r;
 }
 
-int line_next(const struct line_op *ops, size_t n, const struct line_env *env,
-	      size_t *ret, size_t max, size_t *ret_n)
+int line_next_in(const struct line_view *v, const struct line_op *ops,
+		 const struct line_env *env, size_t *ret, size_t max,
+		 size_t *ret_n, bool *ret_more)
 {
-	struct next x = { .env = env, .ops = ops, .ret = ret, .max = max };
+	struct next x = {
+		.env = env, .ops = ops, .view = v, .ret = ret, .max = max
+	};
 	bool in_line = env->order == LINE_STRICT || env->order == LINE_EXACT;
-	int r = line_view_init(&x.view, ops, n);
+	size_t w;
+	int r;
 
-	if (r)
-		return r;
 	x.rules = env->rules ? env->rules : &line_rules_default;
 	x.exact = !in_line;
-	x.aside = calloc(x.view.n + 1, sizeof(*x.aside));
-	if (!x.aside) {
-		r = -ENOMEM;
-		goto out;
-	}
-	r = pass_loners(&x);
-	for (size_t w = 0; !r && w < x.view.n_win && x.n < max; w++) {
-		r = pass_window(&x, w);
+	x.aside = calloc(v->n + 1, sizeof(*x.aside));
+	r = x.aside ? pass_loners(&x) : -ENOMEM;
+	for (w = 0; !r && w < v->n_win && x.n < max; w++) {
 		if (in_line && x.pending)
 			break;
+		r = pass_window(&x, w);
 	}
-	if (!r)
+	if (!r) {
 		*ret_n = x.n;
-out:
+		*ret_more = x.n < max && !(in_line && x.pending);
+	}
 	path_set_release(&x.parked);
 	path_set_release(&x.stuck);
 	path_set_release(&x.names);
 	free(x.aside);
-	line_view_release(&x.view);
+	return r;
+}
+
+int line_next(const struct line_op *ops, size_t n, const struct line_env *env,
+	      size_t *ret, size_t max, size_t *ret_n)
+{
+	struct line_view v;
+	bool more;
+	int r = line_view_init(&v, ops, n);
+
+	if (r)
+		return r;
+	r = line_next_in(&v, ops, env, ret, max, ret_n, &more);
+	line_view_release(&v);
 	return r;
 }
 

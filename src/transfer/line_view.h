@@ -33,6 +33,8 @@ bool path_set_has(const struct path_set *s, const char *key, size_t len);
 bool path_set_touches(const struct path_set *s, const char *dir, size_t len);
 void path_set_release(struct path_set *s);
 
+/* Length of the folder of path[0..len), or 0. */
+size_t path_parent_len(const char *path, size_t len);
 /* Length of the folder part of a key ("" for a key without one). */
 size_t path_dir_len(const char *key);
 /* Whether key is dir or lies below dir/. */
@@ -63,10 +65,36 @@ struct line_view {
 	size_t n_loner;
 };
 
+/* Of all rows. */
 int line_view_init(struct line_view *v, const struct line_op *ops, size_t n);
 void line_view_release(struct line_view *v);
+/* Rows in order, but for their windows, of which all are whole. */
+void line_view_divide(struct line_view *v);
 size_t line_view_find(const struct line_view *v, uint64_t seq);
 bool line_view_is_begun(const struct line_view *v, size_t win);
+
+/*
+ * What line.h answers from all rows, from the windows that matter: for a commit
+ * those of row seq (and, to withdraw it, of whatever speaks of its version);
+ * for the next one the first windows, and all loners.
+ */
+int line_begin_in(const struct line_view *v, uint64_t seq,
+		  struct line_change *ret);
+int line_park_in(const struct line_view *v, uint64_t seq,
+		 struct line_change *ret);
+int line_done_in(const struct line_view *v, uint64_t seq,
+		 struct line_change *ret);
+/* ops: all rows, for the renames that owed names will go through. */
+int line_withdraw_in(const struct line_view *v, const struct line_op *ops,
+		     size_t n, uint64_t seq, struct line_change *ret);
+/* ops: indexes are counted from there.  *ret_more: nothing in the view stands
+ * in the way of what is behind it. */
+int line_next_in(const struct line_view *v, const struct line_op *ops,
+		 const struct line_env *env, size_t *ret, size_t max,
+		 size_t *ret_n, bool *ret_more);
+
+/* Whether row b touches what row a, before it, would publish. */
+bool line_undoes(const struct line_op *a, const struct line_op *b);
 
 /* Drop the loners that a newer version of their name makes needless. */
 int line_fold_loners(const struct line_view *v, struct line_change *c);

@@ -150,34 +150,28 @@ static int learn(struct transfer *t, const struct meta_op *op)
 	return r;
 }
 
-static struct line_op *op_find(struct transfer *t, uint64_t seq)
+/* A fold may be due; and a body may be wanted, or no longer. */
+static void note_due(struct transfer *t, uint64_t seq)
 {
-	size_t lo = 0, hi = t->nops;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->ops[mid].seq < seq)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->nops && t->ops[lo].seq == seq ? &t->ops[lo] : NULL;
+	if (!line_due(&t->line, seq))
+		return;
+	t->fold_wanted = true;
+	t->bodies_stale = true;
 }
 
-static int grow(struct transfer *t)
+/* A row at the end changes nothing for those before it unless it speaks of
+ * their names. */
+static void note_new(struct transfer *t, const struct line_op *op)
 {
-	size_t cap = t->cap_ops ? t->cap_ops * 2 : 64;
-	struct line_op *p;
-
-	if (t->nops < t->cap_ops)
-		return 0;
-	p = realloc(t->ops, cap * sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	t->ops = p;
-	t->cap_ops = cap;
-	return 0;
+	if (t->next_end || t->line.apart.n)
+		t->next_stale = true;
+	note_due(t, op->seq);
+	if (!op->big || t->bodies_stale)
+		return;
+	if (t->n_bodies < BODIES_MAX)
+		t->bodies[t->n_bodies++] = op->seq;
+	else
+		t->bodies_stale = true;
 }
 
 static int add_row(struct transfer *t, const struct meta_op *op)
@@ -197,13 +191,12 @@ static int add_row(struct transfer *t, const struct meta_op *op)
 	}
 	lo.big = is_big(t, it);
 	lock_acquire(&t->lock);
-	r = grow(t);
+	r = line_push(&t->line, &lo);
 	if (r == 0) {
-		t->ops[t->nops++] = lo;
 		HASH_ADD(hh, t->items, seq, sizeof(it->seq), it);
-		if (line_fold_due(t->ops, t->nops, lo.seq))
-			t->fold_wanted = true;
-		t->bodies_stale = true;
+		item_count(t, it);
+		t->n_big += lo.big;
+		note_new(t, &lo);
 	}
 	lock_release(&t->lock);
 	if (r < 0) {
@@ -218,39 +211,103 @@ static void leave_line(struct transfer *t, struct titem *it)
 {
 	HASH_DEL(t->items, it);
 	it->gone = true;
+	item_count(t, it);
 	it->abandoned = !it->busy || it->body == BODY_BEGINNING;
 	it->pins++;
 	item_unpin(t, it);
 }
 
-static void remove_row(struct transfer *t, uint64_t seq)
+static void remove_rows(struct transfer *t, const uint64_t *seq, size_t n)
 {
-	struct line_op *op;
-	struct titem *it;
+	size_t i;
 
 	lock_acquire(&t->lock);
-	op = op_find(t, seq);
-	it = item_find(t, seq);
-	if (op) {
-		size_t i = (size_t)(op - t->ops);
+	for (i = 0; i < n; i++) {
+		const struct line_op *op = line_find(&t->line, seq[i]);
+		struct titem *it = item_find(t, seq[i]);
 
-		line_op_release(op);
-		memmove(op, op + 1, (t->nops - i - 1) * sizeof(*op));
-		t->nops--;
+		if (it && op)
+			t->n_big -= op->big;
+		if (it)
+			leave_line(t, it);
 	}
-	if (it)
-		leave_line(t, it);
+	line_remove(&t->line, seq, n);
+	t->next_stale = true;
 	t->bodies_stale = true;
 	thr_wake(&t->cond);
 	lock_release(&t->lock);
 }
 
+/* What another row might be folded with has not changed. */
+static bool folds_alike(const struct line_op *a, const struct line_op *b)
+{
+	return a->final == b->final && a->parked == b->parked &&
+	       a->kind == b->kind && a->vid == b->vid &&
+	       strcmp(a->key, b->key) == 0 &&
+	       strcmp(a->to ? a->to : "", b->to ? b->to : "") == 0;
+}
+
+static bool is_same(const struct titem *it, const struct meta_op *op)
+{
+	return it && it->vid == op->vid && it->kind == op->kind &&
+	       strcmp(it->key, op->key) == 0;
+}
+
+/* The item follows a changed row; fresh is taken. */
+static void change_item(struct transfer *t, const struct meta_op *op,
+			struct titem *fresh)
+{
+	struct titem *it = item_find(t, op->seq);
+
+	if (is_same(it, op)) {
+		it->v = fresh->v;
+		it->bound = op->bound;
+		it->parked = op->parked;
+		if (!op->parked && it->attempts && it->retry_at == CLK_NEVER)
+			it->retry_at = 0;
+		item_free(fresh);
+	} else {
+		if (it) {
+			fresh->queued_mono = it->queued_mono;
+			leave_line(t, it);
+		}
+		it = fresh;
+		HASH_ADD(hh, t->items, seq, sizeof(it->seq), it);
+	}
+	item_count(t, it);
+}
+
+/* With the lock; the strings of lo are taken if that succeeds. */
+static int change_line(struct transfer *t, const struct meta_op *op,
+		       struct line_op *lo)
+{
+	const struct line_op *was = line_find(&t->line, op->seq);
+	bool alike = folds_alike(was, lo), was_big = was->big;
+	int r;
+
+	if (is_same(item_find(t, op->seq), op)) {
+		lo->underway = was->underway;
+		lo->sent = was->sent;
+		lo->flying = was->flying;
+	}
+	r = line_replace(&t->line, lo);
+	if (r < 0)
+		return r;
+	t->n_big += (size_t)lo->big - (size_t)was_big;
+	t->next_stale = true;
+	if (alike)
+		return 0;
+	t->bodies_stale = true;
+	if (op->final)
+		note_due(t, op->seq);
+	return 0;
+}
+
 /* The row was changed in place: by a seal becoming final, by a fold. */
 static int change_row(struct transfer *t, const struct meta_op *op)
 {
-	struct line_op lo, *was;
-	struct titem *it, *fresh = NULL;
-	bool same;
+	struct titem *fresh = NULL;
+	struct line_op lo;
 	int r = learn(t, op);
 
 	if (r == 0)
@@ -261,89 +318,84 @@ static int change_row(struct transfer *t, const struct meta_op *op)
 		item_free(fresh);
 		return r;
 	}
+	lo.big = is_big(t, fresh);
 	lock_acquire(&t->lock);
-	was = op_find(t, op->seq);
-	it = item_find(t, op->seq);
-	same = was && it && it->vid == op->vid && it->kind == op->kind &&
-	       strcmp(it->key, op->key) == 0;
-	if (same) {
-		lo.underway = was->underway;
-		lo.sent = was->sent;
-		lo.flying = was->flying;
-		it->v = fresh->v;
-		it->bound = op->bound;
-		it->parked = op->parked;
-		if (!op->parked && it->attempts && it->retry_at == CLK_NEVER)
-			it->retry_at = 0;
-	} else if (it) {
-		fresh->queued_mono = it->queued_mono;
-		leave_line(t, it);
-	}
-	if (!same) {
-		HASH_ADD(hh, t->items, seq, sizeof(fresh->seq), fresh);
-		it = fresh;
-		fresh = NULL;
-	}
-	lo.big = is_big(t, it);
-	if (was) {
-		line_op_release(was);
-		*was = lo;
-	} else {
-		line_op_release(&lo);
-	}
-	if (op->final && line_fold_due(t->ops, t->nops, op->seq))
-		t->fold_wanted = true;
-	t->bodies_stale = true;
+	r = change_line(t, op, &lo);
+	if (r == 0)
+		change_item(t, op, fresh);
 	lock_release(&t->lock);
-	item_free(fresh);
-	return 0;
+	if (r < 0) {
+		line_op_release(&lo);
+		item_free(fresh);
+	}
+	return r;
 }
 
+/* Rows are read so many at a time. */
+#define ROWS 16
+
 struct rows {
-	struct meta_op *op;
-	size_t n, cap;
+	struct meta_op op[ROWS];
+	size_t n;
 };
 
 static int take(void *arg, const struct meta_op *row)
 {
 	struct rows *a = arg;
 
-	if (a->n == a->cap) {
-		size_t cap = a->cap ? a->cap * 2 : 16;
-		struct meta_op *p = realloc(a->op, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		a->op = p;
-		a->cap = cap;
-	}
 	a->op[a->n++] = *row;
-	return 0;
+	return a->n == ROWS;
 }
 
-static int reread(struct transfer *t, uint64_t seq)
+static int read_new(struct transfer *t)
+{
+	struct rows *a = malloc(sizeof(*a));
+	size_t i;
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	do {
+		a->n = 0;
+		r = meta_op_each(t->meta, t->last_seq, take, a);
+		for (i = 0; r >= 0 && i < a->n; i++) {
+			r = add_row(t, &a->op[i]);
+			if (r == 0)
+				t->last_seq = a->op[i].seq;
+		}
+	} while (r >= 0 && a->n == ROWS);
+	free(a);
+	return r < 0 ? r : 0;
+}
+
+/* Read a row again; *gone: it is not there any more. */
+static int reread(struct transfer *t, uint64_t seq, bool *gone)
 {
 	struct meta_op op;
 	bool have;
 	int r = meta_op_get(t->meta, seq, &op);
 
 	lock_acquire(&t->lock);
-	have = op_find(t, seq) != NULL;
+	have = line_find(&t->line, seq) != NULL;
 	lock_release(&t->lock);
-	if (!have)
+	*gone = have && r == -ENOENT;
+	if (!have || *gone)
 		return r == -ENOENT ? 0 : r; /* new: read with the others */
-	if (r == -ENOENT) {
-		remove_row(t, seq);
-		return 0;
-	}
 	return r < 0 ? r : change_row(t, &op);
+}
+
+static int by_number(const void *x, const void *y)
+{
+	uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+
+	return (a > b) - (a < b);
 }
 
 int line_refresh(struct transfer *t)
 {
-	struct rows a = { 0 };
 	uint64_t *touched;
-	size_t n, i;
+	size_t n, i, n_gone = 0;
+	bool gone;
 	int r = 0;
 
 	meta_assert_begun(t->meta);
@@ -354,18 +406,17 @@ int line_refresh(struct transfer *t)
 	t->ntouched = t->cap_touched = 0;
 	t->stale = false;
 	lock_release(&t->lock);
-	for (i = 0; r == 0 && i < n; i++)
-		r = reread(t, touched[i]);
-	free(touched);
-	if (r == 0)
-		r = meta_op_each(t->meta, t->last_seq, take, &a);
-	for (i = 0; r == 0 && i < a.n; i++) {
-		r = add_row(t, &a.op[i]);
-		if (r == 0)
-			t->last_seq = a.op[i].seq;
+	if (n > 1)
+		qsort(touched, n, sizeof(*touched), by_number);
+	for (i = 0; r == 0 && i < n; i++) {
+		r = reread(t, touched[i], &gone);
+		if (r == 0 && gone)
+			touched[n_gone++] = touched[i];
 	}
-	free(a.op);
-	return r;
+	if (n_gone)
+		remove_rows(t, touched, n_gone);
+	free(touched);
+	return r == 0 ? read_new(t) : r;
 }
 
 int line_tx(struct transfer *t)
@@ -471,7 +522,7 @@ int line_row_done(struct transfer *t, uint64_t seq)
 	int r;
 
 	lock_acquire(&t->lock);
-	r = line_done(t->ops, t->nops, seq, &c);
+	r = line_done_near(&t->line, seq, &c);
 	lock_release(&t->lock);
 	if (r == 0)
 		r = line_write(t, &c);

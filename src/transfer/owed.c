@@ -209,11 +209,11 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 		return r;
 	lock_acquire(&t->lock);
 	it = item_find(t, seq);
-	if (it) {
+	if (it)
 		ino = it->ino;
+	r = line_withdraw_near(&t->line, seq, &c);
+	if (r == 0 && c.n_owed)
 		next = put_behind(t, ino, seq);
-	}
-	r = line_withdraw(t->ops, t->nops, seq, &c);
 	lock_release(&t->lock);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -236,15 +236,18 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
 		      uint64_t *ret)
 {
-	struct titem *it, *tmp;
+	const struct line_seqs *rows;
+	struct titem *it;
 	bool yes = false;
+	size_t i;
 
 	*ret = 0;
 	lock_acquire(&t->lock);
-	HASH_ITER(hh, t->items, it, tmp)
-	{
-		if (it->kind == META_OP_DEL || strcmp(it->key, key) != 0 ||
-		    it->to[0])
+	rows = line_at(&t->line, key);
+	for (i = 0; rows && i < rows->n; i++) {
+		it = item_find(t, rows->seq[i]);
+		if (!it || it->kind == META_OP_DEL ||
+		    strcmp(it->key, key) != 0 || it->to[0])
 			continue;
 		yes = true;
 		*ret = it->kind == META_OP_PUT && it->ino == ino ? it->vid : 0;
@@ -265,7 +268,7 @@ static int is_at(struct transfer *t, const struct meta_inode *in,
 	if (r < 0 || o.ino != in->ino)
 		return r == 0 || r == -ENOENT ? -ESTALE : r;
 	lock_acquire(&t->lock);
-	then = line_moved_key(t->ops, t->nops, 0, in->key);
+	then = line_moved_key(t->line.ops, t->line.n, 0, in->key);
 	lock_release(&t->lock);
 	if (!then)
 		return -ENOMEM;

@@ -42,8 +42,7 @@ static struct path_node *get(struct path_set *s, const char *path, size_t len)
 	return nd;
 }
 
-/* The folder of path[0..len), or 0. */
-static size_t parent_len(const char *path, size_t len)
+size_t path_parent_len(const char *path, size_t len)
 {
 	while (len > 0 && path[len - 1] != '/')
 		len--;
@@ -66,7 +65,7 @@ static int put(struct path_set *s, const char *path, size_t len, bool cover)
 	nd->cover |= cover;
 	/* What is below a path is below all its folders: stop at the first
 	 * that knows. */
-	while ((len = parent_len(path, len)) > 0) {
+	while ((len = path_parent_len(path, len)) > 0) {
 		nd = get(s, path, len);
 		if (!nd)
 			return -ENOMEM;
@@ -98,7 +97,7 @@ bool path_set_has(const struct path_set *s, const char *key, size_t len)
 	nd = find(s, key, len);
 	if (nd && nd->is)
 		return true;
-	while ((len = parent_len(key, len)) > 0) {
+	while ((len = path_parent_len(key, len)) > 0) {
 		nd = find(s, key, len);
 		if (nd && nd->cover)
 			return true;
@@ -132,7 +131,7 @@ void path_set_release(struct path_set *s)
 
 size_t path_dir_len(const char *key)
 {
-	return parent_len(key, strlen(key));
+	return path_parent_len(key, strlen(key));
 }
 
 bool path_is_below(const char *key, const char *dir)

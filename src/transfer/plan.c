@@ -26,7 +26,7 @@ static bool is_waited_for(struct transfer *t, const struct line_op *op)
 
 	if (op->unordered)
 		return false;
-	for (o = op + 1; o < t->ops + t->nops; o++) {
+	for (o = op + 1; o < t->line.ops + t->line.n; o++) {
 		if (o->unordered || o->parked || strcmp(o->key, op->key) == 0)
 			continue;
 		it = item_find(t, o->seq);
@@ -55,37 +55,33 @@ static int64_t not_before(struct transfer *t, const struct titem *it,
 	return at;
 }
 
-static const struct line_op *op_of(struct transfer *t, uint64_t seq)
-{
-	size_t i;
-
-	for (i = 0; i < t->nops; i++)
-		if (t->ops[i].seq == seq)
-			return &t->ops[i];
-	return NULL;
-}
-
 static void note_wait(int64_t at, int64_t now, int64_t *wait)
 {
 	if (at != CLK_NEVER && at - now < *wait)
 		*wait = at > now ? at - now : 0;
 }
 
+/* When to ask again; what could not be answered now (no memory), later. */
+static int64_t again_at(int64_t at, int64_t now)
+{
+	return at > now ? at : now + NS_PER_S;
+}
+
 /* The same name was closed again a moment ago and that seal is about to be
  * final: what is sent now would be superseded before it arrives. */
-static bool superseded_soon(struct transfer *t, size_t i, int64_t now,
-			    int64_t *wait)
+static bool superseded_soon(struct transfer *t, const struct line_op *op,
+			    int64_t now, int64_t *wait)
 {
-	const struct titem *it;
-	size_t k;
+	const struct line_seqs *rows = line_at(&t->line, op->key);
+	size_t i;
 
-	if (t->ops[i].kind != LINE_PUT)
-		return false;
-	for (k = i + 1; k < t->nops; k++) {
-		if (t->ops[k].final || strcmp(t->ops[k].key, t->ops[i].key))
-			continue;
-		it = item_find(t, t->ops[k].seq);
-		if (!it || now - it->queued_mono > 100 * NS_PER_MS)
+	for (i = 0; op->kind == LINE_PUT && rows && i < rows->n; i++) {
+		const struct line_op *o = line_find(&t->line, rows->seq[i]);
+		const struct titem *it = item_find(t, rows->seq[i]);
+
+		if (o->seq <= op->seq || o->final ||
+		    strcmp(o->key, op->key) != 0 || !it ||
+		    now - it->queued_mono > 100 * NS_PER_MS)
 			continue;
 		note_wait(it->queued_mono + 100 * NS_PER_MS, now, wait);
 		return true;
@@ -93,50 +89,98 @@ static bool superseded_soon(struct transfer *t, size_t i, int64_t now,
 	return false;
 }
 
-static bool plan_commit(struct transfer *t, struct action *a, int64_t *wait)
+/*
+ * Those near the front mostly have what may go.  Where they have not, since
+ * they wait for something, it is looked for in all the line, now and then.
+ */
+static void choose_next(struct transfer *t, int64_t now)
 {
-	int64_t now = clk_mono(t->host->clk), at;
+	uint64_t before = t->line.visited;
+	size_t idx[NEXT_MAX], n = 0, i;
 	struct line_env env;
-	size_t next[16], n = 0, i;
+	bool cut;
 
 	line_env_fill(t, &env);
-	if (line_next(t->ops, t->nops, &env, next, 16, &n) < 0)
-		return false;
-	for (i = 0; i < n; i++) {
-		struct line_op *op = &t->ops[next[i]];
-		struct titem *it = item_find(t, op->seq);
+	if (line_next_near(&t->line, &env, LINE_SHORT, idx, NEXT_MAX, &n,
+			   &t->next_end, &cut) < 0)
+		return;
+	if (cut && n == 0 && now >= t->far_from) {
+		if (line_next_near(&t->line, &env, t->line.n, idx, NEXT_MAX, &n,
+				   &t->next_end, &cut) < 0)
+			return;
+		t->far_from =
+			line_pause(t, (size_t)(t->line.visited - before));
+		t->stats.scans++;
+	}
+	/* What is flying may be all there is near the front. */
+	t->next_stale = cut && n == 0;
+	t->n_next = n;
+	for (i = 0; i < n; i++)
+		t->next[i] = t->line.ops[idx[i]].seq;
+}
 
-		if (!it || it->busy || op->flying)
+static bool plan_one(struct transfer *t, uint64_t seq, struct action *a,
+		     int64_t *wait)
+{
+	int64_t now = clk_mono(t->host->clk), at;
+	struct line_op *op = line_find(&t->line, seq);
+	struct titem *it = item_find(t, seq);
+
+	if (!it || !op || it->busy || op->flying)
+		return false;
+	if (op->big && it->body != BODY_SENT)
+		return false;
+	at = not_before(t, it, op);
+	if (at > now) {
+		note_wait(at, now, wait);
+		return false;
+	}
+	if (superseded_soon(t, op, now, wait))
+		return false;
+	op->flying = true;
+	it->busy = true;
+	it->pins++;
+	*a = (struct action){ .act = ACT_COMMIT, .it = it };
+	return true;
+}
+
+static bool plan_commit(struct transfer *t, struct action *a, int64_t *wait)
+{
+	int64_t now = clk_mono(t->host->clk);
+	size_t i;
+
+	if (t->next_stale)
+		choose_next(t, now);
+	if (t->next_stale)
+		note_wait(again_at(t->far_from, now), now, wait);
+	for (i = 0; i < t->n_next; i++) {
+		if (!plan_one(t, t->next[i], a, wait))
 			continue;
-		if (op->big && it->body != BODY_SENT)
-			continue;
-		at = not_before(t, it, op);
-		if (at > now) {
-			note_wait(at, now, wait);
-			continue;
-		}
-		if (superseded_soon(t, next[i], now, wait))
-			continue;
-		op->flying = true;
-		it->busy = true;
-		it->pins++;
-		*a = (struct action){ .act = ACT_COMMIT, .it = it };
+		/* As many as were asked for: there may be more. */
+		t->next_stale |= t->n_next == NEXT_MAX;
 		return true;
 	}
 	return false;
 }
 
+/* A body costs a fold to choose. */
 static void choose_bodies(struct transfer *t)
 {
 	struct line_env env;
-	size_t idx[64], n = 0, i;
+	size_t idx[BODIES_MAX], n = 0, i;
 
-	line_env_fill(t, &env);
-	t->nbodies = 0;
-	if (line_bodies(t->ops, t->nops, &env, idx, 64, &n) < 0)
-		return;
+	if (t->n_big) {
+		line_env_fill(t, &env);
+		if (line_bodies(t->line.ops, t->line.n, &env, idx, BODIES_MAX,
+				&n) < 0)
+			return;
+		t->line.visited += t->line.n;
+		t->stats.scans++;
+		t->bodies_from = line_pause(t, t->line.n);
+	}
+	t->n_bodies = n;
 	for (i = 0; i < n; i++)
-		t->bodies[t->nbodies++] = t->ops[idx[i]].seq;
+		t->bodies[i] = t->line.ops[idx[i]].seq;
 	t->bodies_stale = false;
 }
 
@@ -146,13 +190,16 @@ static bool plan_body(struct transfer *t, struct action *a, int64_t *wait)
 	size_t i;
 	unsigned k;
 
-	if (t->bodies_stale)
+	if (t->bodies_stale && (now >= t->bodies_from || !t->n_big))
 		choose_bodies(t);
-	for (i = 0; i < t->nbodies; i++) {
+	if (t->bodies_stale)
+		note_wait(again_at(t->bodies_from, now), now, wait);
+	for (i = 0; i < t->n_bodies; i++) {
+		const struct line_op *op = line_find(&t->line, t->bodies[i]);
 		struct titem *it = item_find(t, t->bodies[i]);
-		const struct line_op *op = op_of(t, t->bodies[i]);
 
-		if (!it || !op || it->busy || !op->final || it->parked)
+		if (!it || !op || it->busy || !op->final || it->parked ||
+		    !op->big || op->sent)
 			continue;
 		at = not_before(t, it, op);
 		if (at > now) {
@@ -186,12 +233,15 @@ static bool plan_body(struct transfer *t, struct action *a, int64_t *wait)
 struct action plan_next(struct transfer *t, int64_t *wait)
 {
 	struct action a = { .act = ACT_NONE };
+	int64_t now = clk_mono(t->host->clk);
 
 	*wait = CLK_NEVER;
-	if (t->fold_wanted) {
+	if (t->fold_wanted && now >= t->fold_from) {
 		a.act = ACT_FOLD;
 		return a;
 	}
+	if (t->fold_wanted)
+		note_wait(t->fold_from, now, wait);
 	if (plan_commit(t, &a, wait) || plan_body(t, &a, wait))
 		return a;
 	if (t->orphans) {

@@ -107,7 +107,7 @@ int record_park(struct transfer *t, struct titem *it, const char *why)
 	if (r < 0)
 		return r;
 	lock_acquire(&t->lock);
-	r = line_park(t->ops, t->nops, it->seq, &c);
+	r = line_park_near(&t->line, it->seq, &c);
 	lock_release(&t->lock);
 	if (r == 0)
 		r = line_write(t, &c);
@@ -120,6 +120,7 @@ int record_park(struct transfer *t, struct titem *it, const char *why)
 	}
 	lock_acquire(&t->lock);
 	it->parked = true;
+	item_count(t, it);
 	lock_release(&t->lock);
 	transfer_kick(t, it->seq);
 	return line_tx_end(t, r == -ENOENT ? 0 : r);
@@ -160,7 +161,7 @@ int record_begun(struct transfer *t, struct titem *it)
 	if (r < 0)
 		return r;
 	lock_acquire(&t->lock);
-	r = line_begin(t->ops, t->nops, it->seq, &c);
+	r = line_begin_near(&t->line, it->seq, &c);
 	lock_release(&t->lock);
 	if (r == 0)
 		r = line_write(t, &c);

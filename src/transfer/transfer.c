@@ -11,16 +11,30 @@
 
 #define LOG_MODULE "transfer"
 
+/* The row that publishes a version, the newest of them; NULL: none. */
+static const struct line_op *put_of(const struct transfer *t, uint64_t vid)
+{
+	const struct line_seqs *rows = line_of_version(&t->line, vid);
+	const struct line_op *put = NULL;
+	size_t i;
+
+	for (i = 0; rows && i < rows->n; i++) {
+		const struct line_op *op = line_find(&t->line, rows->seq[i]);
+
+		if (op->kind == LINE_PUT && (!put || op->seq > put->seq))
+			put = op;
+	}
+	return put;
+}
+
 /* Uploads whose version is gone or published: aborted. */
 static int stray_upload(void *arg, const struct meta_upload *up)
 {
 	struct transfer *t = arg;
 	struct orphan *o;
-	size_t i;
 
-	for (i = 0; i < t->nops; i++)
-		if (t->ops[i].kind == LINE_PUT && t->ops[i].vid == up->vid)
-			return 0;
+	if (put_of(t, up->vid))
+		return 0;
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
@@ -50,6 +64,7 @@ int transfer_new(const struct host *host, struct meta *meta,
 	t->ev = *events;
 	lock_init(&t->lock, LOCK_LEAF, "transfer");
 	thr_cond_init(&t->cond);
+	t->next_stale = true;
 	t->prefix = strdup(opts->prefix);
 	r = t->prefix ? line_tx(t) : -ENOMEM;
 	if (r == 0)
@@ -71,7 +86,7 @@ int transfer_start(struct transfer *t)
 	/* Only now: recovery may have taken versions out of the line. */
 	if (r == 0) {
 		r = meta_upload_each(t->meta, stray_upload, t);
-		t->fold_wanted = t->nops > 0;
+		t->fold_wanted = t->line.n > 0;
 		meta_end(t->meta);
 	}
 	for (i = 0; r == 0 && i < n && i < 64; i++) {
@@ -112,7 +127,6 @@ void transfer_stop(struct transfer *t)
 void transfer_free(struct transfer *t)
 {
 	struct titem *it, *tmp;
-	struct have *h, *htmp;
 	struct put_time *p, *ptmp;
 	struct orphan *o;
 
@@ -123,23 +137,18 @@ void transfer_free(struct transfer *t)
 		HASH_DEL(t->items, it);
 		item_free(it);
 	}
-	HASH_ITER(hh, t->have, h, htmp) {
-		HASH_DEL(t->have, h);
-		free(h);
-	}
+	have_free(t);
 	HASH_ITER(hh, t->put_times, p, ptmp) {
 		HASH_DEL(t->put_times, p);
 		free(p);
 	}
-	while (t->nops > 0)
-		line_op_release(&t->ops[--t->nops]);
+	line_release(&t->line);
 	while ((o = t->orphans) != NULL) {
 		t->orphans = o->next;
 		free(o->key);
 		free(o->id);
 		free(o);
 	}
-	free(t->ops);
 	free(t->touched);
 	thr_cond_fini(&t->cond);
 	lock_fini(&t->lock);
@@ -149,16 +158,50 @@ void transfer_free(struct transfer *t)
 
 bool transfer_underway(struct transfer *t, uint64_t vid)
 {
-	bool yes = false;
-	size_t i;
+	const struct line_op *put;
+	bool yes;
 
 	lock_acquire(&t->lock);
-	for (i = 0; i < t->nops; i++)
-		if (t->ops[i].kind == LINE_PUT && t->ops[i].vid == vid)
-			yes |= t->ops[i].underway || t->ops[i].flying ||
-			       t->ops[i].begun;
+	put = put_of(t, vid);
+	yes = put && (put->underway || put->flying || put->begun);
 	lock_release(&t->lock);
 	return yes;
+}
+
+struct find_put {
+	uint64_t vid, seq;
+};
+
+static int match_put(void *arg, const struct meta_op *op)
+{
+	struct find_put *f = arg;
+
+	if (op->kind == META_OP_PUT && op->vid == f->vid)
+		f->seq = op->seq;
+	return 0;
+}
+
+/* From the copy, of which the rows may be ahead: by those that came since, and
+ * by one that left. */
+int transfer_place(struct transfer *t, uint64_t vid, uint64_t *ret_seq)
+{
+	struct find_put f = { .vid = vid };
+	const struct line_op *put;
+	struct meta_op op;
+	int r = 0;
+
+	meta_assert_begun(t->meta);
+	put = put_of(t, vid);
+	if (put) {
+		r = meta_op_get(t->meta, put->seq, &op);
+		if (r == 0)
+			f.seq = put->seq;
+	}
+	if (r == 0 || r == -ENOENT)
+		r = meta_op_each(t->meta, t->last_seq, match_put, &f);
+	if (r == 0)
+		*ret_seq = f.seq;
+	return r;
 }
 
 static bool under(const char *key, const char *prefix)
@@ -173,22 +216,14 @@ static bool under(const char *key, const char *prefix)
 
 bool transfer_queued(struct transfer *t, const char *key)
 {
-	bool yes = false;
-	size_t i;
+	bool yes;
 
 	/* Rows not read yet speak of keys, too, and all workers may be busy
 	 * with something long. */
 	if (line_refresh(t) < 0)
 		return true;
 	lock_acquire(&t->lock);
-	for (i = 0; i < t->nops && !yes; i++) {
-		const struct line_op *op = &t->ops[i];
-
-		yes = strcmp(op->key, key) == 0 ||
-		      (op->to && strcmp(op->to, key) == 0);
-		if (op->kind == LINE_RENAME_DIR)
-			yes |= under(key, op->key) || under(key, op->to);
-	}
+	yes = line_speaks_of(&t->line, key);
 	lock_release(&t->lock);
 	return yes;
 }
@@ -225,8 +260,6 @@ bool transfer_covers_below(struct transfer *t, const char *dir,
 			   int64_t since_real_ns)
 {
 	struct below b = { .dir = dir };
-	struct have *h, *tmp;
-	size_t i;
 
 	if (line_refresh(t) < 0)
 		return true;
@@ -234,42 +267,55 @@ bool transfer_covers_below(struct transfer *t, const char *dir,
 	    meta_owed_each(t->meta, find_below, &b) < 0)
 		return true;
 	lock_acquire(&t->lock);
-	for (i = 0; i < t->nops && !b.found; i++)
-		b.found = under(t->ops[i].key, dir) ||
-			  (t->ops[i].to && under(t->ops[i].to, dir));
-	HASH_ITER(hh, t->have, h, tmp) {
-		if (!b.found && h->gone_real_ns >= since_real_ns)
-			b.found = under(h->key, dir);
-	}
+	b.found |= line_speaks_of(&t->line, dir) ||
+		   line_speaks_below(&t->line, dir) ||
+		   have_gone_below(t, dir, since_real_ns);
 	lock_release(&t->lock);
-	return b.found || transfer_queued(t, dir);
+	return b.found;
 }
 
 /* ---- waiting ---- */
 
-/* What is left of the line up to seq that lies under prefix; -EIO if one of
- * them cannot finish by itself. */
-static int left(struct transfer *t, const char *prefix, uint64_t seq)
+struct left {
+	const char *prefix;
+	uint64_t seq;
+	uint64_t seen; /* one that was left when last looked */
+};
+
+static bool is_left(const struct left *l, const struct line_op *op)
 {
+	return op->seq <= l->seq && (under(op->key, l->prefix) ||
+				     (op->to && under(op->to, l->prefix)));
+}
+
+/* Whether something of the line is left; -EIO if that cannot finish by
+ * itself. */
+static int left(struct transfer *t, struct left *l)
+{
+	const struct line_op *op = line_find(&t->line, l->seen);
+	bool any = false;
 	size_t i;
-	int n = 0;
 
-	for (i = 0; i < t->nops && t->ops[i].seq <= seq; i++) {
-		const struct line_op *op = &t->ops[i];
-
-		if (!under(op->key, prefix) &&
-		    !(op->to && under(op->to, prefix)))
+	if (op && is_left(l, op) && !t->n_parked)
+		return 1;
+	for (i = 0; i < t->line.n && t->line.ops[i].seq <= l->seq; i++) {
+		op = &t->line.ops[i];
+		t->line.visited++;
+		if (!is_left(l, op))
 			continue;
 		if (op->parked)
 			return -EIO;
-		n++;
+		/* The newest is longest here, most likely. */
+		l->seen = op->seq;
+		any = true;
 	}
-	return n;
+	return any;
 }
 
 int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 		  int64_t deadline_mono_ns)
 {
+	struct left l = { .prefix = prefix, .seq = seq };
 	int r, w = 0;
 
 	r = line_tx(t);
@@ -282,7 +328,7 @@ int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 	kick_all(t);
 	lock_acquire(&t->lock);
 	for (;;) {
-		r = left(t, prefix, seq);
+		r = left(t, &l);
 		if (r <= 0)
 			break;
 		if (t->stopping) {
@@ -386,7 +432,7 @@ static void views_free(struct view *v, size_t n)
 
 static int view_fill(struct transfer *t, size_t i, struct view *v)
 {
-	const struct line_op *op = &t->ops[i];
+	const struct line_op *op = &t->line.ops[i];
 	struct titem *it = item_find(t, op->seq);
 
 	v->key = strdup(op->key);
@@ -407,7 +453,7 @@ static int view_fill(struct transfer *t, size_t i, struct view *v)
 		.why = why_of(t, op, it, i == 0),
 		.retry_mono_ns = it->retry_at,
 		.error = v->error,
-		.waits_for = i ? t->ops[0].seq : 0,
+		.waits_for = i ? t->line.ops[0].seq : 0,
 	};
 	return 0;
 }
@@ -422,8 +468,8 @@ int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
 		return r;
 	meta_end(t->meta);
 	lock_acquire(&t->lock);
-	v = calloc(t->nops + 1, sizeof(*v));
-	for (i = 0; v && r == 0 && i < t->nops; i++, n++)
+	v = calloc(t->line.n + 1, sizeof(*v));
+	for (i = 0; v && r == 0 && i < t->line.n; i++, n++)
 		r = view_fill(t, i, &v[i]);
 	lock_release(&t->lock);
 	if (!v)
@@ -434,25 +480,34 @@ int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
 	return r;
 }
 
-void transfer_stats(struct transfer *t, struct transfer_stats *ret)
+/* Of what is queued. */
+static int64_t oldest(struct transfer *t)
 {
 	struct titem *it, *tmp;
 
+	if (!t->oldest_unknown)
+		return t->oldest_real_ns;
+	t->oldest_unknown = false;
+	t->oldest_real_ns = 0;
+	HASH_ITER(hh, t->items, it, tmp) {
+		if (it->sum_sealed && (!t->oldest_real_ns ||
+				       it->sum_sealed < t->oldest_real_ns))
+			t->oldest_real_ns = it->sum_sealed;
+	}
+	return t->oldest_real_ns;
+}
+
+void transfer_stats(struct transfer *t, struct transfer_stats *ret)
+{
 	lock_acquire(&t->lock);
+	t->stats.oldest_real_ns = oldest(t);
+	t->stats.queued_ops = t->line.n;
+	t->stats.queued_bytes = t->sum_bytes;
+	t->stats.visited = t->line.visited;
 	*ret = t->stats;
 	if (clk_mono(t->host->clk) / NS_PER_S > t->rate_second + 1)
 		ret->rate = 0;
-	ret->can_drain = t->stale; /* rows were added, or may have been */
-	HASH_ITER(hh, t->items, it, tmp) {
-		ret->queued_ops++;
-		ret->can_drain |= !it->parked;
-		if (it->kind != META_OP_PUT)
-			continue;
-		ret->queued_bytes += it->v.size - item_progress(it);
-		if (it->v.sealed_real_ns &&
-		    (!ret->oldest_real_ns ||
-		     it->v.sealed_real_ns < ret->oldest_real_ns))
-			ret->oldest_real_ns = it->v.sealed_real_ns;
-	}
+	/* rows were added, or may have been */
+	ret->can_drain = t->stale || t->line.n > t->n_parked;
 	lock_release(&t->lock);
 }

@@ -23,16 +23,6 @@ void kick_all(struct transfer *t)
 	lock_release(&t->lock);
 }
 
-static struct line_op *op_of(struct transfer *t, uint64_t seq)
-{
-	size_t i;
-
-	for (i = 0; i < t->nops; i++)
-		if (t->ops[i].seq == seq)
-			return &t->ops[i];
-	return NULL;
-}
-
 /* Refused for good, and not because we are let in nowhere any more? */
 static bool is_permanent(struct transfer *t, int r, unsigned attempts)
 {
@@ -119,14 +109,15 @@ static void body_again(struct transfer *t, struct titem *it)
 	struct line_op *op;
 
 	lock_acquire(&t->lock);
-	op = op_of(t, it->seq);
+	op = line_find(&t->line, it->seq);
 	if (op)
 		op->sent = false;
 	it->body = BODY_NONE;
 	free(it->upload_id);
 	it->upload_id = NULL;
 	it->sent = 0;
-	t->bodies_stale = true;
+	item_count(t, it);
+	t->next_stale = t->bodies_stale = true;
 	lock_release(&t->lock);
 }
 
@@ -167,10 +158,11 @@ static void do_commit(struct transfer *t, struct titem *it)
 		body_again(t, it);
 	}
 	lock_acquire(&t->lock);
-	op = op_of(t, it->seq);
+	op = line_find(&t->line, it->seq);
 	if (op)
 		op->flying = false;
 	it->busy = false;
+	t->next_stale = true;
 	if (r == 0 && it->kind == META_OP_PUT)
 		note_put_time(t, it);
 	thr_wake(&t->cond);
@@ -186,7 +178,7 @@ static void do_begin(struct transfer *t, struct titem *it)
 
 	lock_acquire(&t->lock);
 	it->busy = false;
-	op = op_of(t, it->seq);
+	op = line_find(&t->line, it->seq);
 	it->body = r < 0				? BODY_NONE :
 		   it->parts_done == it->nparts ? BODY_SENT :
 						  BODY_SENDING;
@@ -194,7 +186,8 @@ static void do_begin(struct transfer *t, struct titem *it)
 		op->underway = true;
 		op->sent = it->body == BODY_SENT;
 	}
-	t->bodies_stale = true;
+	item_count(t, it);
+	t->next_stale = t->bodies_stale = true;
 	lock_release(&t->lock);
 	if (r < 0)
 		failed(t, it, r);
@@ -215,13 +208,14 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 				    it->v.size - it->part_size * part :
 				    it->part_size;
 		it->attempts = 0;
+		item_count(t, it);
 	}
 	if (it->parts_done == it->nparts) {
 		it->body = BODY_SENT;
-		op = op_of(t, it->seq);
+		op = line_find(&t->line, it->seq);
 		if (op)
 			op->sent = true;
-		t->bodies_stale = true;
+		t->next_stale = t->bodies_stale = true;
 	}
 	lock_release(&t->lock);
 	if (r == -ENOENT) {

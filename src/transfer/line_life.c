@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a commit: what it changes in its own window, and beside. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transfer/line_view.h"
+
+/* ---- the life of a commit ---- */
+
+static const struct line_op *find_loner(const struct line_view *v, uint64_t seq)
+{
+	for (size_t i = 0; i < v->n_loner; i++)
+		if (v->loner[i]->seq == seq)
+			return v->loner[i];
+	return NULL;
+}
+
+static int mark_begun(struct line_change *c, const struct line_op *op)
+{
+	struct line_op *row;
+	int r;
+
+	if (op->begun)
+		return 0;
+	r = line_change_row(c, op, &row);
+	if (r)
+		return r;
+	row->begun = true;
+	return 0;
+}
+
+static int end(struct line_change *c, int r, struct line_change *ret)
+{
+	if (r)
+		line_change_release(c);
+	else
+		*ret = *c;
+	return r;
+}
+
+int line_begin_in(const struct line_view *v, uint64_t seq,
+		  struct line_change *ret)
+{
+	const struct line_op *op = find_loner(v, seq);
+	size_t at = line_view_find(v, seq), w;
+	struct line_change c = { 0 };
+	int r = line_change_init(&c, 1);
+
+	if (r)
+		return r;
+	if (at == LINE_NOWHERE)
+		return end(&c, op ? mark_begun(&c, op) : -ENOENT, ret);
+	w = v->win[at];
+	if (!line_view_is_begun(v, w))
+		r = mark_begun(&c, v->row[v->start[w + 1] - 1]);
+	return end(&c, r, ret);
+}
+
+static int park_row(const struct line_view *v, size_t at, struct line_change *c)
+{
+	const struct line_op *op = v->row[at];
+	size_t w = v->win[at];
+	struct line_op *row;
+	int r = line_change_row(c, op, &row);
+
+	if (r)
+		return r;
+	row->parked = true;
+	row->flying = false;
+	if (v->start[w + 1] - v->start[w] == 1)
+		row->begun = false;
+	return 0;
+}
+
+int line_park_in(const struct line_view *v, uint64_t seq,
+		 struct line_change *ret)
+{
+	const struct line_op *op = find_loner(v, seq);
+	size_t at = line_view_find(v, seq);
+	struct line_change c = { 0 };
+	struct line_op *row;
+	int r = line_change_init(&c, 1);
+
+	if (r)
+		return r;
+	if (at != LINE_NOWHERE) {
+		r = park_row(v, at, &c);
+	} else if (op) {
+		r = line_change_row(&c, op, &row);
+		if (!r) {
+			row->parked = true;
+			row->begun = row->flying = false;
+		}
+	} else {
+		r = -ENOENT;
+	}
+	return end(&c, r, ret);
+}
+
+/*
+ * Rows go; the last one of a window that stays carries the end of the window,
+ * and that it is begun.
+ */
+static int leave(const struct line_view *v, const bool *gone,
+		 struct line_change *c)
+{
+	for (size_t w = 0; w < v->n_win; w++) {
+		const struct line_op *heir = NULL;
+		bool begun = line_view_is_begun(v, w), any = false;
+		bool alone = true; /* whoever stays */
+		struct line_op *row;
+		int r;
+
+		for (size_t i = v->start[w]; i < v->start[w + 1]; i++) {
+			any |= gone[i];
+			if (gone[i]) {
+				line_change_drop(c, v->row[i]->seq);
+				continue;
+			}
+			alone = !heir;
+			heir = v->row[i];
+		}
+		if (!any || !heir)
+			continue;
+		/* Nothing of a parked row is on its way. */
+		if (alone && heir->parked)
+			begun = false;
+		if (heir->cut && heir->begun == begun)
+			continue;
+		r = line_change_row(c, heir, &row);
+		if (r)
+			return r;
+		row->cut = true;
+		row->begun = begun;
+	}
+	return 0;
+}
+
+/*
+ * Whether row op is a consequence of moving the content of put p: a rename of
+ * it, or the delete that such a rename left when it was folded.  A delete that
+ * is begun says so of its window, of which the put goes first.
+ */
+static bool moved_it(const struct line_op *op, const struct line_op *p)
+{
+	return p->vid != 0 && op->vid == p->vid && !op->flying &&
+	       (op->kind == LINE_DEL ||
+		(op->kind == LINE_RENAME && !op->begun));
+}
+
+char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
+		     const char *at)
+{
+	char *key = strdup(at);
+
+	for (size_t i = 0; key && i < n; i++) {
+		char *was = key;
+		size_t len, rest;
+
+		if (ops[i].seq < seq || ops[i].kind != LINE_RENAME_DIR ||
+		    !path_is_below(key, ops[i].key))
+			continue;
+		len = strlen(ops[i].to);
+		rest = strlen(key) - strlen(ops[i].key);
+		key = malloc(len + rest + 1);
+		if (key) {
+			memcpy(key, ops[i].to, len);
+			memcpy(key + len, was + strlen(ops[i].key), rest + 1);
+		}
+		free(was);
+	}
+	return key;
+}
+
+static int leave_owing(const struct line_view *v, const struct line_op *ops,
+		       size_t n, const struct line_op *put, bool *gone,
+		       struct line_change *c)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		if (!moved_it(v->row[i], put))
+			continue;
+		gone[i] = true;
+		c->owed[c->n_owed] = line_moved_key(ops, n, v->row[i]->seq,
+						   v->row[i]->key);
+		if (!c->owed[c->n_owed])
+			return -ENOMEM;
+		c->n_owed++;
+	}
+	return 0;
+}
+
+/* Row seq goes; if it is withdrawn (all: every row), with what moved it. */
+static int take_out(const struct line_view *v, const struct line_op *all,
+		    size_t n, uint64_t seq, struct line_change *ret)
+{
+	size_t at = line_view_find(v, seq);
+	const struct line_op *op = at != LINE_NOWHERE ? v->row[at] :
+							find_loner(v, seq);
+	struct line_change c = { 0 };
+	bool *gone;
+	int r;
+
+	if (!op || (all && op->kind != LINE_PUT))
+		return -ENOENT;
+	r = line_change_init(&c, all ? 2 * v->n + 1 : 2);
+	if (r)
+		return r;
+	gone = calloc(v->n + 1, sizeof(*gone));
+	if (!gone)
+		return end(&c, -ENOMEM, ret);
+	if (at != LINE_NOWHERE)
+		gone[at] = true;
+	else
+		line_change_drop(&c, seq);
+	if (all)
+		r = leave_owing(v, all, n, op, gone, &c);
+	if (!r)
+		r = leave(v, gone, &c);
+	free(gone);
+	return end(&c, r, ret);
+}
+
+int line_done_in(const struct line_view *v, uint64_t seq,
+		 struct line_change *ret)
+{
+	return take_out(v, NULL, 0, seq, ret);
+}
+
+int line_withdraw_in(const struct line_view *v, const struct line_op *ops,
+		     size_t n, uint64_t seq, struct line_change *ret)
+{
+	return take_out(v, ops, n, seq, ret);
+}
+
+/* ---- the same of all rows ---- */
+
+typedef int life_fn(const struct line_view *v, uint64_t seq,
+		    struct line_change *ret);
+
+static int of_all(const struct line_op *ops, size_t n, uint64_t seq,
+		  life_fn *fn, struct line_change *ret)
+{
+	struct line_view v;
+	int r = line_view_init(&v, ops, n);
+
+	if (r)
+		return r;
+	r = fn(&v, seq, ret);
+	line_view_release(&v);
+	return r;
+}
+
+int line_begin(const struct line_op *ops, size_t n, uint64_t seq,
+	       struct line_change *ret)
+{
+	return of_all(ops, n, seq, line_begin_in, ret);
+}
+
+int line_park(const struct line_op *ops, size_t n, uint64_t seq,
+	      struct line_change *ret)
+{
+	return of_all(ops, n, seq, line_park_in, ret);
+}
+
+int line_done(const struct line_op *ops, size_t n, uint64_t seq,
+	      struct line_change *ret)
+{
+	return of_all(ops, n, seq, line_done_in, ret);
+}
+
+int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
+		  struct line_change *ret)
+{
+	struct line_view v;
+	int r = line_view_init(&v, ops, n);
+
+	if (r)
+		return r;
+	r = line_withdraw_in(&v, ops, n, seq, ret);
+	line_view_release(&v);
+	return r;
+}
