@@ -153,7 +153,11 @@ struct transfer {
 	bool stopping;
 	unsigned waiters; /* somebody waits: delays do not apply */
 	unsigned nworkers;
-	struct thr_worker *workers[64]; /* NULL once it is being stopped */
+	struct uploader {
+		struct transfer *t;
+		struct thr_worker *w; /* NULL once it is being stopped */
+		bool idle; /* found nothing to do, and nobody woke it since */
+	} workers[64];
 
 	struct put_time *put_times; /* of live logs */
 	struct transfer_stats stats;
@@ -227,7 +231,9 @@ int fold_apply(struct transfer *t);
 
 /* worker.c */
 int64_t worker_step(void *arg);
-void kick_all(struct transfer *t);
+/* Have somebody look what is to be done: he wakes the next one if there is
+ * more.  Whoever is at work looks when he has ended it. */
+void kick_one(struct transfer *t);
 
 /* body.c */
 /* An intent whose upload may or may not have begun. */

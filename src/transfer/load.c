@@ -537,5 +537,5 @@ void transfer_kick(struct transfer *t, uint64_t seq)
 	lock_acquire(&t->lock);
 	t->stale = true;
 	lock_release(&t->lock);
-	kick_all(t);
+	kick_one(t);
 }

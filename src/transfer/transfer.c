@@ -90,13 +90,16 @@ int transfer_start(struct transfer *t)
 		meta_end(t->meta);
 	}
 	for (i = 0; r == 0 && i < n && i < 64; i++) {
-		r = thr_start(t->host->thr, "upload", worker_step, t, &w);
+		t->workers[i].t = t;
+		r = thr_start(t->host->thr, "upload", worker_step,
+			      &t->workers[i], &w);
 		if (r < 0)
 			break;
-		/* those that run already kick all there are */
+		/* those that run already wake others */
 		lock_acquire(&t->lock);
-		t->workers[i] = w;
+		t->workers[i].w = w;
 		t->nworkers = i + 1;
+		thr_kick(w); /* nobody could until now */
 		lock_release(&t->lock);
 	}
 	return r;
@@ -117,8 +120,8 @@ void transfer_stop(struct transfer *t)
 
 		/* those still running must not kick it any more */
 		lock_acquire(&t->lock);
-		w = t->workers[i];
-		t->workers[i] = NULL;
+		w = t->workers[i].w;
+		t->workers[i].w = NULL;
 		lock_release(&t->lock);
 		thr_stop(w);
 	}
@@ -325,7 +328,7 @@ int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 	lock_acquire(&t->lock);
 	t->waiters++;
 	lock_release(&t->lock);
-	kick_all(t);
+	kick_one(t);
 	lock_acquire(&t->lock);
 	for (;;) {
 		r = left(t, &l);

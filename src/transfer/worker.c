@@ -12,14 +12,26 @@
 
 #define LOG_MODULE "transfer"
 
-void kick_all(struct transfer *t)
+/* With the lock. */
+static void wake_one(struct transfer *t)
 {
 	unsigned i;
 
+	for (i = 0; i < t->nworkers; i++) {
+		struct uploader *u = &t->workers[i];
+
+		if (!u->idle || !u->w)
+			continue;
+		u->idle = false;
+		thr_kick(u->w);
+		return;
+	}
+}
+
+void kick_one(struct transfer *t)
+{
 	lock_acquire(&t->lock);
-	for (i = 0; i < t->nworkers; i++)
-		if (t->workers[i])
-			thr_kick(t->workers[i]);
+	wake_one(t);
 	lock_release(&t->lock);
 }
 
@@ -269,21 +281,45 @@ static int refresh_if_stale(struct transfer *t)
 	return r;
 }
 
+/* Nothing to do for so long; but what came meanwhile found nobody idle. */
+static int64_t rest(struct uploader *u, int64_t wait)
+{
+	u->idle = true;
+	return u->t->stale ? 0 : wait;
+}
+
+static int64_t choose(struct uploader *u, struct action *ret)
+{
+	struct transfer *t = u->t;
+	int r = refresh_if_stale(t);
+	int64_t wait = 0;
+
+	lock_acquire(&t->lock);
+	u->idle = false;
+	ret->act = ACT_NONE;
+	if (t->stopping) {
+		wait = CLK_NEVER;
+	} else if (r < 0) {
+		u->idle = true;
+		wait = NS_PER_S;
+	} else {
+		*ret = plan_next(t, &wait);
+		if (ret->act == ACT_NONE)
+			wait = rest(u, wait);
+		else if (ret->act != ACT_FOLD)
+			wake_one(t);
+	}
+	lock_release(&t->lock);
+	return wait;
+}
+
 int64_t worker_step(void *arg)
 {
-	struct transfer *t = arg;
+	struct uploader *u = arg;
+	struct transfer *t = u->t;
 	struct action a;
-	int64_t wait;
+	int64_t wait = choose(u, &a);
 
-	if (refresh_if_stale(t) < 0)
-		return NS_PER_S;
-	lock_acquire(&t->lock);
-	if (t->stopping) {
-		lock_release(&t->lock);
-		return CLK_NEVER;
-	}
-	a = plan_next(t, &wait);
-	lock_release(&t->lock);
 	switch (a.act) {
 	case ACT_NONE:
 		return wait;
@@ -308,6 +344,5 @@ int64_t worker_step(void *arg)
 	if (a.it)
 		item_unpin(t, a.it);
 	lock_release(&t->lock);
-	kick_all(t);
 	return 0;
 }
