@@ -252,6 +252,17 @@ static void fold(struct line *l)
 	line_change_release(&c);
 }
 
+/* Two rows get one bound, as by the rename of a folder, cut wherever. */
+static void bind(struct line *l)
+{
+	size_t to = draw((unsigned)l->n), at = draw((unsigned)to + 1);
+	struct line_op row = copy_of(&l->ops[at]);
+
+	row.bound = l->ops[to].bound;
+	row.cut = draw(2);
+	ck_assert_int_eq(line_replace(l, &row), 0);
+}
+
 /* The first that may go is begun, and perhaps done. */
 static void commit(struct line *l)
 {
@@ -281,7 +292,7 @@ START_TEST(it_answers_as_all_rows_do)
 
 	seed = (unsigned long)_i + 1;
 	for (unsigned step = 0; step < 120; step++) {
-		unsigned what = draw(8);
+		unsigned what = draw(9);
 
 		if (what < 5 && l.n < ROWS_MAX) {
 			struct line_op op = random_row(++seq);
@@ -291,6 +302,8 @@ START_TEST(it_answers_as_all_rows_do)
 			fold(&l);
 		} else if (what == 6) {
 			commit(&l);
+		} else if (what == 7 && l.n) {
+			bind(&l);
 		} else if (l.n) {
 			uint64_t gone = l.ops[draw((unsigned)l.n)].seq;
 

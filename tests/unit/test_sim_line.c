@@ -122,25 +122,71 @@ START_TEST(what_is_deleted_leaves_now_and_then)
 }
 END_TEST
 
+/* A file of zeros and, at its end, a byte. */
+static void put_large(const char *name, uint64_t size)
+{
+	uint64_t off = size - 1;
+	struct file f;
+	int fd;
+
+	ck_assert_int_eq(f_create(&f, name, O_WRONLY), 0);
+	ck_assert_int_eq(fs_write_to(fs, f.o.file, &off, 1, &fd), 0);
+	ck_assert_int_eq(disk_pwrite(disk, fd, "x", 1, off), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
 /* A body that waits costs a fold to choose, but not one for each new row. */
 START_TEST(a_large_file_before_them_changes_nothing)
 {
 	struct transfer_stats before;
-	uint64_t dir, off = (UINT64_C(64) << 20) - 1;
-	struct file f;
-	int fd;
+	char name[16];
+	uint64_t dir;
 
 	rig_passthrough = false;
 	bucket_answers(false);
-	ck_assert_int_eq(f_create(&f, "big", O_WRONLY), 0);
-	ck_assert_int_eq(fs_write_to(fs, f.o.file, &off, 1, &fd), 0);
-	ck_assert_int_eq(disk_pwrite(disk, fd, "x", 1, off), 0);
-	ck_assert_int_eq(f_close(&f), 0);
+	put_large("big", UINT64_C(64) << 20);
 	dir = make_dir("d");
 	fill(dir, 0, FILES / 4);
 	before = work();
 	fill(dir, FILES / 4, FILES);
 	assert_work(&before, FILES, 16, 4);
+	/* Nor for each that might change the choice. */
+	before = work();
+	for (unsigned i = FILES / 2; i < FILES; i++) {
+		(void)snprintf(name, sizeof(name), "f%u", i);
+		ck_assert_int_eq(fs_unlink(fs, dir, name), 0);
+		(void)sim_run(sim);
+	}
+	assert_work(&before, FILES / 2, 16, 4);
+}
+END_TEST
+
+static int count_committing(void *arg, const struct fs_pending *p)
+{
+	unsigned *n = arg;
+
+	*n += strcmp(p->why, "committing") == 0;
+	return 0;
+}
+
+/* Who finds something to do wakes another before he does it. */
+START_TEST(all_workers_find_their_work)
+{
+	unsigned n = 0;
+
+	rig_opts.transfer.order = TRANSFER_NONE;
+	rig_opts.transfer.upload_limit = 1000;
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	rig_passthrough = false;
+	(void)sim_run(sim); /* all of them rest */
+	for (unsigned i = 0; i < 3; i++) {
+		put_large((const char *[]){ "a", "b", "c" }[i], 500000);
+		(void)sim_run(sim);
+	}
+	(void)sim_run_for(sim, 5 * NS_PER_S);
+	ck_assert_int_eq(fs_each_pending(fs, "", count_committing, &n), 0);
+	ck_assert_uint_eq(n, 3);
 }
 END_TEST
 
@@ -151,6 +197,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_file_more_looks_at_a_few_rows, 0, 3);
 	tcase_add_test(c, what_is_deleted_leaves_now_and_then);
 	tcase_add_test(c, a_large_file_before_them_changes_nothing);
+	tcase_add_test(c, all_workers_find_their_work);
 }
 
 int main(void)
