@@ -60,10 +60,10 @@ int cache_blob_each(struct cache *c, cache_blob_fn *fn, void *arg) NONNULL(1, 2)
 	MUST_USE;
 /* Move a blob no row knows to lost+found/. */
 int cache_blob_lose(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
-/* 0 if the blob is there, at least size long and without a hole before size;
- * -ENODATA if not. */
-int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size) NONNULL(1)
-	MUST_USE;
+/* 0 if the blob is there, at least size long and, unless it is sparse, without
+ * a hole before size; -ENODATA if not. */
+int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size, bool sparse)
+	NONNULL(1) MUST_USE;
 
 /* ---- ranges present in a blob being downloaded: in memory, no lock ---- */
 

@@ -128,6 +128,11 @@ enum fs_set {
 int fs_new(const struct host *host, struct meta *meta, struct cache *cache,
 	   struct store *store, const struct fs_opts *opts, struct fs **ret)
 	NONNULL(1, 2, 3, 4, 5, 6) MUST_USE;
+/* What recovery asks of each version (ckptfs/meta.h: a meta_check_fn); its
+ * argument is a struct cache. */
+struct meta_version;
+int fs_check_version(void *cache, const struct meta_version *v) NONNULL(1, 2)
+	MUST_USE;
 void fs_set_kernel(struct fs *fs, const struct fs_kernel *k) NONNULL(1, 2);
 /* A last barrier, then stop everything; what is not published stays for the
  * next mount.  NULL is allowed. */

@@ -203,7 +203,7 @@ int cache_blob_lose(struct cache *c, uint64_t blob)
 	return 0;
 }
 
-int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size)
+int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size, bool sparse)
 {
 	struct disk *d = c->host->disk;
 	struct disk_stat st;
@@ -218,7 +218,7 @@ int cache_blob_check(struct cache *c, uint64_t blob, uint64_t size)
 		goto out;
 	if (st.size < size)
 		r = -ENODATA;
-	if (r < 0 || size == 0)
+	if (r < 0 || size == 0 || sparse)
 		goto out;
 	hole = disk_seek_hole(d, fd, 0);
 	if (hole < 0)

@@ -168,13 +168,6 @@ int daemon_open_cache(struct daemon *d)
 	return CLI_DONE;
 }
 
-static int check_version(void *arg, const struct meta_version *v)
-{
-	if (v->state != META_SEALED || !v->blob)
-		return 0;
-	return cache_blob_check(arg, v->blob, v->size);
-}
-
 static int meta_failed(struct daemon *d, int r)
 {
 	if (r == -EBUSY)
@@ -195,7 +188,7 @@ int daemon_open_meta(struct daemon *d, struct fs_opts *ret)
 {
 	struct cache *checker = NULL;
 	struct meta_opts opts = { .source = d->normal,
-				  .check = check_version,
+				  .check = fs_check_version,
 				  .ballast = BALLAST };
 	struct meta_report report;
 	int r = cache_open(&d->host, 0, &checker);

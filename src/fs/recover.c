@@ -38,6 +38,13 @@ static int keep(void *arg, const struct meta_version *row)
 	return 0;
 }
 
+int fs_check_version(void *cache, const struct meta_version *v)
+{
+	if (v->state != META_SEALED || !v->blob)
+		return 0;
+	return cache_blob_check(cache, v->blob, v->size, v->sparse);
+}
+
 /* Is its blob at rest and as it was sealed?  0 yes, -EAGAIN somebody still
  * writes, -ESTALE it moved. */
 static int at_rest(struct fs *fs, const struct meta_version *v)

@@ -97,6 +97,24 @@ def test_a_file_open_at_the_crash_comes_back_unfinished(mnt, s3_bucket):
     mnt.sync(status=None)
 
 
+def test_holes_are_no_lost_bytes(mnt, s3_bucket, proxy):
+    """What was sealed with holes is all there after a crash: nothing is cut."""
+    proxy.fault("status", method="PUT", code=503, count=-1)
+    with (mnt / "sparse").open("wb") as f:
+        f.truncate(8 << 20)
+        f.seek(4 << 20)
+        f.write(b"in the middle")
+    mnt.kill9()
+    proxy.heal()
+    mnt.mount()
+    assert "lost its bytes" not in mnt.log.read_text()
+    data = (mnt / "sparse").read_bytes()
+    assert len(data) == 8 << 20
+    assert data[4 << 20 :].startswith(b"in the middle\0")
+    mnt.sync()
+    assert s3_bucket.get("sparse") == data
+
+
 def test_a_second_mount_elsewhere_sees_no_half(mnt, s3_bucket, proxy, mounts):
     (mnt / "big").write_bytes(b"first" * MIB)
     mnt.sync()

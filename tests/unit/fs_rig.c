@@ -44,19 +44,12 @@ static void backing_close(void *arg, int id)
 
 /* ---- life */
 
-static int check_version(void *arg, const struct meta_version *v)
-{
-	if (v->state != META_SEALED || !v->blob || v->sparse)
-		return 0;
-	return cache_blob_check(arg, v->blob, v->size);
-}
-
 int rig_open(void)
 {
 	static const struct fs_kernel kernel = { .backing_open = backing_open,
 						 .backing_close =
 							 backing_close };
-	struct meta_opts mo = { .source = "mem://", .check = check_version };
+	struct meta_opts mo = { .source = "mem://", .check = fs_check_version };
 	struct cache *probe = NULL;
 	int r = cache_open(sim_host(sim), 0, &probe);
 

@@ -264,15 +264,19 @@ START_TEST(a_check_finds_what_is_missing)
 	uint64_t blob = make("12345"), holey = make("1");
 	int fd = cache_blob_open(cache, holey, O_RDWR);
 
-	ck_assert_int_eq(cache_blob_check(cache, blob, 0), 0);
-	ck_assert_int_eq(cache_blob_check(cache, blob, 4), 0);
-	ck_assert_int_eq(cache_blob_check(cache, blob, 5), 0);
-	ck_assert_int_eq(cache_blob_check(cache, blob, 6), -ENODATA);
-	ck_assert_int_eq(cache_blob_check(cache, blob + 9, 0), -ENODATA);
+	ck_assert_int_eq(cache_blob_check(cache, blob, 0, false), 0);
+	ck_assert_int_eq(cache_blob_check(cache, blob, 4, false), 0);
+	ck_assert_int_eq(cache_blob_check(cache, blob, 5, false), 0);
+	ck_assert_int_eq(cache_blob_check(cache, blob, 6, false), -ENODATA);
+	ck_assert_int_eq(cache_blob_check(cache, blob + 9, 0, false), -ENODATA);
 	ck_assert_int_eq(disk_truncate(host.disk, fd, 1 << 20), 0);
 	cache_blob_close(cache, fd);
-	ck_assert_int_eq(cache_blob_check(cache, holey, 1), 0);
-	ck_assert_int_eq(cache_blob_check(cache, holey, 1 << 20), -ENODATA);
+	ck_assert_int_eq(cache_blob_check(cache, holey, 1, false), 0);
+	ck_assert_int_eq(cache_blob_check(cache, holey, 1 << 20, false),
+			 -ENODATA);
+	ck_assert_int_eq(cache_blob_check(cache, holey, 1 << 20, true), 0);
+	ck_assert_int_eq(cache_blob_check(cache, holey, 1 << 30, true),
+			 -ENODATA);
 }
 END_TEST
 
