@@ -569,8 +569,11 @@ def reads(io):
 
 
 def test_the_kernel_reads_ahead_far_enough(mounts, tmp_path):
-    """As root alone can have it."""
+    """Root of the machine may say how far, root of a user namespace may not."""
     m = mounts(DirBucket(tmp_path / "bucket")).mount()
     dev = os.stat(m.path).st_dev
     bdi = Path(f"/sys/class/bdi/{os.major(dev)}:{os.minor(dev)}/read_ahead_kb")
-    assert int(bdi.read_text()) == 512
+    if os.access(bdi, os.W_OK):
+        assert int(bdi.read_text()) == 512
+    else:
+        assert "the kernel reads ahead by its own measure" in m.log.read_text()
