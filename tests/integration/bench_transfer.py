@@ -168,9 +168,14 @@ def transfer(work, args):
     cpu = {"up": {}, "down": {}}
 
     def once(way, side):
-        # What is read from a mount lies in two page caches, its own and that of
-        # the file in the cache.
-        warm_memory(work, total * (1 if way == "up" else 2), block)
+        # A turn takes memory for what it reads or writes and for what the server
+        # makes of it: parts and object.  What is read from a mount lies in two
+        # page caches, its own and that of the file in the cache.
+        warm_memory(work, total * (3 if way == "up" else 2), block)
+        if way == "up" and side != "ckptfs":
+            # As the mount has it: written just now, and not on the disk yet.
+            source.unlink()
+            write_file(source, total, block)
         if side == "ckptfs" and way == "up":
             wall, used = mount.up(total, block, "up")
         elif side == "ckptfs":
