@@ -26,6 +26,20 @@ static int match_blob(void *arg, const struct meta_version *v)
 	return 0;
 }
 
+/* Status and listings go by memory. */
+static void show_poisoned(struct fs *fs, const struct meta_version *v)
+{
+	struct inode *in = inode_find(fs, v->ino);
+
+	if (!in || in->vid != v->vid)
+		return;
+	lock_acquire(&fs->ns);
+	inode_show_version(in, v, 0);
+	if (in->live && in->live->ver.vid == v->vid)
+		in->live->ver = *v;
+	lock_release(&fs->ns);
+}
+
 static int poisoned(void *arg, uint64_t blob)
 {
 	struct fs *fs = arg;
@@ -39,13 +53,17 @@ static int poisoned(void *arg, uint64_t blob)
 	r = meta_version_each(fs->meta, match_blob, &f);
 	for (i = 0; r == 0 && i < f.n; i++) {
 		f.v[i].state = META_POISONED;
+		f.v[i].provisional = f.v[i].held = false;
 		r = meta_version_set(fs->meta, &f.v[i]);
 		if (r == 0)
 			r = transfer_place(fs->transfer, f.v[i].vid, &seq);
 		if (r == 0 && seq)
 			r = transfer_withdraw(fs->transfer, seq);
 	}
-	r = tx_end(fs, r, 0, true);
+	r = tx_commit(fs, r);
+	for (i = 0; r == 0 && i < f.n; i++)
+		show_poisoned(fs, &f.v[i]);
+	r = tx_close(fs, r, 0, true);
 
 	/* No retry: a second fsync would succeed and mean nothing. */
 	log_line(LOG_LV_ERR, LOG_MODULE, -EIO,
