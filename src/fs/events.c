@@ -190,7 +190,7 @@ static int still_sealed(void *arg, uint64_t ino, uint64_t vid)
 		return 0;
 	fd = cache_blob_open(fs->cache, v.blob, O_RDONLY);
 	if (fd < 0)
-		return -EIO;
+		return fd == -ENOENT ? -ENODATA : -EIO;
 	r = disk_stat(fs->host->disk, fd, &st);
 	cache_blob_close(fs->cache, fd);
 	if (r < 0)

@@ -28,6 +28,15 @@ ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n)
 	return got == (ssize_t)n ? got : got < 0 ? got : -EIO;
 }
 
+int body_open(struct transfer *t, const struct meta_version *v)
+{
+	int fd = cache_blob_open(t->cache, v->blob, O_RDONLY);
+
+	if (fd == -ENOENT)
+		return -ENODATA;
+	return fd < 0 ? -EIO : fd;
+}
+
 /* Cache, mount and number: never given twice, and of two the later is told. */
 void write_id_of(const struct transfer *t, const struct meta_version *v,
 		 char ret[STORE_WRITE_ID_MAX])
@@ -125,9 +134,9 @@ static int resume(struct transfer *t, struct titem *it)
 	struct resume r = { .t = t, .it = it };
 	int e;
 
-	r.fd = cache_blob_open(t->cache, it->v.blob, O_RDONLY);
+	r.fd = body_open(t, &it->v);
 	if (r.fd < 0)
-		return -EIO;
+		return r.fd;
 	e = store_mpu_list_parts(t->store, it->key, it->upload_id, known_part,
 				 &r);
 	cache_blob_close(t->cache, r.fd);
@@ -327,9 +336,9 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 				 .has_crc64 = true };
 	int r;
 
-	s.fd = cache_blob_open(t->cache, it->v.blob, O_RDONLY);
+	s.fd = body_open(t, &it->v);
 	if (s.fd < 0)
-		return -EIO;
+		return s.fd;
 	r = crc_of(t, s.fd, s.base, src.len, &src.crc64);
 	if (r == 0)
 		r = store_mpu_part(t->store, it->key, it->upload_id, i + 1,

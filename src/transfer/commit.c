@@ -120,9 +120,9 @@ static int put_whole(struct transfer *t, struct titem *it,
 				 .len = it->v.size };
 	int r;
 
-	s.fd = cache_blob_open(t->cache, it->v.blob, O_RDONLY);
+	s.fd = body_open(t, &it->v);
 	if (s.fd < 0)
-		return -EIO;
+		return s.fd;
 	put_meta(t, &it->v, &meta);
 	r = store_put(t->store, it->key, &src, &meta, cond, obj);
 	src_end(&s);
@@ -208,7 +208,8 @@ static int commit_put(struct transfer *t, struct titem *it)
 	cond_of(t, have, &old, &cond);
 	r = it->upload_id ? put_parts(t, it, &cond, &obj) :
 			    put_whole(t, it, &cond, &obj);
-	if (r < 0 && r != -ENOMEM && r != -EIO && r != -ECANCELED)
+	if (r < 0 && r != -ENOMEM && r != -EIO && r != -ECANCELED &&
+	    r != -ENODATA)
 		r = resolve(t, it, r, &obj);
 	if (r < 0)
 		return r;

@@ -236,6 +236,8 @@ int64_t worker_step(void *arg);
 void kick_one(struct transfer *t);
 
 /* body.c */
+/* To read a version's bytes.  -ENODATA: they are gone. */
+int body_open(struct transfer *t, const struct meta_version *v);
 /* An intent whose upload may or may not have begun. */
 int body_sweep(struct transfer *t, const struct meta_upload *up);
 int body_begin(struct transfer *t, struct titem *it);

@@ -35,13 +35,14 @@ void kick_one(struct transfer *t)
 	lock_release(&t->lock);
 }
 
-/* Refused for good, and not because we are let in nowhere any more? */
+/* Refused for good, and not because we are let in nowhere any more?  What is
+ * gone from here cannot be sent either. */
 static bool is_permanent(struct transfer *t, int r, unsigned attempts)
 {
 	char key[META_KEY_MAX + 32];
 	struct store_obj o;
 
-	if (r == -EINVAL || r == -EOPNOTSUPP)
+	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENODATA)
 		return true;
 	if (r == -EBADMSG || r == -EPROTO)
 		return attempts >= 8;
@@ -71,7 +72,9 @@ static void failed(struct transfer *t, struct titem *it, int r)
 	char words[160];
 	unsigned attempts;
 
-	(void)snprintf(words, sizeof(words), "%s", store_last_error());
+	(void)snprintf(words, sizeof(words), "%s",
+		       r == -ENODATA ? "its bytes are gone from the cache disk" :
+				       store_last_error());
 	if (r == -ECANCELED)
 		return;
 	lock_acquire(&t->lock);

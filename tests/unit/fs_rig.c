@@ -169,14 +169,24 @@ static uint64_t blob_of(uint64_t ino)
 	return v.blob;
 }
 
-int intrude(uint64_t ino)
+static const char *blob_path(uint64_t ino)
 {
+	static char path[64];
 	uint64_t blob = blob_of(ino);
-	char path[64];
 
 	(void)snprintf(path, sizeof(path), BLOB_ROOT "/%02x/%016" PRIx64,
 		       (unsigned)((blob >> 8) % BLOB_DIRS), blob);
-	return simdisk_external_open(disk, path);
+	return path;
+}
+
+int intrude(uint64_t ino)
+{
+	return simdisk_external_open(disk, blob_path(ino));
+}
+
+void lose_blob(const char *path)
+{
+	ck_assert_int_eq(disk_unlink(disk, blob_path(ino_of(path))), 0);
 }
 
 static void opened(struct file *f, int flags)

@@ -19,6 +19,48 @@ static void teardown(void)
 	rig_end();
 }
 
+static int find_why(void *arg, const struct fs_pending *p)
+{
+	char *why = arg;
+
+	(void)strncpy(why, p->why, 159);
+	return 1;
+}
+
+/* In one request, in parts, or with its body half sent. */
+START_TEST(a_version_without_its_blob_is_parked)
+{
+	static const uint64_t part_sizes[] = { 0, 4, 4 };
+	struct store_fault slow = { .method = "mpu_part",
+				    .skip = 1,
+				    .err = -EAGAIN,
+				    .act = STORE_FAULT_BEFORE };
+	char why[160] = "";
+
+	rig_unmount();
+	rig_opts.transfer.part_size = part_sizes[_i];
+	ck_assert_int_eq(rig_open(), 0);
+	if (_i == 2)
+		ck_assert_int_eq(store_fault_set(bucket, &slow, 1), 0);
+	ck_assert_int_eq(put_file("a", "some text"), 0);
+	if (_i == 2)
+		(void)sim_run_for(sim, 10 * NS_PER_S);
+	lose_blob("a");
+	(void)sim_run_for(sim, 600 * NS_PER_S);
+	ck_assert_str_eq(state_of("a"), "parked");
+	ck_assert_int_eq(fs_each_pending(fs, "a", find_why, why), 1);
+	ck_assert_ptr_nonnull(
+		strstr(why, "its bytes are gone from the cache disk"));
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 }, CLK_NEVER), -EIO);
+	/* A good one supersedes it. */
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert_int_eq(put_file("a", "again"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "again");
+}
+END_TEST
+
 /* A failed fsync: status says so at once, not after the next mount. */
 START_TEST(a_poisoned_version_is_shown_as_such)
 {
@@ -48,6 +90,7 @@ END_TEST
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_loop_test(c, a_version_without_its_blob_is_parked, 0, 3);
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
 }
 
