@@ -50,6 +50,11 @@ int cache_blob_unlink(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
 int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
 		    const struct cache_tag *tag, uint64_t *ret_blob,
 		    int *ret_fd) NONNULL(1, 4, 5, 6) MUST_USE;
+/* The same, each byte read and written again: for a blob of which the disk may
+ * not have what is read from it. */
+int cache_blob_rewrite(struct cache *c, int from_fd, uint64_t len,
+		       const struct cache_tag *tag, uint64_t *ret_blob,
+		       int *ret_fd) NONNULL(1, 4, 5, 6) MUST_USE;
 /* fsync the blob folders that gained or lost a name since the last call.  One
  * caller at a time.  A failure is final: it is given again for ever. */
 int cache_sync_names(struct cache *c) NONNULL(1) MUST_USE;

@@ -312,6 +312,44 @@ int fs_evict(struct fs *fs, const char *path, const struct fs_bulk *how,
 int fs_prefetch(struct fs *fs, const char *path, const struct fs_bulk *how,
 		struct fs_bulk_sums *ret) NONNULL(1, 2, 3, 4) MUST_USE;
 
+/* ---- recover: versions that wait for somebody's word ---- */
+
+enum fs_recover {
+	FS_RECOVER_LIST,
+	FS_RECOVER_PUBLISH, /* it becomes what its name shows, and is sent */
+	FS_RECOVER_RETRY, /* what the store refused is offered once more */
+};
+
+/* One of them; the strings live during the call. */
+struct fs_kept {
+	const char *id; /* "v12"; "o34": an operation, without a version */
+	const char *path; /* in the mount; the last one, if it is gone */
+	const char *state; /* "unfinished" "torn" "parked" "conflict"
+			      "poisoned" "orphan-held"; if all were asked for
+			      also "queued" "temporary" */
+	const char *why; /* in words */
+	uint64_t size;
+	int64_t since_real_ns;
+	bool shown; /* its name shows it; else something else, or is gone */
+};
+/* err 0: it is listed, or done.  Else words say why not, and what to do. */
+typedef void fs_kept_fn(void *arg, const struct fs_kept *k, int err,
+			const char *words);
+
+struct fs_recover_what {
+	const char *path; /* at and below it; "": everything */
+	const char *id; /* this one alone; NULL: any */
+	bool all; /* also what is on its way by itself */
+};
+/*
+ * Do one thing to every kept version selected, and tell fn of each, with
+ * nothing held.  Of a name with several, one must be named by its id.  0;
+ * -ENOENT: nothing was selected; -ENOMEM, -EIO.
+ */
+int fs_recover(struct fs *fs, enum fs_recover act,
+	       const struct fs_recover_what *what, fs_kept_fn *fn, void *arg)
+	NONNULL(1, 3, 4) MUST_USE;
+
 struct fs_stats {
 	uint64_t cache_used, cache_dirty; /* bytes */
 	uint64_t cache_files; /* that have any here */

@@ -59,7 +59,9 @@ struct meta_inode {
 	uint64_t vid; /* current local version; 0: cold, only in the bucket */
 	char key[META_KEY_MAX + 1]; /* the object it was read from or published
 				       as; "": none */
-	char target[META_KEY_MAX + 1]; /* of a symlink */
+	char target[META_KEY_MAX + 1]; /* of a symlink; of a file without a
+					  parent: the key it had, if versions
+					  of it are kept for recover */
 	bool meta_known; /* mode and mtime are exact, not from a listing */
 	bool marker; /* a folder: the bucket holds its marker object */
 };

@@ -88,6 +88,10 @@ void transfer_kick(struct transfer *t, uint64_t seq) NONNULL(1);
  * transfer_kick() after the commit.  Not in the line: 0. */
 int transfer_withdraw(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
 
+/* A parked operation is tried again, as if for the first time.  No lock held.
+ * -ENOENT: it is not parked, or gone. */
+int transfer_retry(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
+
 /*
  * Owed deletes; all in a transaction of the caller's, with the rows of names as
  * they are to be.

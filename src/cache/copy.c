@@ -78,7 +78,8 @@ static int copy_data(struct disk *d, int from, int to, uint64_t len)
 	return r;
 }
 
-static int copy_bytes(struct disk *d, int from, int to, uint64_t len)
+static int copy_bytes(struct disk *d, int from, int to, uint64_t len,
+		      bool share)
 {
 	struct disk_stat st;
 	int r;
@@ -88,6 +89,8 @@ static int copy_bytes(struct disk *d, int from, int to, uint64_t len)
 		return r;
 	if (st.size < len)
 		return -ENODATA;
+	if (!share)
+		return copy_data(d, from, to, len);
 	r = disk_clone(d, from, to);
 	if (r == 0)
 		return disk_truncate(d, to, len);
@@ -96,9 +99,9 @@ static int copy_bytes(struct disk *d, int from, int to, uint64_t len)
 	return r < 0 ? r : copy_data(d, from, to, len);
 }
 
-int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
-		    const struct cache_tag *tag, uint64_t *ret_blob,
-		    int *ret_fd)
+static int copy_blob(struct cache *c, int from_fd, uint64_t len, bool share,
+		     const struct cache_tag *tag, uint64_t *ret_blob,
+		     int *ret_fd)
 {
 	uint64_t blob;
 	int r, fd;
@@ -106,7 +109,7 @@ int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
 	r = cache_blob_new(c, tag, &blob, &fd);
 	if (r < 0)
 		return r;
-	r = copy_bytes(c->host->disk, from_fd, fd, len);
+	r = copy_bytes(c->host->disk, from_fd, fd, len, share);
 	if (r < 0) {
 		(void)log_err(r, "copy a blob");
 		cache_blob_close(c, fd);
@@ -118,4 +121,18 @@ int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
 	*ret_blob = blob;
 	*ret_fd = fd;
 	return 0;
+}
+
+int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
+		    const struct cache_tag *tag, uint64_t *ret_blob,
+		    int *ret_fd)
+{
+	return copy_blob(c, from_fd, len, true, tag, ret_blob, ret_fd);
+}
+
+int cache_blob_rewrite(struct cache *c, int from_fd, uint64_t len,
+		       const struct cache_tag *tag, uint64_t *ret_blob,
+		       int *ret_fd)
+{
+	return copy_blob(c, from_fd, len, false, tag, ret_blob, ret_fd);
 }

@@ -10,24 +10,6 @@
 
 #define LOG_MODULE "fs"
 
-/* One of the versions that vid replaces, by way of others, goes: what it
- * replaced itself is now replaced by the one above it. */
-static int close_gap(struct fs *fs, uint64_t vid, const struct meta_version *out)
-{
-	struct meta_version v;
-	int r = 0;
-
-	while (r == 0 && vid) {
-		r = meta_version_get(fs->meta, vid, &v);
-		if (r == 0 && v.replaces == out->vid) {
-			v.replaces = out->replaces;
-			return meta_version_set(fs->meta, &v);
-		}
-		vid = v.replaces;
-	}
-	return r == -ENOENT ? 0 : r;
-}
-
 static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 		     bool *ret_current)
 {
@@ -48,7 +30,7 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 	if (r == 0 && g == -ENOENT) {
 		r = versions_drop(fs, &v);
 	} else if (r == 0 && !*ret_current && v.state == META_SEALED) {
-		r = close_gap(fs, row.vid, &v);
+		r = version_leave_chain(fs, row.vid, &v);
 		if (r == 0)
 			r = version_drop(fs, &v);
 	}

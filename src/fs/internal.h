@@ -123,6 +123,7 @@ struct inode {
 	struct inode *prev_writer, *next_writer; /* in the list of those open
 						  * for writing */
 	bool orphaned; /* unlinked while open: its row is left; META */
+	bool kept; /* it has, or had, versions kept beside what it shows; META */
 };
 
 struct fs_file {
@@ -275,11 +276,19 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 /* A version row more, one less; the blob dies with its last. */
 int version_add(struct fs *fs, struct meta_version *v);
 int version_drop(struct fs *fs, const struct meta_version *v);
-/* What it was opened over goes, but for what the line still has use for; v and
- * its row say what is left. */
+/* What it was opened over goes, but for what the line still has use for and
+ * what is kept for recover; v and its row say what is left. */
 int version_drop_replaced(struct fs *fs, struct meta_version *v);
 /* Both: nobody will fall back on any of them. */
 int versions_drop(struct fs *fs, struct meta_version *v);
+/* A state that waits for somebody's word: nothing drops such a version by
+ * itself.  Pure. */
+bool version_is_kept(enum meta_state state);
+/* Such a one lies beside what its name shows from now on, or without a name. */
+int version_keep(struct fs *fs, struct meta_version *v);
+/* Take a version out of the chain of what vid was opened over, if it is in. */
+int version_leave_chain(struct fs *fs, uint64_t vid,
+			const struct meta_version *out);
 /* A version row that exists speaks of this blob from now on. */
 int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes);
 /* The blob of a version row is this long now. */
@@ -299,11 +308,26 @@ int child_add(struct fs *fs, const struct fs_ctx *ctx, struct inode *dir,
 	      const char *name, struct meta_inode *row, struct inode **ret);
 void child_undo(struct fs *fs, struct inode *dir, const char *name,
 		struct inode *in);
-int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in);
+/* superseded: by another file of its name, and nobody said to delete it. */
+int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
+		 bool superseded);
 void unlink_done(struct fs *fs, struct inode *dir, struct inode *in);
 /* -ENOTEMPTY: the marker of this folder holds bytes, which would be lost. */
 int marker_check(struct fs *fs, struct inode *dir);
 int marker_due(struct fs *fs, struct inode *dir);
+
+/* kept_gone.c: names that go, and what is kept of them; in a transaction */
+/* If something of a file about to lose its name is to stay: its key, too. */
+int kept_note_key(struct fs *fs, struct inode *in, bool superseded);
+/* What it showed goes, or is kept if it was merely superseded. */
+int kept_let_go(struct fs *fs, struct meta_version *v, bool superseded);
+/* The row of an inode without a name goes, unless kept_note_key() noted. */
+int kept_inode_del(struct fs *fs, const struct inode *in);
+/* This row is there for what is kept of it alone. */
+bool kept_is_nameless(const struct meta_inode *row);
+/* A version other than `but` left it: a row that is there for nothing more
+ * goes. */
+int kept_left(struct fs *fs, uint64_t ino, uint64_t but);
 
 /* attr.c */
 void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *ret);
@@ -354,6 +378,11 @@ int seal_final(struct fs *fs, struct inode *in);
 void ask_later(struct fs *fs, struct inode *in);
 /* No lock and no busy flag held. */
 int wait_remote(struct fs *fs, const char *key, uint64_t seq);
+
+/* In a transaction: a folder with something in it needs no marker. */
+int marker_drop(struct fs *fs, uint64_t parent);
+/* The blob has holes before size. */
+bool has_hole(struct fs *fs, int fd, uint64_t size);
 
 /* unshare.c: busy held */
 int open_for_write(struct fs *fs, struct inode *in, int flags);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * At the mount: every file with bytes here comes into memory, whatever folder
- * it is in.  Eviction, status and the clocks of temporary names look at memory
+ * it is in, and that others of its versions are kept.  Eviction, status and the clocks of temporary names look at memory
  * alone, while folders are loaded when somebody asks for them.
  */
 #include "config.h"
@@ -100,14 +100,22 @@ static int show(struct fs *fs, const struct known *k,
 	struct meta_inode row;
 	struct inode *in;
 	int r = meta_inode_get(fs->meta, v->ino, &row);
+	bool shown;
 
-	if (r < 0 || row.vid != v->vid || !row.parent)
+	if (r < 0 || !row.parent)
 		return r == -ENOENT ? 0 : r;
+	shown = row.vid == v->vid;
+	if (!shown && !version_is_kept(v->state))
+		return 0;
 	r = inode_from_row(fs, &row, &in);
 	if (r == 0)
 		r = folders_above(fs, row.parent);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r; /* it has no path */
+	if (!shown) {
+		in->kept = true;
+		return 0;
+	}
 	lock_acquire(&fs->ns);
 	inode_show_version(in, v, place_of(k, v));
 	lock_release(&fs->ns);

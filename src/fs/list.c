@@ -155,7 +155,7 @@ static bool is_pending(const struct inode *in)
 static int merge_gone(struct listing *l, struct inode *in)
 {
 	struct fs *fs = l->fs;
-	int r = unlink_inode(fs, l->dir, in);
+	int r = unlink_inode(fs, l->dir, in, true);
 
 	if (r == 0 && in->key)
 		r = meta_object_del(fs->meta, in->key);
@@ -207,7 +207,7 @@ static int merge_dir_gone(struct listing *l, struct inode *in)
 			attn_add(fs, in);
 		return 0;
 	}
-	r = unlink_inode(fs, l->dir, in);
+	r = unlink_inode(fs, l->dir, in, true);
 	if (r == 0 && there == 0)
 		r = meta_object_del(fs->meta, key);
 	if (r < 0)

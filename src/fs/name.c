@@ -248,14 +248,18 @@ int fs_symlink(struct fs *fs, const struct fs_ctx *ctx, const char *target,
 /*
  * Take a name away, in a transaction.  The inode's row stays, without a
  * parent, while it is open; else it goes, with its versions that no operation
- * speaks of (those in the line go when the line is done with them).
+ * speaks of (those in the line go when the line is done with them).  For what
+ * is kept of it the row stays in any case, with the name's key in it.
  */
-int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in)
+int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
+		 bool superseded)
 {
 	struct meta_version v;
 	int r = meta_name_del(fs->meta, dir->ino, in->name);
 	bool is_live;
 
+	if (r == 0)
+		r = kept_note_key(fs, in, superseded);
 	if (r < 0)
 		return r;
 	lock_acquire(&fs->ns);
@@ -274,10 +278,10 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in)
 	if (in->vid && !in->seal_seq) {
 		r = meta_version_get(fs->meta, in->vid, &v);
 		if (r == 0)
-			r = versions_drop(fs, &v);
+			r = kept_let_go(fs, &v, superseded);
 	}
 	if (r == 0)
-		r = meta_inode_del(fs->meta, in->ino);
+		r = kept_inode_del(fs, in);
 	return r < 0 ? r : transfer_settle(fs->transfer, in->ino, 0);
 }
 
@@ -357,7 +361,7 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name,
 	if (r == 0)
 		r = marker_due(fs, dir);
 	if (r == 0)
-		r = unlink_inode(fs, dir, in);
+		r = unlink_inode(fs, dir, in, false);
 	if (r == 0)
 		r = dir_touch(fs, dir);
 	r = tx_commit(fs, r);

@@ -189,21 +189,37 @@ static int maybe_garbage(struct fs *fs, const struct all *a,
 		return r;
 	if (r == 0 && in.parent && (in.vid == v->vid || a_is_replaced(a, v->vid)))
 		return 0;
-	if (r == 0 && in.parent && v->state != META_PUBLISHED &&
-	    v->state != META_SEALED)
-		return 0; /* unfinished, torn …: for recover */
+	if (r == 0 && (in.parent || kept_is_nameless(&in)) &&
+	    version_is_kept(v->state))
+		return 0;
 	r = transfer_place(fs->transfer, v->vid, &seq);
 	if (r < 0 || seq)
 		return r;
 	return version_drop(fs, v);
 }
 
-static int drop_unlinked(void *arg, const struct meta_inode *row)
+static int take_unlinked(void *arg, const struct meta_inode *row)
 {
 	struct all *a = arg;
 	struct meta_version v = { .ino = row->ino };
 
 	return keep(a, &v);
+}
+
+/* An inode without a name: nobody has it open any more. */
+static int drop_unlinked(struct fs *fs, const struct all *a, uint64_t ino)
+{
+	struct meta_inode row;
+	bool any = false;
+	size_t i;
+	int r = meta_inode_get(fs->meta, ino, &row);
+
+	for (i = 0; i < a->n; i++)
+		any |= a->v[i].ino == ino && version_is_kept(a->v[i].state);
+	if (r < 0 || !any || !kept_is_nameless(&row))
+		return r < 0 ? r : meta_inode_del(fs->meta, ino);
+	row.vid = 0;
+	return meta_inode_set(fs->meta, &row);
 }
 
 /* Downloads that were not finished are begun anew when somebody reads. */
@@ -247,9 +263,9 @@ static int versions(struct fs *fs, struct all *a)
 			r = unfinished_row(fs, v);
 	}
 	if (r == 0)
-		r = meta_inode_each_unlinked(fs->meta, drop_unlinked, &gone);
+		r = meta_inode_each_unlinked(fs->meta, take_unlinked, &gone);
 	for (i = 0; r == 0 && i < gone.n; i++)
-		r = meta_inode_del(fs->meta, gone.v[i].ino);
+		r = drop_unlinked(fs, a, gone.v[i].ino);
 	free(gone.v);
 	for (i = 0; r == 0 && i < a->n; i++)
 		if (a->v[i].ino)

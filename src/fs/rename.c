@@ -116,7 +116,7 @@ static int move_rows(struct fs *fs, struct move *m)
 	int r = 0;
 
 	if (m->over)
-		r = unlink_inode(fs, m->to, m->over);
+		r = unlink_inode(fs, m->to, m->over, true);
 	if (r == 0)
 		r = meta_name_del(fs->meta, m->from->ino, m->name);
 	if (r == 0)

@@ -95,8 +95,7 @@ static bool is_torn(struct fs *fs, struct inode *in, const char *key,
 	return false;
 }
 
-/* A folder with something in it needs no marker any more. */
-static int drop_marker(struct fs *fs, uint64_t parent)
+int marker_drop(struct fs *fs, uint64_t parent)
 {
 	char key[META_KEY_MAX + 1];
 	struct inode *dir = inode_find(fs, parent);
@@ -116,9 +115,9 @@ static int drop_marker(struct fs *fs, uint64_t parent)
 }
 
 /* Holes its writer left: recovery is not to take them for lost bytes. */
-static bool has_hole(struct fs *fs, const struct live *l, uint64_t size)
+bool has_hole(struct fs *fs, int fd, uint64_t size)
 {
-	int64_t hole = size ? disk_seek_hole(fs->host->disk, l->rfd, 0) : -1;
+	int64_t hole = size ? disk_seek_hole(fs->host->disk, fd, 0) : -1;
 
 	return hole >= 0 && (uint64_t)hole < size;
 }
@@ -134,7 +133,7 @@ static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
 	v->held = false;
 	v->complete = true;
 	v->append_only = !in->live->not_append;
-	v->sparse = has_hole(fs, in->live, st->size);
+	v->sparse = has_hole(fs, in->live->rfd, st->size);
 	v->size = st->size;
 	v->mtime_ns = set ? in->mtime_ns : st->mtime_ns;
 	v->seal_ctime_ns = st->ctime_ns;
@@ -162,7 +161,7 @@ static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 	if (r == 0 && *seq)
 		r = transfer_settle(fs->transfer, in->ino, v->vid);
 	if (r == 0 && *seq)
-		r = drop_marker(fs, in->parent);
+		r = marker_drop(fs, in->parent);
 	if (r < 0)
 		return r;
 	inode_to_row(in, &row);
@@ -307,6 +306,7 @@ static int revert(struct fs *fs, struct inode *in)
 static int drop_unlinked(struct fs *fs, struct inode *in)
 {
 	struct meta_version v = { .vid = 0 };
+	bool writing = in->live && in->live->writing;
 	uint64_t seq = 0;
 	int r = tx_begin(fs);
 
@@ -323,10 +323,10 @@ static int drop_unlinked(struct fs *fs, struct inode *in)
 		if (r == 0)
 			r = versions_drop(fs, &v);
 	} else if (v.vid && !in->seal_seq) {
-		r = versions_drop(fs, &v);
+		r = kept_let_go(fs, &v, in->target && !writing);
 	}
 	if (r == 0)
-		r = meta_inode_del(fs->meta, in->ino);
+		r = kept_inode_del(fs, in);
 	if (r == 0 || r == -ENOENT)
 		r = transfer_settle(fs->transfer, in->ino, 0);
 	r = tx_commit(fs, r);

@@ -191,6 +191,32 @@ int version_drop(struct fs *fs, const struct meta_version *v)
 	return r;
 }
 
+bool version_is_kept(enum meta_state state)
+{
+	switch (state) {
+	case META_UNFINISHED:
+	case META_TORN:
+	case META_CONFLICT:
+	case META_PARKED:
+	case META_POISONED:
+		return true;
+	case META_SEALED:
+	case META_PUBLISHED:
+		break;
+	}
+	return false;
+}
+
+int version_keep(struct fs *fs, struct meta_version *v)
+{
+	struct inode *in = inode_find(fs, v->ino);
+
+	if (in)
+		in->kept = true;
+	v->replaces = 0;
+	return meta_version_set(fs->meta, v);
+}
+
 int version_drop_replaced(struct fs *fs, struct meta_version *v)
 {
 	struct meta_version old;
@@ -207,7 +233,11 @@ int version_drop_replaced(struct fs *fs, struct meta_version *v)
 		if (r < 0 || seq)
 			break;
 		v->replaces = old.replaces;
-		r = version_drop(fs, &old);
+		/* One that went on in the same blob is the newer one now. */
+		if (version_is_kept(old.state) && old.blob != v->blob)
+			r = version_keep(fs, &old);
+		else
+			r = version_drop(fs, &old);
 	}
 	if (r == -ENOENT)
 		v->replaces = 0;
@@ -219,6 +249,24 @@ int versions_drop(struct fs *fs, struct meta_version *v)
 	int r = version_drop_replaced(fs, v);
 
 	return r < 0 ? r : version_drop(fs, v);
+}
+
+/* What it replaced itself is then replaced by the one above it. */
+int version_leave_chain(struct fs *fs, uint64_t vid,
+			const struct meta_version *out)
+{
+	struct meta_version v;
+	int r = 0;
+
+	while (r == 0 && vid) {
+		r = meta_version_get(fs->meta, vid, &v);
+		if (r == 0 && v.replaces == out->vid) {
+			v.replaces = out->replaces;
+			return meta_version_set(fs->meta, &v);
+		}
+		vid = v.replaces;
+	}
+	return r == -ENOENT ? 0 : r;
 }
 
 int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes)

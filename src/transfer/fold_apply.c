@@ -98,6 +98,54 @@ static void inherit_clock(struct transfer *t, const struct line_change *c)
 	}
 }
 
+/* Another row publishes it, or will by this change. */
+static bool goes_on(const struct transfer *t, const struct line_change *c,
+		    const struct titem *it)
+{
+	const struct line_seqs *rows = line_of_version(&t->line, it->vid);
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (!c->edit[i].drop && c->edit[i].row.kind == LINE_PUT &&
+		    c->edit[i].row.vid == it->vid)
+			return true;
+	for (i = 0; rows && i < rows->n; i++)
+		if (rows->seq[i] != it->seq &&
+		    line_find(&t->line, rows->seq[i])->kind == LINE_PUT)
+			return true;
+	return false;
+}
+
+/* What the store refused is superseded: it leaves the line, and is kept. */
+static int keep_parked(struct transfer *t, const struct line_change *c)
+{
+	struct meta_version v;
+	struct titem *it;
+	uint64_t vid;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < c->n; i++) {
+		lock_acquire(&t->lock);
+		it = item_find(t, c->edit[i].row.seq);
+		vid = c->edit[i].drop && it && it->parked &&
+				      it->kind == META_OP_PUT &&
+				      !goes_on(t, c, it) ?
+			      it->vid :
+			      0;
+		lock_release(&t->lock);
+		if (!vid)
+			continue;
+		r = meta_version_get(t->meta, vid, &v);
+		v.state = META_PARKED;
+		if (r == 0)
+			r = meta_version_set(t->meta, &v);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
+}
+
 static int apply(struct transfer *t, struct line_change *c)
 {
 	struct lost *l = NULL;
@@ -108,6 +156,8 @@ static int apply(struct transfer *t, struct line_change *c)
 	r = candidates(t, c, &l, &n);
 	inherit_clock(t, c);
 	lock_release(&t->lock);
+	if (r == 0)
+		r = keep_parked(t, c);
 	for (i = 0; i < c->n; i++)
 		dropped += c->edit[i].drop;
 	if (r == 0)

@@ -126,6 +126,37 @@ int record_park(struct transfer *t, struct titem *it, const char *why)
 	return line_tx_end(t, r == -ENOENT ? 0 : r);
 }
 
+int transfer_retry(struct transfer *t, uint64_t seq)
+{
+	struct titem *it;
+	struct meta_op op;
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	r = meta_op_get(t->meta, seq, &op);
+	if (r == 0 && !op.parked)
+		r = -ENOENT;
+	if (r == 0) {
+		op.parked = false;
+		memset(op.why, 0, sizeof(op.why));
+		r = meta_op_set(t->meta, &op);
+	}
+	if (r == 0) {
+		lock_acquire(&t->lock);
+		it = item_find(t, seq);
+		if (it) {
+			it->attempts = 0;
+			it->retry_at = 0;
+			free(it->error);
+			it->error = NULL;
+		}
+		lock_release(&t->lock);
+		transfer_kick(t, seq);
+	}
+	return line_tx_end(t, r);
+}
+
 /* Another writer's object stands under the name: ours is kept, and leaves the
  * line. */
 int record_conflict(struct transfer *t, struct titem *it)
