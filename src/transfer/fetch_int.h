@@ -33,6 +33,9 @@ struct fetch_job {
 /* The library hands over 16 KiB at a time: to write so little costs more in
  * calls than in bytes. */
 #define FETCH_GATHER (256U << 10)
+/* So much at once is worth a call of its own. */
+#define FETCH_DIRECT (192U << 10)
+#define FETCH_PAGE 4096U
 
 #define FETCH_JOBS_MAX 256
 

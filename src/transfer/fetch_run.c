@@ -96,25 +96,44 @@ static int give_gathered(struct fetch_engine *e, struct fetch_job *job)
 	return n ? give(e, job, job->gathered, n) : 0;
 }
 
+static int gather(struct fetch_engine *e, struct fetch_job *job,
+		  const unsigned char *p, size_t n)
+{
+	memcpy(job->gathered + job->n_gathered, p, n);
+	job->n_gathered += n;
+	return (job->pos + job->n_gathered) % FETCH_GATHER == 0 ?
+		       give_gathered(e, job) :
+		       0;
+}
+
 /* n more bytes, to be written when enough came together: whole aligned blocks,
- * but for what somebody could not wait for. */
-static int gather(struct fetch_engine *e, struct fetch_job *job, const void *p,
-		  size_t n)
+ * but for what somebody could not wait for.  Where enough comes at once its
+ * whole pages are written as they are, without a copy. */
+static int take_in(struct fetch_engine *e, struct fetch_job *job, const void *p,
+		   size_t n)
 {
 	const unsigned char *at = p;
+	uint64_t pos;
 	size_t some;
 	int r = 0;
 
 	while (n && !r) {
-		some = FETCH_GATHER - (job->pos + job->n_gathered) % FETCH_GATHER;
-		if (some > n)
-			some = n;
-		memcpy(job->gathered + job->n_gathered, at, some);
-		job->n_gathered += some;
+		pos = job->pos + job->n_gathered;
+		if (n < FETCH_DIRECT) {
+			some = FETCH_GATHER - pos % FETCH_GATHER;
+			some = some < n ? some : n;
+			r = gather(e, job, at, some);
+		} else if (pos % FETCH_PAGE) {
+			some = FETCH_PAGE - pos % FETCH_PAGE;
+			r = gather(e, job, at, some);
+		} else {
+			some = n - n % FETCH_PAGE;
+			r = give_gathered(e, job);
+			if (!r)
+				r = give(e, job, at, some);
+		}
 		at += some;
 		n -= some;
-		if ((job->pos + job->n_gathered) % FETCH_GATHER == 0)
-			r = give_gathered(e, job);
 	}
 	return r;
 }
@@ -130,7 +149,7 @@ static int sink(void *arg, const void *p, size_t n)
 	bool now;
 	size_t used = take(s->e, s->job, n, &now);
 
-	s->job->disk_err = gather(s->e, s->job, p, used);
+	s->job->disk_err = take_in(s->e, s->job, p, used);
 	if (!s->job->disk_err && now)
 		s->job->disk_err = give_gathered(s->e, s->job);
 	if (s->job->disk_err)

@@ -131,6 +131,87 @@ START_TEST(bytes_are_gathered_unless_somebody_waits_for_them)
 }
 END_TEST
 
+/* A store that hands over a quarter of a MiB at a time, as one over the network
+ * does whose first piece began behind the answer's headers. */
+#define PIECE (MIB / 4)
+#define HEADERS 1234
+
+struct pieces {
+	store_sink_fn *sink;
+	void *arg;
+	unsigned char buf[PIECE];
+	size_t n, full;
+};
+
+static int in_pieces(void *arg, const void *p, size_t n)
+{
+	const unsigned char *at = p;
+	struct pieces *s = arg;
+	int r = 0;
+
+	while (n && !r) {
+		size_t some = s->full - s->n < n ? s->full - s->n : n;
+
+		memcpy(s->buf + s->n, at, some);
+		s->n += some;
+		at += some;
+		n -= some;
+		if (s->n < s->full)
+			continue;
+		r = s->sink(s->arg, s->buf, s->n);
+		s->n = 0;
+		s->full = PIECE;
+	}
+	return r;
+}
+
+static const struct store_ops *fault_ops;
+
+static int get_in_pieces(struct store *s, const char *key, const char *if_match,
+			 uint64_t off, uint64_t len, store_sink_fn *sink,
+			 void *arg, struct store_obj *ret)
+{
+	struct pieces *p = calloc(1, sizeof(*p));
+	int r;
+
+	ck_assert_ptr_nonnull(p);
+	p->sink = sink;
+	p->arg = arg;
+	p->full = PIECE - HEADERS;
+	r = fault_ops->get(s, key, if_match, off, len, in_pieces, p, ret);
+	if (r == 0 && p->n)
+		r = sink(arg, p->buf, p->n);
+	free(p);
+	return r;
+}
+
+/* Whole pages as they come, and what lies between two of them; the end may be
+ * anywhere. */
+START_TEST(long_pieces_are_written_as_they_come)
+{
+	struct rig_told t = { .done = 0 };
+	struct store_ops ops;
+	unsigned long writes;
+	struct fetch *f;
+
+	rig_use_sim(9 * MIB + 17, 2, 0);
+	fault_ops = rig.store->ops;
+	ops = *fault_ops;
+	ops.get = get_in_pieces;
+	rig.store->ops = &ops;
+	writes = simdisk_calls(rig.host->disk, SIM_PWRITE);
+	f = rig_start(&t);
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, SOON), 0);
+	ck_assert_int_eq(t.err, 0);
+	writes = simdisk_calls(rig.host->disk, SIM_PWRITE) - writes;
+	ck_assert_uint_le(writes, 10 * 4 * 2); /* a piece, and a page between */
+	ck_assert(rig_blob_is_right(0, 9 * MIB + 17));
+	fetch_drop(f);
+	rig.store->ops = fault_ops;
+	rig_teardown();
+}
+END_TEST
+
 /* Once each request, not with each write; a disk that can't do it is written
  * to as ever. */
 START_TEST(a_request_finds_its_blocks_reserved)
@@ -343,6 +424,7 @@ static void add(TCase *c)
 	tcase_add_test(c, the_tail_comes_first_where_asked);
 	tcase_add_test(c, a_reader_does_not_wait_for_the_end_of_a_long_request);
 	tcase_add_test(c, bytes_are_gathered_unless_somebody_waits_for_them);
+	tcase_add_test(c, long_pieces_are_written_as_they_come);
 	tcase_add_loop_test(c, a_request_finds_its_blocks_reserved, 0, 2);
 	tcase_add_test(c, the_limit_is_kept);
 	tcase_add_test(c, a_dropped_fetch_is_given_up);
