@@ -23,7 +23,7 @@
  * for ends all barriers.  Either way barrier_failed() is -EIO from then on: the
  * mount takes no new dirty data.
  *
- * Threads: any.  No function but barrier_now() and barrier_free() waits; the
+ * Threads: any.  barrier_now(), _bury_now(), _cover() and _free() wait; the
  * others may be called in a transaction and with any lock but a leaf held.
  */
 #ifndef CKPTFS_BARRIER_H
@@ -64,7 +64,7 @@ struct barrier_deps {
 /* Take over the dead blobs the database knows, start the worker. */
 int barrier_new(const struct barrier_deps *deps, struct barrier **ret)
 	NONNULL(1, 2) MUST_USE;
-/* Without a last barrier; nobody waits in barrier_now(). */
+/* Without a last barrier; nobody waits for one. */
 void barrier_free(struct barrier *b);
 
 /*
@@ -91,6 +91,12 @@ int barrier_now(struct barrier *b, int64_t deadline_mono_ns) NONNULL(1)
  * free, unless somebody has it open. */
 int barrier_bury_now(struct barrier *b, int64_t deadline_mono_ns) NONNULL(1)
 	MUST_USE;
+/*
+ * Wait until the first so many commits (meta_commits()) are power-safe, which
+ * most are by now: then it costs nothing.  Else a barrier begins at once.  A
+ * poisoned blob is no hindrance; -EIO once no barrier can be recorded any more.
+ */
+int barrier_cover(struct barrier *b, uint64_t commits) NONNULL(1) MUST_USE;
 /* 0, or -EIO for ever. */
 int barrier_failed(struct barrier *b) NONNULL(1);
 /* Blobs that wait for a barrier, for status. */

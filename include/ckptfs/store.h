@@ -385,6 +385,10 @@ struct store *store_fault_new(struct store *inner) NONNULL(1)
  * matches a call and is not used up decides; skipping counts as a match. */
 int store_fault_set(struct store *s, const struct store_fault *faults,
 		    size_t n) NONNULL(1) MUST_USE;
+/* While this says so, the process is as good as dead: no call gets through, nor
+ * is it told. */
+void store_fault_die_with(struct store *s, bool (*is_dead)(void *arg),
+			  void *arg) NONNULL(1);
 /*
  * Calls seen, a line each, in order of arrival, for tests: the method (as in
  * struct store_ops), the key, then for get "off+len", for parts the number,

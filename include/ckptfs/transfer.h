@@ -54,6 +54,9 @@ struct transfer_events {
 	void (*blob_dead)(void *arg, uint64_t blob);
 	/* A transaction was committed: a barrier is due. */
 	void (*committed)(void *arg);
+	/* Wait until the first so many commits (meta_commits()) are safe from
+	 * a power cut.  An error: they will never be. */
+	int (*make_durable)(void *arg, uint64_t commits);
 	/* Whether an empty folder still wants its marker object. */
 	bool (*marker_wanted)(void *arg, uint64_t ino);
 	/* Right before the visible commit of a version: 0 if its bytes are

@@ -296,6 +296,25 @@ int barrier_bury_now(struct barrier *b, int64_t deadline_mono_ns)
 	return r;
 }
 
+int barrier_cover(struct barrier *b, uint64_t commits)
+{
+	int r;
+
+	lock_acquire(&b->lock);
+	while (b->durable < commits && !b->broken) {
+		/* One that runs may cover them. */
+		if (b->begun == b->ended) {
+			b->wanted = true;
+			thr_kick(b->worker);
+		}
+		(void)thr_wait(b->deps.host->thr, &b->lock, &b->ended_cond,
+			       CLK_NEVER);
+	}
+	r = b->durable < commits ? -EIO : 0;
+	lock_release(&b->lock);
+	return r;
+}
+
 int barrier_failed(struct barrier *b)
 {
 	int r;

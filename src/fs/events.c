@@ -122,6 +122,13 @@ static void committed(void *arg)
 	barrier_note_change(fs->barrier);
 }
 
+static int make_durable(void *arg, uint64_t commits)
+{
+	struct fs *fs = arg;
+
+	return barrier_cover(fs->barrier, commits);
+}
+
 /* A version whose bytes moved leaves the line.  The current one is sealed
  * again when it is at rest; an older one is nobody's any more. */
 static int unseal(struct fs *fs, uint64_t ino, uint64_t vid)
@@ -237,6 +244,7 @@ void events_fill(struct fs *fs, struct transfer_events *ret)
 		.inode_moved = inode_moved,
 		.blob_dead = blob_dead,
 		.committed = committed,
+		.make_durable = make_durable,
 		.marker_wanted = marker_wanted,
 		.still_sealed = still_sealed,
 		.before_replace = before_replace,

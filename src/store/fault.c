@@ -24,6 +24,8 @@ struct plan {
 struct fault_store {
 	struct store store;
 	struct store *inner;
+	bool (*is_dead)(void *arg); /* set before it is used by many */
+	void *arg;
 	struct lock lock; /* guards the rest */
 	struct plan *plan;
 	size_t n_plan;
@@ -50,6 +52,8 @@ static struct hit enter(struct fault_store *f, const char *method,
 	struct hit h = { .is_hit = false };
 	int full;
 
+	if (f->is_dead && f->is_dead(f->arg))
+		return (struct hit){ true, STORE_FAULT_BEFORE, -ETIMEDOUT };
 	lock_acquire(&f->lock);
 	full = buf_addf(&f->log, "%s %s%s%s\n", method, key, more[0] ? " " : "",
 			more);
@@ -446,6 +450,15 @@ int store_fault_set(struct store *s, const struct store_fault *faults, size_t n)
 	lock_release(&f->lock);
 	plan_free(old, n_old);
 	return 0;
+}
+
+void store_fault_die_with(struct store *s, bool (*is_dead)(void *arg), void *arg)
+{
+	struct fault_store *f = (struct fault_store *)s;
+
+	assert(s->ops == &fault_ops);
+	f->is_dead = is_dead;
+	f->arg = arg;
 }
 
 char *store_fault_log(struct store *s)

@@ -136,6 +136,8 @@ struct transfer {
 	size_t n_bodies;
 	size_t n_big; /* big puts in the line: without one nobody asks */
 	int64_t bodies_from; /* mono: ask again */
+	uint64_t begun; /* commits: the newest says that a window is begun */
+	bool undurable; /* the disk records no commits any more: said so */
 	bool fold_wanted;
 	int64_t fold_from; /* mono: fold again */
 	struct have *have;
@@ -272,6 +274,9 @@ int record_done(struct transfer *t, struct titem *it,
 int record_park(struct transfer *t, struct titem *it, const char *why);
 int record_conflict(struct transfer *t, struct titem *it);
 int record_begun(struct transfer *t, struct titem *it);
+/* Before the bucket changes: wait until the disk knows the first so many
+ * commits, as it must after a power cut. */
+void record_durable(struct transfer *t, uint64_t commits);
 
 /* limit.c */
 void limit_take(struct transfer *t, size_t n);

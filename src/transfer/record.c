@@ -182,11 +182,31 @@ int record_conflict(struct transfer *t, struct titem *it)
 	return r;
 }
 
-/* From its first commit on a window is not changed: on record before the
- * request is sent. */
+/* A disk that has failed says nothing for sure any more: then the bucket is
+ * the safer place, and what is queued goes there all the same. */
+void record_durable(struct transfer *t, uint64_t commits)
+{
+	bool first;
+
+	if (!t->ev.make_durable || commits <= meta_commits_durable(t->meta) ||
+	    t->ev.make_durable(t->ev.arg, commits) == 0)
+		return;
+	lock_acquire(&t->lock);
+	first = !t->undurable;
+	t->undurable = true;
+	lock_release(&t->lock);
+	if (first)
+		log_warn("the cache disk records nothing any more: what is "
+			 "queued is still published");
+}
+
+/* From its first commit on a window is not changed: on record, and safe from a
+ * power cut, before the request is sent. */
 int record_begun(struct transfer *t, struct titem *it)
 {
 	struct line_change c = { 0 };
+	uint64_t commits;
+	bool first;
 	int r = line_tx(t);
 
 	if (r < 0)
@@ -194,9 +214,18 @@ int record_begun(struct transfer *t, struct titem *it)
 	lock_acquire(&t->lock);
 	r = line_begin_near(&t->line, it->seq, &c);
 	lock_release(&t->lock);
+	first = r == 0 && c.n > 0;
 	if (r == 0)
 		r = line_write(t, &c);
 	line_change_release(&c);
 	r = line_tx_end(t, r);
-	return r == -ENOENT ? -ECANCELED : r; /* it left the line meanwhile */
+	if (r < 0)
+		return r == -ENOENT ? -ECANCELED : r; /* it left the line */
+	lock_acquire(&t->lock);
+	if (first)
+		t->begun = meta_commits(t->meta);
+	commits = t->begun;
+	lock_release(&t->lock);
+	record_durable(t, commits);
+	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * Renames of what the bucket holds: one native step where there is one, else
  * server-side copies (oldest first, all of them), then deletes (newest first).
- * The object rows tell how far it is, so it is taken up after a crash.
+ * The object rows tell how far it is, so it is taken up after a crash; no
+ * delete before a power cut leaves the rows of the copies.
  */
 #include "config.h"
 
@@ -166,8 +167,10 @@ int commit_rename(struct transfer *t, struct titem *it)
 		return finish(t, it); /* moved already, or never there */
 	if (r == 0)
 		r = copy_one(t, &from, it->to, it->seq);
-	if (r == 0)
-		r = delete_one(t, &from);
+	if (r < 0)
+		return r;
+	record_durable(t, meta_commits(t->meta));
+	r = delete_one(t, &from);
 	return r < 0 ? r : finish(t, it);
 }
 
@@ -285,6 +288,8 @@ int commit_rename_dir(struct transfer *t, struct titem *it)
 			r = 0;
 		}
 	}
+	if (r == 0)
+		record_durable(t, meta_commits(t->meta));
 	for (i = b.n; r == 0 && i > 0; i--)
 		if (b.o[i - 1].key[0])
 			r = delete_one(t, &b.o[i - 1]);

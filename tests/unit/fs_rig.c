@@ -96,12 +96,20 @@ static void defaults(void)
 	};
 }
 
+/* What the disk does not hear of any more the bucket does not either. */
+static bool is_dead(void *arg)
+{
+	(void)arg;
+	return simdisk_halted(disk);
+}
+
 void rig_begin(uint64_t seed)
 {
 	sim = sim_new(seed);
 	disk = sim_host(sim)->disk;
 	bucket = store_fault_new(store_mem_new(sim_host(sim)->clk));
 	ck_assert_ptr_nonnull(bucket);
+	store_fault_die_with(bucket, is_dead, NULL);
 	ck_assert_int_eq(store_probe(bucket, PREFIX, false), 0);
 	rig_passthrough = true;
 	defaults();

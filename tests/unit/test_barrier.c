@@ -115,6 +115,22 @@ START_TEST(a_barrier_begins_within_a_second_of_the_first_commit)
 }
 END_TEST
 
+START_TEST(who_needs_some_commits_waits_for_no_others)
+{
+	uint64_t upto;
+
+	start_settled();
+	seal(1);
+	upto = db.commits;
+	ck_assert_int_eq(barrier_cover(b, upto), 0);
+	ck_calls("m f1 b "); /* at once */
+	change();
+	ck_assert_int_eq(barrier_cover(b, upto), 0);
+	ck_calls(""); /* they are safe, whatever came since */
+	stop();
+}
+END_TEST
+
 static void change_once(unsigned blob)
 {
 	(void)blob;
@@ -315,6 +331,7 @@ static void add(TCase *c)
 	tcase_add_test(c, many_blobs_are_one_syncfs);
 	tcase_add_test(c, a_quiet_mount_syncs_nothing);
 	tcase_add_test(c, a_barrier_begins_within_a_second_of_the_first_commit);
+	tcase_add_test(c, who_needs_some_commits_waits_for_no_others);
 	tcase_add_test(c, what_comes_during_a_barrier_waits_for_the_next);
 	tcase_add_test(c, what_the_mark_covers_is_synced);
 	tcase_add_test(c, many_due_blobs_start_a_barrier);

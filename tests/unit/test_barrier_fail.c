@@ -49,6 +49,10 @@ START_TEST(a_failed_sync_poisons_the_blob_before_the_log_is_marked)
 	ck_calls("");
 	pass(NS_PER_S);
 	ck_calls("m b ");
+	/* What others recorded is as safe as ever. */
+	change();
+	ck_assert_int_eq(barrier_cover(b, db.commits), 0);
+	ck_calls("m b ");
 	stop();
 }
 END_TEST
@@ -95,6 +99,8 @@ START_TEST(a_failed_log_ends_all_barriers)
 	db.fail_barrier = fail_names = false;
 	change();
 	ck_now(-EIO);
+	ck_assert_int_eq(barrier_cover(b, db.commits), -EIO);
+	ck_assert_int_eq(barrier_cover(b, db.durable), 0);
 	pass(NS_PER_S);
 	ck_calls("");
 	stop();
