@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only a daemon knew that was killed: the next one finds it in the rows,
+ * over a simulated machine.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+static void setup(void)
+{
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+static uint64_t make_dir(const char *name)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, FS_ROOT_INO, name, 0777, &e), 0);
+	return e.attr.ino;
+}
+
+static void put_in(uint64_t dir, const char *name, const char *text)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create_in(&f, dir, name, O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, text, 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
+static void again(void)
+{
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+}
+
+START_TEST(an_emptied_folder_gets_its_marker)
+{
+	uint64_t dir = make_dir("d");
+
+	put_in(dir, "a", "x");
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_ptr_null(object_of("d/"));
+	ck_assert_int_eq(fs_unlink(fs, dir, "a"), 0);
+	again();
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " d/ ");
+}
+END_TEST
+
+START_TEST(a_folder_with_names_gets_none)
+{
+	uint64_t dir = make_dir("d");
+
+	put_in(dir, "a", "x");
+	put_in(dir, "b", "y");
+	again();
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " d/a d/b ");
+	ck_assert_uint_eq(call_of("put d/"), 0);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, an_emptied_folder_gets_its_marker);
+	tcase_add_test(c, a_folder_with_names_gets_none);
+}
+
+int main(void)
+{
+	return harness_run("sim_kill", add);
+}
