@@ -86,6 +86,14 @@ void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
 	h->bound = bound;
 }
 
+void have_tell(struct transfer *t, const char *key, bool there, uint64_t vid,
+	       uint64_t bound)
+{
+	lock_acquire(&t->lock);
+	have_set(t, key, there, vid, bound);
+	lock_release(&t->lock);
+}
+
 void have_goes(struct transfer *t, const char *key)
 {
 	int64_t now = clk_real(t->host->clk);

@@ -201,6 +201,11 @@ struct have *have_find(struct transfer *t, const char *key);
 /* The bucket has (or has not) a key from now on. */
 void have_set(struct transfer *t, const char *key, bool there, uint64_t vid,
 	      uint64_t bound);
+/* The same, taking the lock; in the transaction that says so, before its commit:
+ * who sees a put's row gone must see its object, or a fold drops the delete
+ * behind it.  If the commit fails it is not known, and so there. */
+void have_tell(struct transfer *t, const char *key, bool there, uint64_t vid,
+	       uint64_t bound);
 /* A delete of this key ends now.  Before its row goes, so that whoever sees the
  * row gone sees this.  Takes the lock. */
 void have_goes(struct transfer *t, const char *key);

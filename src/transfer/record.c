@@ -76,14 +76,16 @@ int record_done(struct transfer *t, struct titem *it,
 		r = inode_key(t, it, obj, drop_object);
 	if (r == 0)
 		r = line_row_done(t, it->seq);
-	r = line_tx_end(t, r == -ENOENT ? 0 : r);
-	if (r < 0)
-		return r;
-	lock_acquire(&t->lock);
 	if (obj)
-		have_set(t, obj->key, true, obj->vid, obj->bound);
+		have_tell(t, obj->key, true, obj->vid, obj->bound);
 	else if (drop_object)
-		have_set(t, it->key, false, 0, 0);
+		have_tell(t, it->key, false, 0, 0);
+	r = line_tx_end(t, r == -ENOENT ? 0 : r);
+	if (r < 0) {
+		have_tell(t, it->key, true, 0, 0);
+		return r;
+	}
+	lock_acquire(&t->lock);
 	if (it->kind == META_OP_PUT || it->kind == META_OP_SYMLINK)
 		t->stats.puts++;
 	else if (it->kind == META_OP_DEL)

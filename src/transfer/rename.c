@@ -52,11 +52,11 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 		if (r == -ENOENT)
 			r = 0;
 	}
+	have_tell(t, to, true, row.vid, seq);
 	r = end(t, r);
 	if (r < 0)
 		return r;
 	lock_acquire(&t->lock);
-	have_set(t, to, true, row.vid, seq);
 	t->stats.copies++;
 	t->stats.bytes_copied += row.size;
 	lock_release(&t->lock);
@@ -126,13 +126,12 @@ static int delete_one(struct transfer *t, const struct meta_object *from)
 	if (r < 0)
 		return r;
 	have_goes(t, from->key);
-	r = end(t, meta_object_del(t->meta, from->key));
-	if (r == 0) {
-		lock_acquire(&t->lock);
-		have_set(t, from->key, false, 0, 0);
-		lock_release(&t->lock);
-	}
-	return r == -ENOENT ? 0 : r;
+	have_tell(t, from->key, false, 0, 0);
+	r = meta_object_del(t->meta, from->key);
+	r = end(t, r == -ENOENT ? 0 : r);
+	if (r < 0)
+		have_tell(t, from->key, true, 0, 0);
+	return r;
 }
 
 static int finish(struct transfer *t, struct titem *it)

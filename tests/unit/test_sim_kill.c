@@ -9,6 +9,9 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "fs/internal.h"
+#include "transfer/internal.h"
+
 #include "fs_rig.h"
 #include "harness.h"
 
@@ -73,11 +76,63 @@ START_TEST(a_folder_with_names_gets_none)
 }
 END_TEST
 
+/*
+ * Another worker folds at the very moment at which a put is on record and its
+ * row has gone: it must know the object, or it drops the delete behind it.
+ */
+static struct {
+	void (*committed)(void *arg);
+	enum { PUT_WAITS, DELETE_WAITS, FOLDED } is;
+} race;
+
+static const struct line_op *put_row(void)
+{
+	struct line *l = &fs->transfer->line;
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->ops[i].kind == LINE_PUT)
+			return &l->ops[i];
+	return NULL;
+}
+
+static void on_committed(void *arg)
+{
+	const struct line_op *put = put_row();
+
+	race.committed(arg);
+	if (race.is == PUT_WAITS && put && put->begun) {
+		race.is = DELETE_WAITS;
+		/* b is gained by a fold that spans a */
+		ck_assert_int_eq(put_file("b", "y"), 0);
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "b"), 0);
+	} else if (race.is == DELETE_WAITS && (!put || !put->begun)) {
+		race.is = FOLDED;
+		fs->transfer->fold_wanted = true;
+		ck_assert_int_eq(fold_apply(fs->transfer), 0);
+	}
+}
+
+START_TEST(a_fold_knows_what_was_just_put)
+{
+	race.committed = fs->transfer->ev.committed;
+	race.is = PUT_WAITS;
+	fs->transfer->ev.committed = on_committed;
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(race.is, FOLDED);
+	ck_assert_uint_ne(call_of("put a"), 0);
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, an_emptied_folder_gets_its_marker);
 	tcase_add_test(c, a_folder_with_names_gets_none);
+	tcase_add_test(c, a_fold_knows_what_was_just_put);
 }
 
 int main(void)
