@@ -304,7 +304,11 @@ int body_begin(struct transfer *t, struct titem *it)
 		if (r < 0)
 			return r;
 	} else if (got == 0) {
-		if (store_mpu_abort(t->store, up.key, up.id) < 0)
+		r = store_mpu_abort(t->store, up.key, up.id);
+		/* The row is all that is known of it. */
+		if (r < 0 && r != -EACCES && r != -EOPNOTSUPP)
+			return r;
+		if (r < 0)
 			log_info("an unfinished upload of %s is left behind",
 				 up.key);
 	}

@@ -65,8 +65,10 @@ struct titem {
 
 	bool busy; /* a worker has it: commits it, or begins its body */
 	bool parked;
+	bool has_upload; /* there may be a row of one, and an upload */
 	bool gone; /* left the line while somebody has it pinned */
 	bool abandoned; /* gone, and its upload is to be aborted */
+	struct titem *next_leaving;
 	unsigned pins;
 	unsigned attempts;
 	int64_t retry_at; /* mono */
@@ -78,11 +80,12 @@ struct titem {
 	bool sum_parked;
 };
 
-/* An upload whose version is gone or has another key: to be aborted. */
+/* A version that is gone or has another key, whose upload is to be aborted: its
+ * row says which. */
 struct orphan {
 	struct orphan *next;
 	uint64_t vid;
-	char *key, *id;
+	bool taken; /* a worker is at it */
 };
 
 /* What the bucket has under a key the line speaks of. */
@@ -123,7 +126,8 @@ struct transfer {
 	 * the lock held, so either is enough to read it. */
 	struct line line;
 	struct titem *items; /* hash by seq: the same rows */
-	struct orphan *orphans;
+	struct orphan *orphans; /* until their uploads are no more */
+	struct titem *leaving; /* gone, pinned, and with an upload */
 	/* What may commit, as last asked. */
 	bool next_stale; /* it may be something else by now */
 	bool next_end; /* no: it depends on new rows */
@@ -191,8 +195,15 @@ int line_row_done(struct transfer *t, uint64_t seq);
 /* items.c: with the lock */
 struct titem *item_find(struct transfer *t, uint64_t seq);
 void item_free(struct titem *it);
-/* With the last pin gone it may end, and leave its upload as an orphan. */
+/* It is no longer in the hash; with the last pin gone it ends, and may leave its
+ * upload as an orphan. */
+void item_leaves(struct transfer *t, struct titem *it);
 void item_unpin(struct transfer *t, struct titem *it);
+/* An upload of this version is being given up: one version, one row, so another
+ * one begins only afterwards. */
+bool upload_leaves(const struct transfer *t, uint64_t vid);
+int orphan_add(struct transfer *t, uint64_t vid);
+void orphan_free(struct transfer *t, struct orphan *o);
 /* What is queued of it, or that it is parked, was changed. */
 void item_count(struct transfer *t, struct titem *it);
 

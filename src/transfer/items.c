@@ -2,8 +2,10 @@
 /* The engine's items. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "internal.h"
 
@@ -27,21 +29,45 @@ void item_free(struct titem *it)
 	free(it);
 }
 
-static void orphan_add(struct transfer *t, struct titem *it)
+int orphan_add(struct transfer *t, uint64_t vid)
 {
-	struct orphan *o;
+	struct orphan *o = calloc(1, sizeof(*o));
 
-	if (!it->upload_id || !it->upload_id[0])
-		return;
-	o = calloc(1, sizeof(*o));
 	if (!o)
-		return; /* found again at the next mount, by its row */
-	o->vid = it->vid;
-	o->key = strdup(it->key);
-	o->id = it->upload_id;
-	it->upload_id = NULL;
-	o->next = t->orphans;
-	t->orphans = o;
+		return -ENOMEM;
+	o->vid = vid;
+	LL_PREPEND(t->orphans, o);
+	return 0;
+}
+
+void orphan_free(struct transfer *t, struct orphan *o)
+{
+	LL_DELETE(t->orphans, o);
+	free(o);
+}
+
+bool upload_leaves(const struct transfer *t, uint64_t vid)
+{
+	const struct titem *it = t->leaving;
+	const struct orphan *o = t->orphans;
+
+	while (it && it->vid != vid)
+		it = it->next_leaving;
+	while (o && o->vid != vid)
+		o = o->next;
+	return it || o;
+}
+
+/* A commit under way has its upload; a begin under way will have left one. */
+void item_leaves(struct transfer *t, struct titem *it)
+{
+	it->gone = true;
+	item_count(t, it);
+	it->abandoned = !it->busy || it->body == BODY_BEGINNING;
+	if (it->has_upload)
+		LL_PREPEND2(t->leaving, it, next_leaving);
+	it->pins++;
+	item_unpin(t, it);
 }
 
 /* Only now: a part that arrives after the abort would bring the upload back. */
@@ -49,8 +75,12 @@ void item_unpin(struct transfer *t, struct titem *it)
 {
 	if (--it->pins > 0 || !it->gone)
 		return;
-	if (it->abandoned)
-		orphan_add(t, it);
+	if (it->has_upload) {
+		LL_DELETE2(t->leaving, it, next_leaving);
+		/* without memory: found at the next mount, by its row */
+		if (it->abandoned)
+			(void)orphan_add(t, it->vid);
+	}
 	item_free(it);
 }
 

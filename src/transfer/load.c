@@ -206,15 +206,10 @@ static int add_row(struct transfer *t, const struct meta_op *op)
 	return r;
 }
 
-/* A commit under way has its upload; a begin under way will have left one. */
 static void leave_line(struct transfer *t, struct titem *it)
 {
 	HASH_DEL(t->items, it);
-	it->gone = true;
-	item_count(t, it);
-	it->abandoned = !it->busy || it->body == BODY_BEGINNING;
-	it->pins++;
-	item_unpin(t, it);
+	item_leaves(t, it);
 }
 
 static void remove_rows(struct transfer *t, const uint64_t *seq, size_t n)

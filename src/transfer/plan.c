@@ -207,8 +207,10 @@ static bool plan_body(struct transfer *t, struct action *a, int64_t *wait)
 			continue;
 		}
 		if (it->body == BODY_NONE) {
+			if (upload_leaves(t, it->vid))
+				continue;
 			it->body = BODY_BEGINNING;
-			it->busy = true;
+			it->busy = it->has_upload = true;
 			it->pins++;
 			*a = (struct action){ .act = ACT_BEGIN, .it = it };
 			return true;
@@ -230,6 +232,19 @@ static bool plan_body(struct transfer *t, struct action *a, int64_t *wait)
 	return false;
 }
 
+static bool plan_abort(struct transfer *t, struct action *a)
+{
+	struct orphan *o = t->orphans;
+
+	while (o && o->taken)
+		o = o->next;
+	if (!o)
+		return false;
+	o->taken = true;
+	*a = (struct action){ .act = ACT_ABORT, .orphan = o };
+	return true;
+}
+
 struct action plan_next(struct transfer *t, int64_t *wait)
 {
 	struct action a = { .act = ACT_NONE };
@@ -242,12 +257,8 @@ struct action plan_next(struct transfer *t, int64_t *wait)
 	}
 	if (t->fold_wanted)
 		note_wait(t->fold_from, now, wait);
-	if (plan_commit(t, &a, wait) || plan_body(t, &a, wait))
-		return a;
-	if (t->orphans) {
-		a.act = ACT_ABORT;
-		a.orphan = t->orphans;
-		t->orphans = t->orphans->next;
-	}
+	/* A body may wait for an abort, which is short. */
+	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a))
+		(void)plan_body(t, &a, wait);
 	return a;
 }

@@ -43,8 +43,10 @@ static int version_published(struct transfer *t, const struct titem *it,
 	v.complete = true;
 	v.crc64 = obj->crc64;
 	r = meta_version_set(t->meta, &v);
-	if (r == 0)
-		r = meta_part_del_all(t->meta, it->vid);
+	/* Sent as a whole after all: what was begun before is to be aborted. */
+	if (r < 0 || !it->upload_id)
+		return r;
+	r = meta_part_del_all(t->meta, it->vid);
 	if (r == 0)
 		r = meta_upload_del(t->meta, it->vid);
 	return r == -ENOENT ? 0 : r;

@@ -27,23 +27,21 @@ static const struct line_op *put_of(const struct transfer *t, uint64_t vid)
 	return put;
 }
 
-/* Uploads whose version is gone or published: aborted. */
-static int stray_upload(void *arg, const struct meta_upload *up)
+/* Begun by an earlier life: resumed while its version is to be published, else
+ * aborted. */
+static int old_upload(void *arg, const struct meta_upload *up)
 {
 	struct transfer *t = arg;
-	struct orphan *o;
+	const struct line_op *put = put_of(t, up->vid);
+	int r = 0;
 
-	if (put_of(t, up->vid))
-		return 0;
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return -ENOMEM;
-	o->vid = up->vid;
-	o->key = strdup(up->key);
-	o->id = up->id[0] ? strdup(up->id) : NULL;
-	o->next = t->orphans;
-	t->orphans = o;
-	return 0;
+	lock_acquire(&t->lock);
+	if (put)
+		item_find(t, put->seq)->has_upload = true;
+	else
+		r = orphan_add(t, up->vid);
+	lock_release(&t->lock);
+	return r;
 }
 
 int transfer_new(const struct host *host, struct meta *meta,
@@ -85,7 +83,7 @@ int transfer_start(struct transfer *t)
 
 	/* Only now: recovery may have taken versions out of the line. */
 	if (r == 0) {
-		r = meta_upload_each(t->meta, stray_upload, t);
+		r = meta_upload_each(t->meta, old_upload, t);
 		t->fold_wanted = t->line.n > 0;
 		meta_end(t->meta);
 	}
@@ -131,7 +129,6 @@ void transfer_free(struct transfer *t)
 {
 	struct titem *it, *tmp;
 	struct put_time *p, *ptmp;
-	struct orphan *o;
 
 	if (!t)
 		return;
@@ -146,12 +143,8 @@ void transfer_free(struct transfer *t)
 		free(p);
 	}
 	line_release(&t->line);
-	while ((o = t->orphans) != NULL) {
-		t->orphans = o->next;
-		free(o->key);
-		free(o->id);
-		free(o);
-	}
+	while (t->orphans)
+		orphan_free(t, t->orphans);
 	free(t->touched);
 	thr_cond_fini(&t->cond);
 	lock_fini(&t->lock);

@@ -155,9 +155,11 @@ static void do_commit(struct transfer *t, struct titem *it)
 {
 	struct line_op *op;
 	int r = record_begun(t, it);
+	bool done;
 
 	if (r == 0)
 		r = commit_item(t, it);
+	done = r == 0;
 	if (r == -EBUSY)
 		r = record_conflict(t, it);
 	if (r == -ENOENT && it->upload_id) {
@@ -166,10 +168,8 @@ static void do_commit(struct transfer *t, struct titem *it)
 		r = -EAGAIN;
 	}
 	if (r == -EBADMSG && it->upload_id) {
-		if (store_mpu_abort(t->store, it->key, it->upload_id) < 0)
-			log_info("an unfinished upload of %s is left behind",
-				 it->key);
-		(void)forget_upload(t, it->vid);
+		if (store_mpu_abort(t->store, it->key, it->upload_id) == 0)
+			(void)forget_upload(t, it->vid);
 		body_again(t, it);
 	}
 	lock_acquire(&t->lock);
@@ -177,6 +177,9 @@ static void do_commit(struct transfer *t, struct titem *it)
 	if (op)
 		op->flying = false;
 	it->busy = false;
+	/* Not committed, or as a whole: its upload is of no use. */
+	if (it->gone && (!done || !it->upload_id))
+		it->abandoned = true;
 	t->next_stale = true;
 	if (r == 0 && it->kind == META_OP_PUT)
 		note_put_time(t, it);
@@ -249,23 +252,25 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 static void do_abort(struct transfer *t, struct orphan *o)
 {
 	struct meta_upload up;
-	int r = o->key && o->id ? store_mpu_abort(t->store, o->key, o->id) : 0;
+	int r = meta_begin(t->meta);
 
-	if (o->key && !o->id && meta_begin(t->meta) == 0) {
+	if (r == 0) {
 		r = meta_upload_get(t->meta, o->vid, &up);
 		meta_end(t->meta);
-		if (r == 0)
-			r = body_sweep(t, &up);
 	}
-	if (r == 0 || r == -ENOENT)
-		r = forget_upload(t, o->vid);
-	if (r < 0 && r != -ENOENT)
-		log_info("an unfinished upload of %s stays until the next "
-			 "mount",
-			 o->key ? o->key : "?");
-	free(o->key);
-	free(o->id);
-	free(o);
+	if (r == 0) {
+		r = up.id[0] ? store_mpu_abort(t->store, up.key, up.id) :
+			       body_sweep(t, &up);
+		if (r < 0)
+			log_info("an unfinished upload of %s stays until the "
+				 "next mount",
+				 up.key);
+		else
+			r = forget_upload(t, o->vid);
+	}
+	lock_acquire(&t->lock);
+	orphan_free(t, o);
+	lock_release(&t->lock);
 }
 
 static int refresh_if_stale(struct transfer *t)

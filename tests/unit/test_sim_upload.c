@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Uploads in parts that are given up: by a rename, a crash, a delete, another
+ * writer, a lost answer.  None is left behind, over a simulated machine.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+/* Eight parts of it. */
+#define TEXT "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ+"
+
+static void setup(void)
+{
+	rig_begin(1);
+	rig_unmount();
+	rig_opts.transfer.part_size = 8;
+	ck_assert_int_eq(rig_open(), 0);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+static void broken(const char *method, const char *key,
+		   enum store_fault_act act, unsigned count)
+{
+	struct store_fault f = { .method = method,
+				 .key = key,
+				 .count = count,
+				 .err = -ETIMEDOUT,
+				 .act = act };
+
+	ck_assert_int_eq(store_fault_set(bucket, &f, 1), 0);
+}
+
+static void heal(void)
+{
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+}
+
+static int count_one(void *arg, const char *key, const char *id, int64_t begun)
+{
+	unsigned *n = arg;
+
+	(void)key;
+	(void)id;
+	(void)begun;
+	++*n;
+	return 0;
+}
+
+static unsigned uploads(void)
+{
+	unsigned n = 0;
+
+	ck_assert_int_eq(store_mpu_list(bucket, "run/", count_one, &n), 0);
+	return n;
+}
+
+/* Such calls the store saw. */
+static unsigned calls(const char *line)
+{
+	char *log = store_fault_log(bucket), *p = log;
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(log);
+	while ((p = strstr(p, line)) != NULL) {
+		n += p[strlen(line)] == '\n' && (p == log || p[-1] == '\n');
+		p++;
+	}
+	free(log);
+	return n;
+}
+
+/* All parts of a are there, and its commit waits for what was closed before. */
+static void send_body(void)
+{
+	broken("put", "first", STORE_FAULT_BEFORE, 0);
+	ck_assert_int_eq(put_file("first", "x"), 0);
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_eq(call_of("mpu_commit a"), 0);
+	ck_assert_uint_eq(uploads(), 1);
+}
+
+static void again(void)
+{
+	rig_die();
+	heal();
+	ck_assert_int_eq(rig_open(), 0);
+}
+
+/* All is published, and what is given up goes soon. */
+static void assert_drained(const char *names)
+{
+	ck_assert(settle(600 * NS_PER_S));
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_str_eq(names_in_bucket(), names);
+	ck_assert_uint_eq(uploads(), 0);
+}
+
+static void rename_to(const char *from, const char *to)
+{
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, from, FS_ROOT_INO, to, 0),
+			 0);
+}
+
+START_TEST(a_renamed_body_is_begun_once_the_old_one_is_gone)
+{
+	/* The oldest under way would stay, and be renamed in the bucket. */
+	send_body();
+	ck_assert_int_eq(put_file("c", TEXT), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	rename_to("c", "b");
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_ne(call_of("mpu_begin c"), 0);
+	ck_assert_uint_ne(call_of("mpu_begin b"), 0);
+	ck_assert_uint_eq(uploads(), 2);
+	again();
+	assert_drained(" a b first ");
+	assert_text(object_of("b"), TEXT);
+	ck_assert_uint_eq(calls("mpu_begin run/b"), 1); /* and taken up */
+}
+END_TEST
+
+START_TEST(a_body_of_an_earlier_life_goes_with_its_file)
+{
+	send_body();
+	again();
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	assert_drained(" first ");
+}
+END_TEST
+
+START_TEST(a_body_of_an_earlier_life_goes_with_its_name)
+{
+	send_body();
+	again();
+	rename_to("a", "b");
+	assert_drained(" b first ");
+}
+END_TEST
+
+/* With larger parts there are none: the file goes as a whole. */
+START_TEST(a_body_of_an_earlier_life_goes_when_it_is_not_needed)
+{
+	send_body();
+	rig_opts.transfer.part_size = 1 << 20;
+	again();
+	assert_drained(" a first ");
+	ck_assert_uint_eq(call_of("mpu_commit a"), 0);
+}
+END_TEST
+
+static ssize_t theirs_read(void *arg, uint64_t off, void *p, size_t n)
+{
+	(void)off;
+	memcpy(p, arg, n);
+	return (ssize_t)n;
+}
+
+START_TEST(a_body_that_loses_to_another_writer_goes)
+{
+	static char text[] = "theirs";
+	struct store_src src = { .read = theirs_read, .arg = text, .len = 6 };
+	struct store_meta m = { .write_id = "" };
+	struct store_obj o;
+
+	send_body();
+	ck_assert_int_eq(store_put(bucket, "run/a", &src, &m, NULL, &o), 0);
+	heal();
+	assert_drained(" a first ");
+	assert_text(object_of("a"), "theirs");
+}
+END_TEST
+
+START_TEST(a_lost_begin_takes_no_other_with_it)
+{
+	struct file f;
+
+	send_body();
+	broken("mpu_begin", "a", STORE_FAULT_AFTER, 1);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "and " TEXT, 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_eq(calls("mpu_begin run/a"), 3);
+	ck_assert_uint_eq(calls("mpu_abort run/a"), 1);
+	assert_drained(" a first ");
+	assert_text(object_of("a"), "and " TEXT);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_renamed_body_is_begun_once_the_old_one_is_gone);
+	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_file);
+	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_name);
+	tcase_add_test(c, a_body_of_an_earlier_life_goes_when_it_is_not_needed);
+	tcase_add_test(c, a_body_that_loses_to_another_writer_goes);
+	tcase_add_test(c, a_lost_begin_takes_no_other_with_it);
+}
+
+int main(void)
+{
+	return harness_run("sim_upload", add);
+}
