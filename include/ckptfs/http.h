@@ -6,7 +6,7 @@
  * signatures or clouds, follows no redirect and adds no header of its own
  * but Host, User-Agent, Accept and Content-Length.  HTTP/1.1 only.  A kept
  * connection that turns out dead before anything was answered is replaced
- * once, silently but for resp->resent.
+ * once, silently but for resp->resent, unless the request says otherwise.
  *
  * Threads: any number may call http_perform() at once.  The pool's lock is a
  * leaf; sources, sinks and the pacer are called with nothing held.
@@ -73,6 +73,7 @@ struct http_req {
 	void *sink_arg;
 	size_t body_max; /* of resp->body; 0: HTTP_BODY_MAX */
 	bool expect_continue; /* ask before the body is sent */
+	bool once; /* not sent again: what it begins is not to be begun twice */
 	unsigned quiet_s; /* instead of low_speed_s, when longer */
 	unsigned timeout_ms; /* for the whole exchange; 0: none */
 };

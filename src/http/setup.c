@@ -62,6 +62,10 @@ static int on_begin(void *arg, char *primary, char *local, int primary_port,
 {
 	struct http_call *call = arg;
 
+	if (call->req->once && call->begun) {
+		call->err = -ENETUNREACH;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	call->begun++;
 	return CURL_PREREQFUNC_OK;
 }

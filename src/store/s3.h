@@ -68,6 +68,7 @@ struct s3_req {
 	enum s3_cond cond; /* what a failed condition is about */
 	bool may_fail_late; /* a success may hold an error document */
 	bool is_change; /* sent twice, a refusal proves nothing */
+	bool is_begin; /* sent twice, it may have begun two: sent once */
 	bool expect_continue;
 	char text[6][S3_ETAG_LEN];
 	unsigned ntext;

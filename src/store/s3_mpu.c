@@ -21,7 +21,10 @@ int s3_upload_begin(struct s3 *s3, const char *key,
 		    char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct s3_mem none;
-	struct s3_req q = { .method = "POST", .key = key, .src = &none.src };
+	struct s3_req q = { .method = "POST",
+			    .key = key,
+			    .src = &none.src,
+			    .is_begin = true };
 	char id[STORE_UPLOAD_ID_MAX] = "";
 	const struct s3_leaf leaves[] = {
 		{ "InitiateMultipartUploadResult/UploadId", id, sizeof(id) },

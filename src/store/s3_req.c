@@ -224,6 +224,7 @@ static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 		.body_max = q->body_max,
 		.quiet_s = q->quiet_s,
 		.expect_continue = q->expect_continue,
+		.once = q->is_begin,
 	};
 	struct s3_sent sent;
 	struct outcome o;

@@ -344,6 +344,24 @@ START_TEST(a_stale_connection_is_replaced_and_the_body_sent_again)
 }
 END_TEST
 
+START_TEST(what_may_go_out_once_is_not_sent_again)
+{
+	struct httpd_reply script[] = { { .text = OK_EMPTY },
+					{ .text = NULL, .then = HTTPD_CLOSE },
+					{ .text = OK_EMPTY } };
+	struct http_req req = { .method = "POST", .url = url, .once = true };
+
+	begin(script, 3, NULL);
+	ck_assert_int_eq(perform("GET", NULL), 0);
+	ck_assert_int_eq(http_perform(h, &req, &resp), -ENETUNREACH);
+	ck_assert_str_ne(resp.why, "");
+	ck_assert(!resp.resent);
+	ck_assert_uint_eq(httpd_count(server), 2);
+	ck_assert_int_eq(http_perform(h, &req, &resp), 0);
+	finish();
+}
+END_TEST
+
 START_TEST(a_failing_source_ends_the_request)
 {
 	struct httpd_reply script[] = { { .text = OK_EMPTY },
@@ -483,6 +501,7 @@ static void add(TCase *c)
 	tcase_add_test(c, what_is_not_http_is_a_protocol_error);
 	tcase_add_test(c,
 		       a_stale_connection_is_replaced_and_the_body_sent_again);
+	tcase_add_test(c, what_may_go_out_once_is_not_sent_again);
 	tcase_add_test(c, a_failing_source_ends_the_request);
 	tcase_add_test(c, cancel_ends_what_runs_and_what_comes);
 	tcase_add_test(c, silence_times_out);

@@ -277,6 +277,31 @@ START_TEST(a_plain_connection_to_elsewhere_signs_its_bodies)
 }
 END_TEST
 
+/* What its lost answer began only who wrote down the intent can find. */
+START_TEST(an_upload_is_begun_once)
+{
+	struct httpd_reply script[] = {
+		answer("200 OK", "ETag: \"e1\"\r\n", ""),
+		{ .text = NULL, .then = HTTPD_CLOSE },
+		answer("200 OK", "",
+		       "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+		       "</InitiateMultipartUploadResult>"),
+	};
+	struct store_meta m = { .write_id = "w1" };
+	char id[STORE_UPLOAD_ID_MAX];
+	struct store_obj o;
+
+	begin(script, 3);
+	ck_assert_int_eq(put(NULL, &o), 0);
+	ck_assert_int_eq(store_mpu_begin(s, "k", &m, id), -ENETUNREACH);
+	ck_assert(asked(1, "POST /bkt/k?uploads= "));
+	ck_assert_uint_eq(httpd_count(server), 2);
+	ck_assert_int_eq(store_mpu_begin(s, "k", &m, id), 0);
+	ck_assert_str_eq(id, "u");
+	finish();
+}
+END_TEST
+
 START_TEST(checksums_are_big_endian)
 {
 	char text[S3_CRC_LEN];
@@ -307,6 +332,7 @@ static void add(TCase *c)
 	tcase_add_test(c, what_was_sent_twice_and_then_refused_is_open);
 	tcase_add_loop_test(c, options_tell_where_to_go, 0, ARRAY_SIZE(wheres));
 	tcase_add_test(c, a_plain_connection_to_elsewhere_signs_its_bodies);
+	tcase_add_test(c, an_upload_is_begun_once);
 	tcase_add_test(c, checksums_are_big_endian);
 }
 
