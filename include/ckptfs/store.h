@@ -254,7 +254,8 @@ int store_list(struct store *s, const char *prefix, const char *after,
  * Server-side copy of one version (from_etag, NULL: any) onto a key.  meta
  * NULL keeps the source's.  cond is about the destination; a back end whose
  * store ignores it there must reach the same by other means or refuse with
- * -EOPNOTSUPP.  -ESTALE: the source (or destination) is another.
+ * -EOPNOTSUPP.  -ESTALE: the source (or destination) is another.  One that is
+ * cut short may leave an upload of the key `to`.
  */
 int store_copy(struct store *s, const char *from, const char *from_etag,
 	       const char *to, const struct store_meta *meta,
@@ -352,10 +353,10 @@ struct store_retry_policy {
  *
  * A change whose earlier attempt may have happened, and whose repetition then
  * finds its condition broken or its upload or source gone, has succeeded if
- * the object there carries the call's write_id (a copy that keeps its
- * source's: that one; a del: if nothing is there).  So give one to whatever
- * has a condition.  mpu_begin is not tried again: one whose answer was lost may
- * have begun, and only who wrote down the intent can find and abort it.  A get
+ * the object there carries the call's write_id (a del: if nothing is there).
+ * So give one to whatever has a condition.  mpu_begin is not tried again: one
+ * whose answer was lost may have begun, and only who wrote down the intent can
+ * find and abort it.  Nor is copy, which may begin one, too.  A get
  * that broke off is resumed behind the bytes already
  * handed to the sink when if_match pins the version; else it fails.
  */

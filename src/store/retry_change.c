@@ -91,28 +91,14 @@ int retry_del_many(struct store *s, const char *const *keys, size_t n,
 	return r;
 }
 
+/* Not again: it may have begun an upload in parts, see below. */
 int retry_copy(struct store *s, const char *from, const char *from_etag,
 	       const char *to, const struct store_meta *meta,
 	       const struct store_cond *cond, struct store_obj *ret)
 {
 	struct retry_store *t = (struct retry_store *)s;
-	struct retry_attempt a = { .t = t };
-	struct store_obj obj;
-	int r, err;
 
-	do {
-		r = store_copy(t->inner, from, from_etag, to, meta, cond, ret);
-	} while (retry_again(&a, &r));
-	if (!is_ambiguous(&a, r))
-		return r;
-	if (meta)
-		return resolve(t, r, to, meta->write_id, ret);
-	err = retry_head(s, from, &obj);
-	if (err)
-		return err == -ENOENT ? r : err;
-	if (!obj.has_meta || (from_etag && strcmp(obj.etag, from_etag) != 0))
-		return r;
-	return resolve(t, r, to, obj.meta.write_id, ret);
+	return store_copy(t->inner, from, from_etag, to, meta, cond, ret);
 }
 
 int retry_rename(struct store *s, const char *from, const char *to,

@@ -154,9 +154,8 @@ static int tx(struct transfer *t, int r)
 }
 
 struct sweep {
-	struct transfer *t;
 	const struct meta_upload *up;
-	char *ids[16];
+	char *ids[16]; /* NULL: known to a row */
 	size_t n;
 };
 
@@ -176,16 +175,39 @@ static int find_ours(void *arg, const char *key, const char *id,
 	return 0;
 }
 
+static int leave_known(void *arg, const struct meta_upload *row)
+{
+	struct sweep *s = arg;
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		if (!s->ids[i] || strcmp(s->ids[i], row->id) != 0 ||
+		    strcmp(s->up->key, row->key) != 0)
+			continue;
+		free(s->ids[i]);
+		s->ids[i] = NULL;
+	}
+	return 0;
+}
+
 /* The answer to a begin was lost: uploads of that key begun since the intent
  * and known to no row are ours. */
 int body_sweep(struct transfer *t, const struct meta_upload *up)
 {
-	struct sweep s = { .t = t, .up = up };
+	struct sweep s = { .up = up };
 	size_t i;
 	int r = store_mpu_list(t->store, up->key, find_ours, &s), e;
 
+	if (r == 0 && s.n)
+		r = meta_begin(t->meta);
+	if (r == 0 && s.n) {
+		r = meta_upload_each(t->meta, leave_known, &s);
+		meta_end(t->meta);
+	}
 	for (i = 0; i < s.n; i++) {
-		e = r == 0 ? store_mpu_abort(t->store, up->key, s.ids[i]) : 0;
+		e = r == 0 && s.ids[i] ?
+			    store_mpu_abort(t->store, up->key, s.ids[i]) :
+			    0;
 		if (e < 0)
 			r = e;
 		free(s.ids[i]);

@@ -202,6 +202,8 @@ void item_unpin(struct transfer *t, struct titem *it);
 /* An upload of this version is being given up: one version, one row, so another
  * one begins only afterwards. */
 bool upload_leaves(const struct transfer *t, uint64_t vid);
+/* The upload row that is this item's, if any. */
+uint64_t upload_vid(const struct titem *it);
 int orphan_add(struct transfer *t, uint64_t vid);
 void orphan_free(struct transfer *t, struct orphan *o);
 /* What is queued of it, or that it is parked, was changed. */
@@ -229,6 +231,9 @@ void have_free(struct transfer *t);
 #define VID_LINK (UINT64_C(1) << 62)
 #define VID_MARKER (UINT64_C(1) << 61)
 #define VID_NUMBER (VID_MARKER - 1)
+/* In the upload table: what the copies of a rename, by its number, may have
+ * begun. */
+#define VID_COPY (UINT64_C(1) << 60)
 
 /* When so many rows may be looked through again, if that is done now. */
 int64_t line_pause(const struct transfer *t, size_t rows);

@@ -46,12 +46,17 @@ void orphan_free(struct transfer *t, struct orphan *o)
 	free(o);
 }
 
+uint64_t upload_vid(const struct titem *it)
+{
+	return it->kind == META_OP_PUT ? it->vid : VID_COPY | it->seq;
+}
+
 bool upload_leaves(const struct transfer *t, uint64_t vid)
 {
 	const struct titem *it = t->leaving;
 	const struct orphan *o = t->orphans;
 
-	while (it && it->vid != vid)
+	while (it && upload_vid(it) != vid)
 		it = it->next_leaving;
 	while (o && o->vid != vid)
 		o = o->next;
@@ -79,7 +84,7 @@ void item_unpin(struct transfer *t, struct titem *it)
 		LL_DELETE2(t->leaving, it, next_leaving);
 		/* without memory: found at the next mount, by its row */
 		if (it->abandoned)
-			(void)orphan_add(t, it->vid);
+			(void)orphan_add(t, upload_vid(it));
 	}
 	item_free(it);
 }

@@ -25,9 +25,37 @@ static int end(struct transfer *t, int r)
 	return r;
 }
 
-/* The object row and its inode's key follow a copy. */
+/*
+ * A store may copy by an upload in parts, which a crash or a lost answer leaves
+ * behind.  So there is an intent row before each copy, of its key and time; one
+ * that is still there tells what to sweep first.
+ */
+static int copy_intent(struct transfer *t, uint64_t seq, const char *to)
+{
+	struct meta_upload up;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_upload_get(t->meta, VID_COPY | seq, &up);
+	meta_end(t->meta);
+	if (r == 0)
+		r = body_sweep(t, &up);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	memset(&up, 0, sizeof(up));
+	up.vid = VID_COPY | seq;
+	memcpy(up.key, to, strlen(to));
+	up.begun_real_ns = clk_real(t->host->clk);
+	r = meta_begin(t->meta);
+	return r < 0 ? r : end(t, meta_upload_set(t->meta, &up));
+}
+
+/* The object row and its inode's key follow a copy.  swept: it left no upload.
+ */
 static int record_copy(struct transfer *t, const struct meta_object *from,
-		       const char *to, const struct store_obj *o, uint64_t seq)
+		       const char *to, const struct store_obj *o, uint64_t seq,
+		       bool swept)
 {
 	struct meta_object row = *from;
 	struct meta_inode in;
@@ -41,7 +69,10 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 	row.bound = seq;
 	row.mtime_ns = o->mtime_ns;
 	row.commit_end_ns = clk_real(t->host->clk);
-	r = meta_object_set(t->meta, &row);
+	if (swept)
+		r = meta_upload_del(t->meta, VID_COPY | seq);
+	if (r == 0 || r == -ENOENT)
+		r = meta_object_set(t->meta, &row);
 	if (r == 0 && from->ino) {
 		r = meta_inode_get(t->meta, from->ino, &in);
 		if (r == 0 && strcmp(in.key, from->key) == 0) {
@@ -72,6 +103,7 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 	struct store_cond cond = { 0 };
 	struct store_obj o = { 0 }, src;
 	int r = meta_begin(t->meta), have;
+	bool swept;
 
 	if (r < 0)
 		return r;
@@ -90,10 +122,14 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 		cond.if_match = have == 0 ? old.etag : NULL;
 		cond.if_absent = have != 0;
 	}
+	r = copy_intent(t, seq, to);
+	if (r < 0)
+		return r;
 	r = store_copy(t->store, from->key, from->etag, to, NULL, &cond, &o);
 	if (r == -EOPNOTSUPP)
 		r = store_copy(t->store, from->key, from->etag, to, NULL, NULL,
 			       &o);
+	swept = r == 0;
 	if (r == -EEXIST || r == -ESTALE) {
 		/* Perhaps our own copy, whose answer was lost. */
 		if (store_head(t->store, to, &o) == 0 &&
@@ -105,7 +141,7 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 		else if (r == -EEXIST || r == -ESTALE)
 			return -EBUSY;
 	}
-	return r < 0 ? r : record_copy(t, from, to, &o, seq);
+	return r < 0 ? r : record_copy(t, from, to, &o, seq, swept);
 }
 
 static int delete_one(struct transfer *t, const struct meta_object *from)
@@ -153,6 +189,13 @@ static int finish(struct transfer *t, struct titem *it)
 	return r;
 }
 
+static void may_upload(struct transfer *t, struct titem *it)
+{
+	lock_acquire(&t->lock);
+	it->has_upload = true;
+	lock_release(&t->lock);
+}
+
 int commit_rename(struct transfer *t, struct titem *it)
 {
 	struct meta_object from;
@@ -160,6 +203,7 @@ int commit_rename(struct transfer *t, struct titem *it)
 
 	if (r < 0)
 		return r;
+	may_upload(t, it);
 	r = meta_object_get(t->meta, it->key, &from);
 	meta_end(t->meta);
 	if (r == -ENOENT)
@@ -261,6 +305,7 @@ int commit_rename_dir(struct transfer *t, struct titem *it)
 	struct below b = { .t = t };
 	int r;
 
+	may_upload(t, it);
 	memcpy(from, it->key, n);
 	memcpy(from + n, "/", 2);
 	r = learn_all(t, from);

@@ -27,17 +27,20 @@ static const struct line_op *put_of(const struct transfer *t, uint64_t vid)
 	return put;
 }
 
-/* Begun by an earlier life: resumed while its version is to be published, else
- * aborted. */
+/* Begun by an earlier life: resumed, or begun again, while what it is for is in
+ * the line, else aborted. */
 static int old_upload(void *arg, const struct meta_upload *up)
 {
 	struct transfer *t = arg;
-	const struct line_op *put = put_of(t, up->vid);
+	const struct line_op *op = up->vid & VID_COPY ?
+					   line_find(&t->line,
+						     up->vid & ~VID_COPY) :
+					   put_of(t, up->vid);
 	int r = 0;
 
 	lock_acquire(&t->lock);
-	if (put)
-		item_find(t, put->seq)->has_upload = true;
+	if (op)
+		item_find(t, op->seq)->has_upload = true;
 	else
 		r = orphan_add(t, up->vid);
 	lock_release(&t->lock);

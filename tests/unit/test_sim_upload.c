@@ -200,6 +200,67 @@ START_TEST(a_lost_begin_takes_no_other_with_it)
 }
 END_TEST
 
+/* ---- copies, which a store may make of an upload in parts */
+
+static void begin_upload(const char *key)
+{
+	struct store_meta m = { .write_id = "" };
+	char id[STORE_UPLOAD_ID_MAX];
+
+	ck_assert_int_eq(store_mpu_begin(bucket, key, &m, id), 0);
+}
+
+/* A copy is under way, and has begun an upload. */
+static void cut_copy(void)
+{
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	begin_upload("run/b"); /* somebody else's, and long ago */
+	sim_advance(sim, 300 * NS_PER_S);
+	broken("copy", "a", STORE_FAULT_BEFORE, 0);
+	rename_to("a", "b");
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_ne(call_of("copy a run/b"), 0);
+	begin_upload("run/b");
+	ck_assert_uint_eq(uploads(), 2);
+}
+
+static void assert_copied(void)
+{
+	ck_assert(settle(600 * NS_PER_S));
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_str_eq(names_in_bucket(), " b ");
+	assert_text(object_of("b"), TEXT);
+	ck_assert_uint_eq(uploads(), 1);
+}
+
+START_TEST(the_upload_of_a_copy_is_found_again)
+{
+	cut_copy();
+	heal();
+	assert_copied();
+}
+END_TEST
+
+START_TEST(the_upload_of_a_copy_is_found_by_the_next_life)
+{
+	cut_copy();
+	again();
+	assert_copied();
+}
+END_TEST
+
+START_TEST(a_copy_whose_answer_was_lost_is_ours)
+{
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	broken("copy", "a", STORE_FAULT_AFTER, 1);
+	rename_to("a", "b");
+	assert_drained(" b ");
+	ck_assert_str_eq(state_of("b"), "published");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -209,6 +270,9 @@ static void add(TCase *c)
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_when_it_is_not_needed);
 	tcase_add_test(c, a_body_that_loses_to_another_writer_goes);
 	tcase_add_test(c, a_lost_begin_takes_no_other_with_it);
+	tcase_add_test(c, the_upload_of_a_copy_is_found_again);
+	tcase_add_test(c, the_upload_of_a_copy_is_found_by_the_next_life);
+	tcase_add_test(c, a_copy_whose_answer_was_lost_is_ours);
 }
 
 int main(void)
