@@ -221,12 +221,16 @@ static int del_locked(struct dir_store *d, const char *key,
 	struct store_obj obj;
 	int r = dir_find(d, key, p);
 
-	if (!r)
-		dir_obj_listed(&p->st, &obj);
 	if (r && r != -ENOENT)
 		return r;
-	if (r)
-		return store_cond_check(cond, NULL);
+	if (r) {
+		/* Perhaps by a delete that a crash cut short. */
+		r = dir_prune(d, key);
+		if (r == -ENOTDIR || r == -ELOOP) /* no folder of ours */
+			r = 0;
+		return r ? r : store_cond_check(cond, NULL);
+	}
+	dir_obj_listed(&p->st, &obj);
 	r = store_cond_check(cond, &obj);
 	if (r)
 		return r;

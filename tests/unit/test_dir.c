@@ -379,6 +379,25 @@ START_TEST(an_empty_folder_of_a_crash_gives_way)
 }
 END_TEST
 
+START_TEST(a_delete_that_was_cut_short_is_finished)
+{
+	struct store *s = open_store();
+	struct store_cond cond = { .if_match = "gone" };
+	struct store_obj obj;
+
+	/* as after a crash between unlink and rmdir */
+	ck_assert_int_eq(put(s, "a/b/c", "1", NULL, &obj), 0);
+	ck_assert_int_eq(put(s, "d/e", "1", NULL, &obj), 0);
+	ck_assert_int_eq(unlink(at("a/b/c")), 0);
+	ck_assert_int_eq(unlink(at("d/e")), 0);
+	ck_assert_int_eq(store_del(s, "a/b/c", NULL), 0);
+	ck_assert_int_ne(access(at("a"), F_OK), 0);
+	ck_assert_int_eq(store_del(s, "d/e", &cond), -ESTALE);
+	ck_assert_int_ne(access(at("d"), F_OK), 0);
+	store_free(s);
+}
+END_TEST
+
 START_TEST(old_debris_is_swept_young_is_not)
 {
 	struct store *s = open_store();
@@ -490,6 +509,7 @@ static void add(TCase *c)
 	tcase_add_test(c, folders_of_others_are_markers);
 	tcase_add_test(c, pipes_and_sockets_are_not_seen);
 	tcase_add_test(c, an_empty_folder_of_a_crash_gives_way);
+	tcase_add_test(c, a_delete_that_was_cut_short_is_finished);
 	tcase_add_test(c, old_debris_is_swept_young_is_not);
 	tcase_add_test(c, a_read_only_probe_writes_nothing);
 	tcase_add_test(c, conditions_hold_between_two_mounts);
