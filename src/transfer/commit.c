@@ -241,17 +241,44 @@ static ssize_t mem_read(void *arg, uint64_t off, void *p, size_t n)
 	return (ssize_t)n;
 }
 
+static int small_done(struct transfer *t, struct titem *it,
+		      const struct store_obj *obj, uint64_t ino)
+{
+	struct meta_object row = { .ino = ino, .bound = it->seq };
+
+	memcpy(row.key, it->key, strlen(it->key));
+	memcpy(row.etag, obj->etag, sizeof(obj->etag));
+	row.size = obj->size;
+	row.mtime_ns = obj->mtime_ns;
+	return record_done(t, it, &row, false);
+}
+
+/* Nobody wants it any more.  One that was put all the same, and its answer lost,
+ * is put on record: what deletes it goes by that. */
+static int not_wanted(struct transfer *t, struct titem *it)
+{
+	struct store_obj obj;
+	int r = it->again ? store_head(t->store, it->key, &obj) : -ENOENT;
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	return r == 0 && is_ours(t, it, &obj) ?
+		       small_done(t, it, &obj, it->ino) :
+		       record_done(t, it, NULL, false);
+}
+
 /* A small object that is all in its row: a symbolic link, a folder's marker. */
 static int commit_small(struct transfer *t, struct titem *it)
 {
 	struct meta_inode in;
-	struct meta_object old, row = { .ino = it->ino };
+	struct meta_object old;
 	struct mem_src s = { .p = "" };
 	struct store_src src = { .read = mem_read, .arg = &s };
 	struct store_meta meta = { .has_mtime = true, .has_mode = true };
 	struct store_cond cond;
 	struct store_obj obj = { 0 };
 	bool marker = it->kind == META_OP_MARKER;
+	uint64_t ino = it->ino;
 	int r, have;
 
 	r = meta_begin(t->meta);
@@ -259,16 +286,16 @@ static int commit_small(struct transfer *t, struct titem *it)
 		return r;
 	r = meta_inode_get(t->meta, it->ino, &in);
 	meta_end(t->meta);
+	it->v = (struct meta_version){ .epoch = 0, .vid = it->seq };
 	if (r == -ENOENT || (marker && t->ev.marker_wanted &&
 			     !t->ev.marker_wanted(t->ev.arg, it->ino)))
-		return record_done(t, it, NULL, false); /* not wanted now */
+		return not_wanted(t, it);
 	if (r < 0)
 		return r;
 	s.p = marker ? "" : in.target;
 	src.len = strlen(s.p);
 	meta.mtime_ns = in.mtime_ns;
 	meta.mode = (marker ? S_IFDIR : S_IFLNK) | in.mode;
-	it->v = (struct meta_version){ .epoch = 0, .vid = it->seq };
 	write_id_of(t, &it->v, meta.write_id);
 	have = known(t, it->key, &old);
 	if (have < 0 && have != -ENOENT)
@@ -281,16 +308,9 @@ static int commit_small(struct transfer *t, struct titem *it)
 		r = store_head(t->store, it->key, &obj);
 		if (r < 0)
 			return r;
-		row.ino = 0; /* not ours to delete once it is not needed */
+		ino = 0; /* not ours to delete once it is not needed */
 	}
-	if (r < 0)
-		return r;
-	memcpy(row.key, it->key, strlen(it->key));
-	memcpy(row.etag, obj.etag, sizeof(obj.etag));
-	row.bound = it->seq;
-	row.size = obj.size;
-	row.mtime_ns = obj.mtime_ns;
-	return record_done(t, it, &row, false);
+	return r < 0 ? r : small_done(t, it, &obj, ino);
 }
 
 static int commit_del(struct transfer *t, struct titem *it)

@@ -65,6 +65,8 @@ struct titem {
 
 	bool busy; /* a worker has it: commits it, or begins its body */
 	bool parked;
+	bool again; /* its commit was handed out before, perhaps by an earlier
+		       life */
 	bool has_upload; /* there may be a row of one, and an upload */
 	bool gone; /* left the line while somebody has it pinned */
 	bool abandoned; /* gone, and its upload is to be aborted */

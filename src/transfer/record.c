@@ -217,6 +217,7 @@ int record_begun(struct transfer *t, struct titem *it)
 		return r;
 	lock_acquire(&t->lock);
 	r = line_begin_near(&t->line, it->seq, &c);
+	it->again = r == 0 && c.n == 0;
 	lock_release(&t->lock);
 	first = r == 0 && c.n > 0;
 	if (r == 0)

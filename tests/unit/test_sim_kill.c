@@ -76,6 +76,33 @@ START_TEST(a_folder_with_names_gets_none)
 }
 END_TEST
 
+/* The marker is in the bucket, which nobody here knows; then it is no longer
+ * wanted, for the folder has a file. */
+START_TEST(a_marker_that_was_put_and_not_recorded_goes)
+{
+	static const struct store_fault lost[] = {
+		{ .method = "put",
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_AFTER },
+		{ .method = "head", .err = -ETIMEDOUT },
+	};
+	uint64_t dir = make_dir("d");
+
+	ck_assert_int_eq(store_fault_set(bucket, lost, 2), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	rig_die();
+	ck_assert_str_eq(names_in_bucket(), " d/ ");
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert_int_eq(rig_open(), 0);
+	put_in(dir, "x", "x");
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_unlink(fs, dir, "x"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, FS_ROOT_INO, "d"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
 /*
  * Another worker folds at the very moment at which a put is on record and its
  * row has gone: it must know the object, or it drops the delete behind it.
@@ -132,6 +159,7 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, an_emptied_folder_gets_its_marker);
 	tcase_add_test(c, a_folder_with_names_gets_none);
+	tcase_add_test(c, a_marker_that_was_put_and_not_recorded_goes);
 	tcase_add_test(c, a_fold_knows_what_was_just_put);
 }
 
