@@ -50,6 +50,16 @@ void busy_end(struct fs *fs, struct inode *in)
 	lock_release(&fs->busy_lock);
 }
 
+void busy_pause(struct fs *fs, struct inode *in, int64_t end)
+{
+	lock_acquire(&fs->busy_lock);
+	in->busy = false;
+	thr_wake(&fs->busy_cond);
+	(void)thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond, end);
+	lock_release(&fs->busy_lock);
+	busy_begin(fs, in);
+}
+
 static void attn_push(struct fs *fs, struct inode *in)
 {
 	struct inode **list = in->kind == META_DIR ? &fs->stale : &fs->attn;

@@ -124,6 +124,7 @@ struct inode {
 						  * for writing */
 	bool orphaned; /* unlinked while open: its row is left; META */
 	bool kept; /* it has, or had, versions kept beside what it shows; META */
+	bool replaced; /* by a rename: its last seal keeps its place; META */
 };
 
 struct fs_file {
@@ -248,6 +249,8 @@ bool busy_try(struct fs *fs, struct inode *in);
 /* Wait for it so long at most (mono). */
 bool busy_begin_until(struct fs *fs, struct inode *in, int64_t end);
 void busy_end(struct fs *fs, struct inode *in);
+/* Let others have it, until one of them is done or the time (mono) has come. */
+void busy_pause(struct fs *fs, struct inode *in, int64_t end);
 /* Have the janitor (a file) or the lister (a folder) look at it soon. */
 void attn_add(struct fs *fs, struct inode *in);
 /* For the janitor itself: it comes back by its own clock. */

@@ -150,16 +150,24 @@ static void await_release(struct fs *fs, struct inode *in)
 		for (f = in->live->files; f; f = f->next)
 			if (!f->flushed)
 				return;
-		busy_end(fs, in);
-		lock_acquire(&fs->busy_lock);
-		if (thr_wait(fs->host->thr, &fs->busy_lock, &fs->busy_cond,
-			     end) == -ETIMEDOUT)
-			end = 0;
-		lock_release(&fs->busy_lock);
-		busy_begin(fs, in);
+		busy_pause(fs, in, end);
 		if (clk_mono(fs->host->clk) >= end)
 			return;
 	}
+}
+
+/*
+ * O_TRUNC right after the last close: what was closed has its place in the line,
+ * and is to keep it, but is not final while the kernel or a mapping holds the
+ * blob.  Mostly that ends within a millisecond.
+ */
+static void await_final(struct fs *fs, struct inode *in)
+{
+	int64_t end = clk_mono(fs->host->clk) + 200 * NS_PER_MS;
+
+	while (in->live && in->live->nopen == 0 && in->live->asking &&
+	       in->provisional && clk_mono(fs->host->clk) < end)
+		busy_pause(fs, in, end);
 }
 
 /*
@@ -197,8 +205,10 @@ static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 
 	if (!in->live && !inode_parent(fs, in)) /* unlinked, or replaced */
 		return -ESTALE;
-	if (flags & O_TRUNC)
+	if (flags & O_TRUNC) {
 		await_release(fs, in);
+		await_final(fs, in);
+	}
 	r = live_get(fs, in);
 	if (r < 0)
 		return r;

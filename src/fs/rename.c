@@ -142,8 +142,10 @@ static int move_rows(struct fs *fs, struct move *m)
 static void move_memory(struct fs *fs, struct move *m, struct dentry *d,
 			char *name)
 {
-	if (m->over)
+	if (m->over) {
+		m->over->replaced = true;
 		unlink_done(fs, m->to, m->over);
+	}
 	dentry_del(fs, m->from, m->name);
 	lock_acquire(&fs->ns);
 	dentry_link(m->to, d);

@@ -19,6 +19,7 @@
 #include "internal.h"
 
 #define LOG_MODULE "fs"
+#define REPLACED_ASKS 8 /* of which the last four are a second apart */
 
 static bool moved(const struct live *l, const struct disk_stat *st)
 {
@@ -370,6 +371,46 @@ static bool is_settled(const struct live *l)
 	return !fetch_complete(l->fetch) || l->ver.complete || l->lost;
 }
 
+/* Whether somebody may still write; its bytes as they are.  -EAGAIN: he may. */
+static int ask(struct fs *fs, struct inode *in, struct disk_stat *ret)
+{
+	struct live *l = in->live;
+	int r;
+
+	live_backing_close(fs, in);
+	cache_blob_close(fs->cache, l->wfd);
+	l->wfd = -1;
+	r = live_open_blob(fs, in, false);
+	if (r == 0 && l->ver.passthrough)
+		r = disk_lease(fs->host->disk, l->rfd, DISK_LEASE_READ);
+	if (r == -EOPNOTSUPP)
+		r = 0;
+	return r < 0 ? r : disk_stat(fs->host->disk, l->rfd, ret);
+}
+
+/*
+ * The name has another content by now, which is later in the line: what was
+ * closed in between must not show before this one, so its seal gets its final
+ * word if that takes no longer than a few seconds.
+ */
+static int settle_unlinked(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct disk_stat st;
+	int r;
+
+	if (!in->replaced || !l || !l->ver.provisional || !in->seal_seq)
+		return drop_unlinked(fs, in);
+	r = ask(fs, in, &st);
+	if (r == -EAGAIN && l->asks < REPLACED_ASKS) {
+		ask_later(fs, in);
+		return 0;
+	}
+	if (r == 0 && !moved(l, &st) && !l->fresh)
+		r = seal_final(fs, in);
+	return r < 0 && r != -EAGAIN ? r : drop_unlinked(fs, in);
+}
+
 int seal_settle(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
@@ -379,7 +420,7 @@ int seal_settle(struct fs *fs, struct inode *in)
 	if (l && l->nopen)
 		return 0;
 	if (!is_named(fs, in) && (l || in->orphaned))
-		return drop_unlinked(fs, in);
+		return settle_unlinked(fs, in);
 	if (!l)
 		return 0;
 	if (!l->writing) {
@@ -387,20 +428,11 @@ int seal_settle(struct fs *fs, struct inode *in)
 			live_drop(fs, in);
 		return 0;
 	}
-	live_backing_close(fs, in);
-	cache_blob_close(fs->cache, l->wfd);
-	l->wfd = -1;
-	r = live_open_blob(fs, in, false);
-	if (r == 0 && l->ver.passthrough)
-		r = disk_lease(fs->host->disk, l->rfd, DISK_LEASE_READ);
+	r = ask(fs, in, &st);
 	if (r == -EAGAIN) {
 		ask_later(fs, in);
 		return 0;
 	}
-	if (r == -EOPNOTSUPP)
-		r = 0;
-	if (r == 0)
-		r = disk_stat(fs->host->disk, l->rfd, &st);
 	if (r < 0)
 		return r;
 	l->asking = false;

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is closed and then replaced before the kernel let go of it: it has its
+ * place in the line and keeps it, over a simulated machine.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "ckptfs/thr.h"
+
+#include "fs_rig.h"
+#include "harness.h"
+
+static void setup(void)
+{
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+/* Somebody has the blob of a file open for writing for a while. */
+static struct {
+	struct thr_worker *w;
+	int64_t end;
+	int ext;
+} holder;
+
+static int64_t holder_step(void *arg)
+{
+	(void)arg;
+	if (sim_now(sim) < holder.end)
+		return holder.end - sim_now(sim);
+	if (holder.ext >= 0)
+		simdisk_external_close(disk, holder.ext);
+	holder.ext = -1;
+	return CLK_NEVER;
+}
+
+static void put_held(const char *name, const char *text, int64_t ns)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, name, O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, text, 0), 0);
+	holder.ext = intrude(f.ino);
+	ck_assert_int_ge(holder.ext, 0);
+	holder.end = sim_now(sim) + ns;
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(thr_start(sim_host(sim)->thr, "holder", holder_step,
+				   NULL, &holder.w),
+			 0);
+}
+
+static void let_go(void)
+{
+	holder.end = 0;
+	(void)holder_step(NULL);
+	thr_stop(holder.w);
+}
+
+/* A marker was closed after the file it names: never without it. */
+static void assert_in_order(const char *file, const char *marker)
+{
+	ck_assert_uint_ne(call_of(file), 0);
+	ck_assert_uint_ne(call_of(marker), 0);
+	ck_assert_uint_lt(call_of(file), call_of(marker));
+}
+
+START_TEST(a_truncating_open_waits_for_the_last_word)
+{
+	struct file f;
+
+	put_held("f", "one", 20 * NS_PER_MS);
+	ck_assert_int_eq(put_file("marker", "f"), 0);
+	ck_assert_int_eq(f_open(&f, "f", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	(void)sim_run_for(sim, 30 * NS_PER_S);
+	assert_in_order("put f", "put marker");
+	assert_text(object_of("f"), "one");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("f"), "two");
+	let_go();
+}
+END_TEST
+
+START_TEST(what_was_closed_outlives_a_crash_in_the_next)
+{
+	struct file f;
+
+	put_held("f", "one", 20 * NS_PER_MS);
+	ck_assert_int_eq(f_open(&f, "f", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "tw", 0), 0);
+	rig_die();
+	let_go();
+	ck_assert_int_eq(rig_open(), 0);
+	assert_text(text_of("f"), "one");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("f"), "one");
+}
+END_TEST
+
+/* A mapping may last: who opens the file anew does not wait for ever. */
+START_TEST(a_mapping_is_not_waited_for_long)
+{
+	int64_t began;
+	struct file f;
+
+	put_held("f", "one", 3600 * NS_PER_S);
+	began = sim_now(sim);
+	ck_assert_int_eq(f_open(&f, "f", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_le(sim_now(sim) - began, NS_PER_S);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("f"), "two");
+	let_go();
+}
+END_TEST
+
+static void replace(const char *name, const char *text)
+{
+	ck_assert_int_eq(put_file("new", text), 0);
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "new", FS_ROOT_INO, name,
+				   0),
+			 0);
+}
+
+START_TEST(what_a_rename_replaces_keeps_its_place)
+{
+	put_held("f", "one", 20 * NS_PER_MS);
+	ck_assert_int_eq(put_file("marker", "f"), 0);
+	replace("f", "two");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_in_order("put f", "put marker");
+	assert_text(object_of("f"), "two");
+	ck_assert_str_eq(names_in_bucket(), " f marker ");
+	let_go();
+}
+END_TEST
+
+START_TEST(unless_it_stays_mapped)
+{
+	put_held("f", "one", 3600 * NS_PER_S);
+	replace("f", "two");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("f"), "two");
+	let_go();
+}
+END_TEST
+
+/* Nobody is to see it any more: it is not waited for at all. */
+START_TEST(what_is_deleted_leaves_at_once)
+{
+	put_held("f", "one", 3600 * NS_PER_S);
+	ck_assert_int_eq(put_file("marker", "x"), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "f"), 0);
+	ck_assert(settle(3 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " marker ");
+	let_go();
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_truncating_open_waits_for_the_last_word);
+	tcase_add_test(c, what_was_closed_outlives_a_crash_in_the_next);
+	tcase_add_test(c, a_mapping_is_not_waited_for_long);
+	tcase_add_test(c, what_a_rename_replaces_keeps_its_place);
+	tcase_add_test(c, unless_it_stays_mapped);
+	tcase_add_test(c, what_is_deleted_leaves_at_once);
+}
+
+int main(void)
+{
+	return harness_run("sim_seal", add);
+}
