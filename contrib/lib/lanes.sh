@@ -6,13 +6,14 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind lint dist store mount user lightning)
+LANES=(unit asan tsan valgrind fuzz lint dist store mount user lightning)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
 	[asan]="make check under AddressSanitizer and UBSan"
 	[tsan]="threads under ThreadSanitizer: unit tests and real mounts"
 	[valgrind]="unit tests under valgrind"
+	[fuzz]="libFuzzer over tests/fuzz, each for CKPTFS_FUZZ_SECONDS (20)"
 	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
 	[dist]="make distcheck"
 	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
@@ -151,6 +152,19 @@ lane_tsan() {
 lane_valgrind() {
 	bootstrap && apt_need valgrind valgrind libc6-dbg || return 1
 	automake_check valgrind "$TOP/build" check-valgrind
+}
+
+lane_fuzz() {
+	local name verdict
+	bootstrap && apt_need fuzz clang libclang-rt-dev || return 1
+	build_make build "build in build/fuzz/" build-fuzz || return 1
+	while read -r verdict name; do
+		case $verdict in
+		pass) passed 1 ;;
+		*) failed "fuzz/$name" ;;
+		esac
+	done < <("$TOP/tests/fuzz/run.sh" "$TOP/build/fuzz" |
+		tee /dev/stderr | grep -E '^(pass|fail) ')
 }
 
 lane_lint() {

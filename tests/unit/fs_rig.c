@@ -103,7 +103,7 @@ static bool is_dead(void *arg)
 	return simdisk_halted(disk);
 }
 
-void rig_begin(uint64_t seed)
+void rig_machine(uint64_t seed)
 {
 	sim = sim_new(seed);
 	disk = sim_host(sim)->disk;
@@ -113,6 +113,11 @@ void rig_begin(uint64_t seed)
 	ck_assert_int_eq(store_probe(bucket, PREFIX, false), 0);
 	rig_passthrough = true;
 	defaults();
+}
+
+void rig_begin(uint64_t seed)
+{
+	rig_machine(seed);
 	ck_assert_int_eq(rig_open(), 0);
 }
 

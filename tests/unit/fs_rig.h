@@ -32,6 +32,8 @@ extern bool rig_passthrough;
 
 /* A machine with an empty bucket and an empty cache, mounted. */
 void rig_begin(uint64_t seed);
+/* The same, not mounted yet. */
+void rig_machine(uint64_t seed);
 void rig_end(void);
 /* Mount; the error if it fails. */
 int rig_open(void);
