@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ckptfs/text.h"
@@ -25,15 +26,44 @@ static const struct command {
 /* Designed, not there yet: a clearer no. */
 static const char *const later[] = { "recover", "fsck", "probe" };
 
+/* Control characters of one byte, or of two (U+0080 to U+009F). */
+static size_t is_order(const char *s)
+{
+	unsigned char a = (unsigned char)s[0], b = (unsigned char)s[1];
+
+	if (a < 0x20 || a == 0x7f)
+		return 1;
+	return a == 0xc2 && b >= 0x80 && b < 0xa0 ? 2 : 0;
+}
+
+static void put_safe(FILE *f, const char *s, char keep)
+{
+	size_t n;
+
+	for (; *s; s += n ? n : 1) {
+		n = *s == keep ? 0 : is_order(s);
+		(void)fputc(n ? '?' : *s, f);
+	}
+}
+
+void cmd_put_safe(FILE *f, const char *s)
+{
+	put_safe(f, s, ' ');
+}
+
 void cmd_say(const char *fmt, ...)
 {
+	char *text = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)fputs("ckptfs: ", stderr);
-	(void)vfprintf(stderr, fmt, ap);
-	(void)fputc('\n', stderr);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
+	(void)fputs("ckptfs: ", stderr);
+	put_safe(stderr, text ? text : "out of memory", '\n');
+	(void)fputc('\n', stderr);
+	free(text);
 }
 
 int cmd_usage(const char *command, const char *fmt, ...)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "ckptfs/cli.h"
 #include "ckptfs/compiler.h"
@@ -21,7 +22,9 @@ int cmd_status(int argc, char **argv) NONNULL(2);
 int cmd_sync(int argc, char **argv) NONNULL(2);
 int cmd_umount(int argc, char **argv) NONNULL(2);
 
-/* "ckptfs: …" on stderr. */
+/* What a terminal might take for an order, or the end of a line, becomes '?'. */
+void cmd_put_safe(FILE *f, const char *s) NONNULL(1, 2);
+/* "ckptfs: …" on stderr, made safe: servers have a say in it. */
 void cmd_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* The same, and how to get help; CLI_USAGE. */
 int cmd_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "ckptfs/clock.h"
 #include "ckptfs/text.h"
 
+#include "cmd.h"
 #include "status.h"
 
 #define BAR_WIDTH 10
+#define STATE_WIDTH 10
 #define PATH_WIDTH 40
 
 static uint64_t number(const struct json *j, const char *name)
@@ -33,16 +34,11 @@ static const char *text(const struct json *j, const char *name)
 	return s ? s : "";
 }
 
-/* What a terminal might take for an order becomes '?'. */
-static void put_safe(FILE *f, const char *s)
-{
-	for (; *s; s++)
-		(void)fputc(iscntrl((unsigned char)*s) ? '?' : *s, f);
-}
-
 static void seconds(uint64_t s, char ret[TEXT_QTY_LEN])
 {
-	text_duration((int64_t)s * NS_PER_S, ret);
+	const uint64_t most = INT64_MAX / NS_PER_S;
+
+	text_duration((int64_t)(s < most ? s : most) * NS_PER_S, ret);
 }
 
 void status_bar(uint64_t done, uint64_t all, char ret[32])
@@ -59,19 +55,22 @@ void status_bar(uint64_t done, uint64_t all, char ret[32])
 static void print_item(FILE *f, const struct json *i)
 {
 	char bar[32] = "", size[TEXT_QTY_LEN], age[TEXT_QTY_LEN];
-	const char *path = text(i, "path");
+	const char *path = text(i, "path"), *state = text(i, "state");
 	size_t n = strlen(path);
+	int k = (int)strnlen(state, STATE_WIDTH);
 
 	if (number(i, "sent") > 0)
 		status_bar(number(i, "sent"), number(i, "size"), bar);
 	text_size(number(i, "size"), size);
 	seconds(number(i, "age_s"), age);
-	(void)fprintf(f, "  %-10s %-17s %7s %7s  ", text(i, "state"), bar, size,
-		      age);
-	put_safe(f, path);
+	(void)fputs("  ", f);
+	cmd_put_safe(f, state);
+	(void)fprintf(f, "%*s %-17s %7s %7s  ", k < STATE_WIDTH ? STATE_WIDTH - k : 0,
+		      "", bar, size, age);
+	cmd_put_safe(f, path);
 	(void)fprintf(f, "%*s  ", n < PATH_WIDTH ? (int)(PATH_WIDTH - n) : 0,
 		      "");
-	put_safe(f, text(i, "why"));
+	cmd_put_safe(f, text(i, "why"));
 	(void)fputc('\n', f);
 }
 
@@ -81,8 +80,8 @@ static void print_queue(FILE *f, const struct json *queue, size_t most)
 
 	if (n == 0)
 		return;
-	(void)fprintf(f, "\n  %-10s %-17s %7s %7s  %-*s  %s\n", "STATE",
-		      "PROGRESS", "SIZE", "AGE", PATH_WIDTH, "FILE", "WHY");
+	(void)fprintf(f, "\n  %-*s %-17s %7s %7s  %-*s  %s\n", STATE_WIDTH,
+		      "STATE", "PROGRESS", "SIZE", "AGE", PATH_WIDTH, "FILE", "WHY");
 	for (i = 0; i < n && (most == 0 || i < most); i++)
 		print_item(f, json_at(queue, i));
 	if (i < n)
@@ -126,7 +125,7 @@ static void print_upload(FILE *f, const struct json *doc)
 	}
 	if (*text(doc, "last_error")) {
 		(void)fputs("  error    ", f);
-		put_safe(f, text(doc, "last_error"));
+		cmd_put_safe(f, text(doc, "last_error"));
 		(void)fputc('\n', f);
 	}
 }
@@ -146,7 +145,7 @@ static void print_cache(FILE *f, const struct json *doc)
 		      "disk, ",
 		      used, size, (unsigned long long)files,
 		      files == 1 ? "" : "s", avail);
-	put_safe(f, text(c, "dir"));
+	cmd_put_safe(f, text(c, "dir"));
 	(void)fprintf(f,
 		      "\n  opens    %llu straight to the disk, %llu through "
 		      "the daemon, %llu open now\n",
@@ -163,19 +162,23 @@ void status_print(FILE *f, const struct json *doc, size_t most)
 {
 	const struct json *warnings = json_get(doc, "warnings");
 	char up[TEXT_QTY_LEN];
+	const char *w;
 	size_t i;
 
 	seconds(number(doc, "uptime_s"), up);
-	put_safe(f, text(doc, "mountpoint"));
+	cmd_put_safe(f, text(doc, "mountpoint"));
 	(void)fputs("  ", f);
-	put_safe(f, text(doc, "source"));
-	(void)fprintf(f, "  %s, pid %llu, since %s\n", text(doc, "state"),
+	cmd_put_safe(f, text(doc, "source"));
+	(void)fputs("  ", f);
+	cmd_put_safe(f, text(doc, "state"));
+	(void)fprintf(f, ", pid %llu, since %s\n",
 		      (unsigned long long)number(doc, "pid"), up);
 	print_upload(f, doc);
 	print_cache(f, doc);
 	for (i = 0; i < json_len(warnings); i++) {
 		(void)fputs("  warning  ", f);
-		put_safe(f, json_as_str(json_at(warnings, i)));
+		w = json_as_str(json_at(warnings, i));
+		cmd_put_safe(f, w ? w : "");
 		(void)fputc('\n', f);
 	}
 	print_queue(f, json_get(doc, "queue"), most);
@@ -187,24 +190,28 @@ void status_print_path(FILE *f, const struct json *doc)
 
 	text_size(number(doc, "size"), size);
 	text_size(number(doc, "cached_bytes"), cached);
-	put_safe(f, text(doc, "path"));
-	if (truth(doc, "folder"))
-		(void)fprintf(f, "  %s, %s here, whole %llu of %llu files",
-			      size, cached,
+	cmd_put_safe(f, text(doc, "path"));
+	(void)fputs("  ", f);
+	if (truth(doc, "folder")) {
+		(void)fprintf(f, "%s, %s here, whole %llu of %llu files", size,
+			      cached,
 			      (unsigned long long)number(doc, "cached_files"),
 			      (unsigned long long)number(doc, "files"));
-	else
-		(void)fprintf(f, "  %s, %s, %s here", text(doc, "state"), size,
-			      cached);
+	} else {
+		cmd_put_safe(f, text(doc, "state"));
+		(void)fprintf(f, ", %s, %s here", size, cached);
+	}
 	if (*text(doc, "why")) {
 		(void)fputs(": ", f);
-		put_safe(f, text(doc, "why"));
+		cmd_put_safe(f, text(doc, "why"));
 	}
 	(void)fputc('\n', f);
 	if (*text(doc, "key")) {
 		(void)fputs("  object   ", f);
-		put_safe(f, text(doc, "key"));
-		(void)fprintf(f, "  %s\n", text(doc, "etag"));
+		cmd_put_safe(f, text(doc, "key"));
+		(void)fputs("  ", f);
+		cmd_put_safe(f, text(doc, "etag"));
+		(void)fputc('\n', f);
 	}
 }
 
@@ -219,11 +226,12 @@ void status_print_missing(FILE *f, const struct json *answer)
 		(void)fputs(truth(i, "at_risk") ? "not in the bucket: "
 						: "kept local: ",
 			    f);
-		put_safe(f, text(i, "path"));
-		(void)fprintf(f, " (%s", text(i, "state"));
+		cmd_put_safe(f, text(i, "path"));
+		(void)fputs(" (", f);
+		cmd_put_safe(f, text(i, "state"));
 		if (*text(i, "why")) {
 			(void)fputs(": ", f);
-			put_safe(f, text(i, "why"));
+			cmd_put_safe(f, text(i, "why"));
 		}
 		(void)fputs(")\n", f);
 	}
@@ -237,9 +245,9 @@ void status_print_refused(FILE *f, const struct json *answer)
 
 	for (k = 0, n = json_len(refused); k < n; k++) {
 		i = json_at(refused, k);
-		put_safe(f, *text(i, "path") ? text(i, "path") : "/");
+		cmd_put_safe(f, *text(i, "path") ? text(i, "path") : "/");
 		(void)fputs(": ", f);
-		put_safe(f, text(i, "why"));
+		cmd_put_safe(f, text(i, "why"));
 		(void)fputc('\n', f);
 	}
 }

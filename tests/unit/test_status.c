@@ -205,6 +205,39 @@ START_TEST(a_terminal_gets_no_orders_from_names)
 }
 END_TEST
 
+/* What else a daemon, or who speaks in its place, could say. */
+static const char *const odd[] = {
+	"{\"state\":\"a\\u001bb\",\"etag\":\"a\\u001bb\",\"key\":\"k\"}",
+	"{\"path\":\"a\\nb\",\"state\":\"a\\u007fb\",\"why\":\"\\u009b2J\"}",
+	"{\"queue\":[{\"state\":\"a\\u001bb\",\"path\":\"\\u009b\"}]}",
+	"{\"missing\":[{\"state\":\"a\\u001bb\",\"why\":\"a\\tb\"}]}",
+	"{\"warnings\":[7,null,\"a\\u009bb\"],\"uptime_s\":9223372036854775807}",
+};
+
+START_TEST(a_terminal_gets_no_orders_from_odd_answers)
+{
+	char *text = NULL;
+	size_t n = 0, i;
+	FILE *f = open_memstream(&text, &n);
+	struct json *j;
+
+	ck_assert_int_eq(json_parse(odd[_i], strlen(odd[_i]), &j), 0);
+	status_print(f, j, 0);
+	status_print_path(f, j);
+	status_print_missing(f, j);
+	json_free(j);
+	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_ptr_null(strstr(text, "\xc2\x9b"));
+	ck_assert_ptr_null(strstr(text, "a\nb"));
+	for (i = 0; i < n; i++)
+		ck_assert_msg((unsigned char)text[i] >= 0x20 ||
+				      text[i] == '\n',
+			      "byte %02x", (unsigned char)text[i]);
+	ck_assert_ptr_null(strchr(text, 0x7f));
+	free(text);
+}
+END_TEST
+
 static const struct {
 	uint64_t done, all;
 	const char *want;
@@ -327,6 +360,8 @@ static void add(TCase *c)
 	tcase_add_test(c, people_see_what_is_at_risk_and_why_it_waits);
 	tcase_add_test(c, a_long_queue_is_cut_for_people);
 	tcase_add_test(c, a_terminal_gets_no_orders_from_names);
+	tcase_add_loop_test(c, a_terminal_gets_no_orders_from_odd_answers, 0,
+			    (int)ARRAY_SIZE(odd));
 	tcase_add_loop_test(c, a_bar_is_full_only_at_the_end, 0,
 			    (int)ARRAY_SIZE(bars));
 	tcase_add_test(c, progress_is_one_line);
