@@ -11,6 +11,7 @@
 #define CKPTFS_INI_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "ckptfs/compiler.h"
 
@@ -21,10 +22,17 @@ typedef int ini_fn(void *arg, const char *section, const char *key,
 
 /*
  * Each pair of the file, in its order.  0; what fn returned; what open(2)
- * gives (-ENOENT: no such file); -EFBIG above 1 MiB; -ENOMEM; or -EBADMSG when
- * some line was neither: the first is logged, all others are delivered.
+ * gives (-ENOENT: no such file); -EISDIR, or -EINVAL for what is no file
+ * either; -EFBIG above 1 MiB; -ENOMEM; or -EBADMSG when some line was neither:
+ * the first is logged, all others are delivered.
  */
 int ini_read(const char *path, ini_fn *fn, void *arg) NONNULL(1, 2) MUST_USE;
+
+/* The same of a file that says whom to be: -EPERM if it is neither this user's
+ * nor root's, or everybody may write to it.  *ret_mode: its permissions, set
+ * with what it said. */
+int ini_read_secret(const char *path, ini_fn *fn, void *arg, mode_t *ret_mode)
+	NONNULL(1, 2, 4) MUST_USE;
 
 /* The same of bytes in memory; *ret_bad_line (from 1) is set together with
  * -EBADMSG. */

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckptfs/log.h"
+
 #include "profile.h"
+
+#define LOG_MODULE "cred"
 
 struct profile_source {
 	struct cred_source source;
@@ -27,6 +31,10 @@ static int use(const struct profile *p, char why[CRED_WHY_MAX],
 				"supported yet: use a profile with keys, or "
 				"export them to the environment",
 				p->name, p->elsewhere);
+	if (p->key_id && p->secret && p->is_shared)
+		log_warn("%s: other users may read the keys in it: chmod 600 "
+			 "it",
+			 p->keys_path);
 	if (p->key_id && p->secret)
 		return cred_new(p->key_id, p->secret, p->token, INT64_MAX, ret);
 	if (p->key_id || p->secret)

@@ -92,17 +92,26 @@ static int read_file(struct profile *p, const char *path, bool is_config,
 		     char why[CRED_WHY_MAX])
 {
 	struct walk w = { .p = p, .is_config = is_config };
-	int r = path ? ini_read(path, on_pair, &w) : 0;
+	mode_t mode = 0;
+	int r = path ? ini_read_secret(path, on_pair, &w, &mode) : 0;
 
 	/* What the file has of good lines counts; the bad one was logged. */
 	if (r == -ENOENT || r == -ENOTDIR || r == -EBADMSG)
 		r = 0;
+	else if (r == -EPERM)
+		r = cred_why(why,
+			     "%s is another user's, or everybody may write to "
+			     "it: chown and chmod 600 it if what it says is "
+			     "true",
+			     path);
 	else if (r && r != -ENOMEM)
 		r = cred_why(why, "%s: %s", path, strerror(-r));
 	if (r == 0 && !p->key_id && !p->secret && (w.key_id || w.secret)) {
 		p->key_id = w.key_id;
 		p->secret = w.secret;
 		p->token = w.token;
+		p->is_shared = (mode & 077) != 0;
+		p->keys_path = path;
 		return 0;
 	}
 	wipe(&w.key_id);

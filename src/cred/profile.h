@@ -11,6 +11,8 @@ struct profile {
 	bool is_found;
 	/* Each NULL when not said. */
 	char *key_id, *secret, *token;
+	const char *keys_path; /* where those are, of the two above */
+	bool is_shared; /* others may read or change that file */
 	char *region, *endpoint_url;
 	char *elsewhere; /* the key by which it gets credentials otherwise */
 };

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ckptfs/buf.h"
@@ -146,16 +147,38 @@ static int read_all(int fd, struct buf *b)
 	return r == -EMSGSIZE ? -EFBIG : r;
 }
 
-int ini_read(const char *path, ini_fn *fn, void *arg)
+/* A pipe would be waited for, and a device read for ever. */
+static int check_file(int fd, mode_t *ret_mode)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (!ret_mode)
+		return 0;
+	if ((st.st_uid != geteuid() && st.st_uid != 0) ||
+	    (st.st_mode & S_IWOTH))
+		return -EPERM;
+	*ret_mode = st.st_mode & 07777;
+	return 0;
+}
+
+static int read_file(const char *path, ini_fn *fn, void *arg, mode_t *ret_mode)
 {
 	struct buf b = BUF_INIT(FILE_MAX_BYTES);
 	unsigned bad = 0;
 	int fd, r;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = read_all(fd, &b);
+	r = check_file(fd, ret_mode);
+	if (r == 0)
+		r = read_all(fd, &b);
 	(void)close(fd);
 	if (r == 0)
 		r = ini_parse_mem(b.p, b.len, fn, arg, &bad);
@@ -166,4 +189,14 @@ int ini_read(const char *path, ini_fn *fn, void *arg)
 		explicit_bzero(b.p, b.len);
 	buf_clear(&b);
 	return r;
+}
+
+int ini_read(const char *path, ini_fn *fn, void *arg)
+{
+	return read_file(path, fn, arg, NULL);
+}
+
+int ini_read_secret(const char *path, ini_fn *fn, void *arg, mode_t *ret_mode)
+{
+	return read_file(path, fn, arg, ret_mode);
 }

@@ -154,6 +154,55 @@ START_TEST(what_is_wrong_never_shows_the_secret)
 }
 END_TEST
 
+START_TEST(s12_a_file_that_others_could_have_written_is_refused)
+{
+	static const struct {
+		mode_t mode;
+		bool ok;
+	} cases[] = { { 0600, true },  { 0400, true },	{ 0644, true },
+		      { 0664, true },  { 0602, false }, { 0666, false },
+		      { 0777, false } };
+	size_t i;
+
+	begin();
+	write_file(credentials, "[default]\naws_access_key_id = F\n"
+				"aws_secret_access_key = f\n");
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(chmod(credentials, cases[i].mode), 0);
+		if (cases[i].ok)
+			expect(NULL, "F f ");
+		else
+			expect_error(NULL, -EACCES, "everybody may write");
+	}
+	ck_assert_int_eq(chmod(credentials, 0600), 0);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(credentials, 65534, 65534), 0);
+		expect_error(NULL, -EACCES, "another user's");
+	}
+}
+END_TEST
+
+/* Opened, a pipe without a writer would keep the mount waiting for ever. */
+START_TEST(s12_what_is_no_file_is_refused_at_once)
+{
+	begin();
+	ck_assert_int_eq(mkfifo(credentials, 0600), 0);
+	expect_error(NULL, -EACCES, credentials);
+	unlink(credentials);
+	ck_assert_int_eq(symlink("/dev/zero", credentials), 0);
+	expect_error(NULL, -EACCES, credentials);
+	unlink(credentials);
+	ck_assert_int_eq(symlink("elsewhere", credentials), 0);
+	expect_error(NULL, -ENOENT, "AWS_ACCESS_KEY_ID is not set");
+	/* A link to what is ours is ours, as Kubernetes mounts secrets. */
+	write_file(config, "[default]\naws_access_key_id = C\n"
+			   "aws_secret_access_key = c\n");
+	unlink(credentials);
+	ck_assert_int_eq(symlink(config, credentials), 0);
+	expect(NULL, "C c ");
+}
+END_TEST
+
 static void settings(const struct cred_aws_opts *o, const char *region,
 		     const char *endpoint)
 {
@@ -333,6 +382,9 @@ static void add(TCase *c)
 	tcase_add_test(c, config_names_its_profiles_otherwise);
 	tcase_add_test(c, whoever_has_nothing_is_named);
 	tcase_add_test(c, what_is_wrong_never_shows_the_secret);
+	tcase_add_test(c,
+		       s12_a_file_that_others_could_have_written_is_refused);
+	tcase_add_test(c, s12_what_is_no_file_is_refused_at_once);
 	tcase_add_test(c, region_and_endpoint_have_their_order);
 	tcase_add_test(c, what_lasts_is_asked_for_once);
 	tcase_add_test(c, what_expires_is_renewed_ahead_and_kept_meanwhile);
