@@ -87,9 +87,10 @@ struct disk {
 	const struct disk_ops *ops;
 };
 
-/* The real folder at path, made (0700, parents too) if missing.  -ENOTDIR,
- * -EACCES, -ENOMEM or what mkdir(2) and open(2) give.  SIGIO is ignored from
- * then on (leases send it). */
+/* The real folder at path, made (0700, parents too) if missing.  -ENOTDIR (a
+ * link, too), -EPERM (another user's, or others may enter it), -EACCES, -ENOMEM
+ * or what mkdir(2) and open(2) give.  SIGIO is ignored from then on (leases
+ * send it). */
 int disk_system_open(const char *path, struct disk **ret) NONNULL(1, 2) MUST_USE;
 void disk_free(struct disk *d);
 

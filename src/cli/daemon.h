@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "ckptfs/buf.h"
 #include "ckptfs/compiler.h"
@@ -92,6 +93,9 @@ int daemon_open_meta(struct daemon *d, struct fs_opts *ret) NONNULL(1, 2)
 /* daemon_hold.c: the lock of a cache, and who holds it. */
 int daemon_lock(struct daemon *d) NONNULL(1) MUST_USE;
 void daemon_tell_holder(struct daemon *d, const char *state) NONNULL(1, 2);
+/* A new file of ours alone to write to; NULL: there is something of that name,
+ * if only a link, or it cannot be made. */
+FILE *daemon_create(const char *path) NONNULL(1);
 /* daemon_store.c */
 int daemon_find_endpoint(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_open_store(struct daemon *d) NONNULL(1) MUST_USE;

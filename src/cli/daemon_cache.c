@@ -132,9 +132,7 @@ static void write_source(struct daemon *d)
 	FILE *f;
 
 	(void)snprintf(path, sizeof(path), "%s/source", d->cache_path);
-	if (access(path, F_OK) == 0)
-		return;
-	f = fopen(path, "we");
+	f = daemon_create(path);
 	if (!f)
 		return;
 	(void)fprintf(f, "%s\n", d->normal);
@@ -151,6 +149,13 @@ int daemon_open_cache(struct daemon *d)
 	r = disk_system_open(d->cache_path, &d->host.disk);
 	if (r == 0)
 		r = disk_space(d->host.disk, &sp);
+	if (r == -EPERM)
+		return say_error(&d->say, CLI_FAILED,
+				 "the cache %s is not this user's alone: give "
+				 "another cache_dir, or see to it that it is "
+				 "(chown, chmod 700) if nobody can have put "
+				 "anything into it",
+				 d->cache_path);
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED,
 				 "the cache %s cannot be opened: %s",

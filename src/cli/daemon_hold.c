@@ -30,6 +30,17 @@
 /* An unmount is known to the kernel before the daemon has written it down. */
 #define SETTLE_NS (1500 * NS_PER_MS)
 
+FILE *daemon_create(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		      0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (fd >= 0 && !f)
+		(void)close(fd);
+	return f;
+}
+
 void daemon_tell_holder(struct daemon *d, const char *state)
 {
 	struct buf b = BUF_INIT(HOLDER_MAX);
@@ -48,7 +59,8 @@ void daemon_tell_holder(struct daemon *d, const char *state)
 	r = json_w_end(&w);
 	(void)snprintf(path, sizeof(path), "%s/holder", d->cache_path);
 	(void)snprintf(fresh, sizeof(fresh), "%s/holder.new", d->cache_path);
-	f = r == 0 ? fopen(fresh, "we") : NULL;
+	(void)unlink(fresh); /* of one that died */
+	f = r == 0 ? daemon_create(fresh) : NULL;
 	if (f && (fputs(b.p, f) == EOF) + (fclose(f) == EOF) == 0)
 		(void)rename(fresh, path);
 	buf_clear(&b);

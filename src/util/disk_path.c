@@ -119,16 +119,31 @@ static int make_parents(char *path)
 	return 0;
 }
 
+/* Of the folder itself, which a link must not lead elsewhere: -EPERM unless it
+ * is ours alone.  What others put into it, they could have us follow. */
+static int open_private(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+	    (st.st_mode & 077) == 0)
+		return fd;
+	(void)close(fd);
+	return -EPERM;
+}
+
 int path_make_folder(const char *path)
 {
 	char *copy;
 	int fd, r;
 
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
+	fd = open_private(path);
+	if (fd != -ENOENT)
 		return fd;
-	if (errno != ENOENT)
-		return -errno;
 	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
@@ -137,10 +152,6 @@ int path_make_folder(const char *path)
 	if (r < 0)
 		return r;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		/* cppcheck-suppress resourceLeak ; fd is negative here */
 		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return fd;
+	return open_private(path);
 }

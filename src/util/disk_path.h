@@ -17,7 +17,8 @@ int path_open(int dirfd, const char *path, int flags, mode_t mode) NONNULL(2)
 int path_parent(int dirfd, const char *path, const char **ret_last)
 	NONNULL(2, 3) MUST_USE;
 
-/* The folder itself, made with its parents (0700) where missing. */
+/* The folder itself, made with its parents (0700) where missing; no link, and
+ * -EPERM if others may enter it. */
 int path_make_folder(const char *path) NONNULL(1) MUST_USE;
 
 #endif

@@ -273,6 +273,36 @@ START_TEST(the_folder_is_made_private_with_its_parents)
 }
 END_TEST
 
+START_TEST(s05_a_folder_that_others_may_enter_is_refused)
+{
+	static const mode_t wide[] = { 0701, 0710, 0720, 0770, 0777, 01777 };
+	char path[256], link[256];
+	struct disk *other;
+	size_t i;
+
+	disks_begin(KIND_SYSTEM);
+	snprintf(path, sizeof(path), "%s/x", disks_folder);
+	snprintf(link, sizeof(link), "%s/link", disks_folder);
+	ck_assert_int_eq(disk_system_open(path, &other), 0);
+	disk_free(other);
+	for (i = 0; i < ARRAY_SIZE(wide); i++) {
+		ck_assert_int_eq(chmod(path, wide[i]), 0);
+		ck_assert_int_eq(disk_system_open(path, &other), -EPERM);
+	}
+	ck_assert_int_eq(chmod(path, 0700), 0);
+	ck_assert_int_eq(symlink(path, link), 0);
+	ck_assert_int_eq(disk_system_open(link, &other), -ENOTDIR);
+	ck_assert_int_eq(disk_system_open(path, &other), 0);
+	disk_free(other);
+	/* Another user's, if we may give it away. */
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(path, 65534, 65534), 0);
+		ck_assert_int_eq(disk_system_open(path, &other), -EPERM);
+	}
+	disks_end();
+}
+END_TEST
+
 NO_TSA static void sync_with_lock(void)
 {
 	struct lock l;
@@ -307,6 +337,8 @@ static void add(TCase *c)
 	for (i = 0; i < ARRAY_SIZE(all); i++)
 		tcase_add_loop_test(c, all[i], 0, DISKS_KINDS);
 	tcase_add_test(c, the_folder_is_made_private_with_its_parents);
+	tcase_add_test(c,
+		       s05_a_folder_that_others_may_enter_is_refused);
 	harness_add_abort(c, a_sync_with_a_lock_held_aborts, 0, 1);
 }
 
