@@ -25,11 +25,15 @@ static int check_name(struct fs *fs, const struct inode *dir, const char *name)
 	return 0;
 }
 
-/* A name about to be given: one that others will see as it is. */
+/* A name about to be given: one that others will see as it is.  No listing
+ * shows a folder of the hidden one's name, at whatever depth: that of another
+ * mount is none of this one's. */
 int name_check_new(struct fs *fs, const struct inode *dir, const char *name)
 {
 	int r = check_name(fs, dir, name);
 
+	if (r == 0 && strcmp(name, ".ckptfs") == 0)
+		return -EPERM;
 	return r || store_holds_name(fs->store, name) ? r : -EILSEQ;
 }
 

@@ -299,6 +299,27 @@ START_TEST(a_folder_is_moved_without_what_others_deleted)
 }
 END_TEST
 
+/* No listing shows what lies below such a folder: it would be gone from here
+ * as soon as it is published. */
+START_TEST(the_hidden_folder_s_name_is_nobody_s_at_any_depth)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e, sub;
+	struct file f;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	ck_assert_int_eq(put_file("plain", "x"), 0);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, e.attr.ino, ".ckptfs", 0777, &sub),
+			 -EPERM);
+	ck_assert_int_eq(f_create_in(&f, e.attr.ino, ".ckptfs", O_WRONLY),
+			 -EPERM);
+	ck_assert_int_eq(fs_symlink(fs, &ctx, "x", e.attr.ino, ".ckptfs", &sub),
+			 -EPERM);
+	ck_assert_int_eq(fs_rename(fs, 1, "plain", e.attr.ino, ".ckptfs", 0),
+			 -EPERM);
+}
+END_TEST
+
 /* What a listing would spoil never gets there. */
 START_TEST(names_the_store_cannot_hold_are_refused)
 {
@@ -446,6 +467,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_folder_whose_marker_waits_stays);
 	tcase_add_test(c, a_deleted_folder_does_not_come_back);
 	tcase_add_test(c, a_folder_is_moved_without_what_others_deleted);
+	tcase_add_test(c, the_hidden_folder_s_name_is_nobody_s_at_any_depth);
 	tcase_add_test(c, names_the_store_cannot_hold_are_refused);
 	tcase_add_test(c, a_late_listing_brings_nothing_back);
 	tcase_add_test(c,
