@@ -124,11 +124,8 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	if (r == 0)
 		r = store_s3_new(&s3, ret);
 	if (r == -EINVAL)
-		return say_error(&d->say, CLI_USAGE,
-				 "endpoint_url=%s is no address of a server: "
-				 "give http:// or https://, a host, and its "
-				 "port if it has one",
-				 set->endpoint_url ? set->endpoint_url : "");
+		return say_error(&d->say, CLI_USAGE, "%s: %s", d->src.name,
+				 store_last_error());
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED, "%s: %s", d->src.name,
 				 strerror(-r));

@@ -19,9 +19,12 @@
 static int size_of(const struct http_resp *resp, uint64_t *ret)
 {
 	const char *s = http_resp_header(resp, "Content-Length");
+	uint64_t size;
 
-	if (s && text_parse_u64(s, ret) == 0)
+	if (s && text_parse_u64(s, &size) == 0 && size <= INT64_MAX) {
+		*ret = size;
 		return 0;
+	}
 	store_set_error("the answer has no length");
 	return -EPROTO;
 }
@@ -195,7 +198,8 @@ static const struct store_ops s3_ops = {
 
 int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 {
-	const char *region = opts->region;
+	const char *region = opts->region && *opts->region ? opts->region :
+							     "us-east-1";
 	struct s3 *s3 = calloc(1, sizeof(*s3));
 	int r = -ENOMEM;
 
@@ -212,8 +216,12 @@ int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	s3->store.limits.part_max = S3_COPY_MAX;
 	s3->store.limits.parts_max = 10000;
 	s3->store.limits.name_max = 255;
-	snprintf(s3->region, sizeof(s3->region), "%s",
-		 region && *region ? region : "us-east-1");
+	if (!s3_region_is_valid(region)) {
+		store_set_error("\"%s\" is no name of a region", region);
+		r = -EINVAL;
+		goto out;
+	}
+	snprintf(s3->region, sizeof(s3->region), "%s", region);
 	r = s3_where_init(opts, &s3->where);
 	if (r)
 		goto out;

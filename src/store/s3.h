@@ -16,6 +16,7 @@
 
 #define S3_MAX_QUERY 10
 #define S3_MAX_HEADERS 16
+#define S3_REGION_MAX 64
 #define S3_CRC_LEN 13 /* base64 of eight bytes, and NUL */
 #define S3_ETAG_LEN (STORE_ETAG_MAX + 2) /* in quotes */
 #define S3_XML_MAX (16u << 20) /* a page of listing: 1000 keys, encoded */
@@ -49,7 +50,7 @@ struct s3 {
 	_Atomic int64_t skew_ns; /* the server's clock less ours */
 
 	struct lock lock; /* guards the rest */
-	char region[64];
+	char region[S3_REGION_MAX];
 };
 
 /* One request.  Strings are borrowed; small ones made for it are in text. */
@@ -78,6 +79,9 @@ struct s3_req {
 int s3_where_init(const struct store_s3_opts *opts, struct s3_where *ret)
 	NONNULL(1, 2) MUST_USE;
 void s3_where_release(struct s3_where *w) NONNULL(1);
+/* What may stand in a host's name and in a signature: a region that a server
+ * names must not lead elsewhere. */
+bool s3_region_is_valid(const char *region) NONNULL(1);
 
 /* s3_req.c: put a request together.  value NULL: a name without one. */
 void s3_req_query(struct s3_req *q, const char *name, const char *value)
@@ -112,7 +116,7 @@ struct s3_sent {
 	struct cred *cred; /* NULL: anonymous */
 	struct http_header headers[S3_MAX_HEADERS + 4];
 	size_t nheaders;
-	char region[64];
+	char region[S3_REGION_MAX];
 };
 int s3_sign(struct s3 *s3, const struct s3_req *q, const char *payload,
 	    struct s3_sent *ret) NONNULL(1, 2, 3, 4) MUST_USE;
@@ -138,7 +142,7 @@ int s3_etag_of(const struct http_resp *resp, bool has_crc, uint64_t crc,
 struct s3_error {
 	char code[64];
 	char message[256];
-	char region[64];
+	char region[S3_REGION_MAX];
 };
 /* True when the bytes are an error document. */
 bool s3_error_parse(const void *p, size_t n, struct s3_error *ret) NONNULL(3);
@@ -152,7 +156,17 @@ struct s3_leaf {
 int s3_xml_leaves(const struct http_resp *resp, const struct s3_leaf *leaves,
 		  size_t n) NONNULL(1, 2) MUST_USE;
 
-/* A key that came encoded, decoded in place.  0, -EBADMSG or -ENOMEM. */
+/* Whether the pages of a listing go round in circles.  Zeroed before the first;
+ * free(mark) behind the last. */
+struct s3_circle {
+	char *mark; /* a page that was */
+	unsigned n; /* pages */
+};
+/* The next page begins at `at`, whatever names it: 0, -EPROTO, -ENOMEM. */
+int s3_circle_check(struct s3_circle *c, const char *at) NONNULL(1, 2) MUST_USE;
+
+/* A key that came encoded, decoded in place.  0, -EBADMSG, -ENOMEM, or -EILSEQ:
+ * it holds a NUL, which no key of ours does. */
 int s3_undo_url(char **key) NONNULL(1) MUST_USE;
 
 /* The methods, by file. */

@@ -79,6 +79,8 @@ static int begin(struct range *g)
 			return wrong_range();
 		g->skip = g->off < g->total ? g->off : g->total;
 	}
+	if (g->total > INT64_MAX)
+		return wrong_range();
 	rest = g->off < g->total ? g->total - g->off : 0;
 	g->left = g->len < rest ? g->len : rest;
 	return 0;

@@ -12,6 +12,7 @@
 #include "s3.h"
 
 #define TOKEN_MAX (16 * 1024)
+#define EMPTY_MAX 1000 /* pages; versions that were deleted leave some */
 
 struct entry {
 	char *key;
@@ -134,7 +135,25 @@ int s3_undo_url(char **key)
 	}
 	free(*key);
 	*key = buf_take(&out, &n);
-	return *key && strlen(*key) == n ? 0 : -EBADMSG;
+	if (!*key)
+		return -ENOMEM;
+	return strlen(*key) == n ? 0 : -EILSEQ;
+}
+
+static int no_way_on(void)
+{
+	store_set_error("the listing goes on, but does not say where");
+	return -EPROTO;
+}
+
+/* After Brent: the mark moves on to pages 1, 2, 4, 8 …, so that a circle of any
+ * length is found within twice the pages before and in it. */
+int s3_circle_check(struct s3_circle *c, const char *at)
+{
+	if (c->mark && strcmp(c->mark, at) == 0)
+		return no_way_on();
+	c->n++;
+	return c->n & (c->n - 1) ? 0 : set_string(&c->mark, at);
 }
 
 static int by_key(const void *a, const void *b)
@@ -151,8 +170,13 @@ static int page_parse(const struct http_resp *resp, struct page *g)
 	int r;
 
 	r = xml_parse(resp->body.p ? resp->body.p : "", resp->body.len, &h);
-	for (i = 0; i < g->n && r == 0 && g->is_url; i++)
+	for (i = 0; i < g->n && r == 0 && g->is_url; i++) {
 		r = s3_undo_url(&g->v[i].key);
+		if (r == -EILSEQ) {
+			g->v[i].key[0] = '\0'; /* is_sane() leaves it out */
+			r = 0;
+		}
+	}
 	/* Objects and prefixes come apart. */
 	if (r == 0 && g->n)
 		qsort(g->v, g->n, sizeof(*g->v), by_key);
@@ -169,6 +193,8 @@ struct listing {
 	store_list_fn *fn;
 	void *arg;
 	char *token; /* of the next page; NULL: this is the first */
+	struct s3_circle circle;
+	unsigned nempty; /* pages in a row with nothing on them */
 	char *last; /* prefix given last: some servers repeat it */
 };
 
@@ -200,7 +226,8 @@ static bool is_sane(const struct listing *l, const struct entry *e)
 {
 	size_t n = strlen(e->key);
 
-	return n > 0 && n <= STORE_KEY_MAX && after_prefix(e->key, l->prefix);
+	return n > 0 && n <= STORE_KEY_MAX && e->obj.size <= INT64_MAX &&
+	       after_prefix(e->key, l->prefix);
 }
 
 static int page_give(struct listing *l, const struct page *g)
@@ -229,11 +256,14 @@ static int page_give(struct listing *l, const struct page *g)
 /* Move on to the next page; -EPROTO if there is no way to. */
 static int page_turn(struct listing *l, struct page *g)
 {
-	if (!g->token || !*g->token ||
-	    (l->token && strcmp(l->token, g->token) == 0)) {
-		store_set_error("the listing goes on, but does not say where");
-		return -EPROTO;
-	}
+	int r;
+
+	l->nempty = g->n ? 0 : l->nempty + 1;
+	if (!g->token || !*g->token || l->nempty > EMPTY_MAX)
+		return no_way_on();
+	r = s3_circle_check(&l->circle, g->token);
+	if (r)
+		return r;
 	free(l->token);
 	l->token = g->token;
 	g->token = NULL;
@@ -264,5 +294,6 @@ int s3_list(struct store *s, const char *prefix, const char *after,
 	}
 	free(l.token);
 	free(l.last);
+	free(l.circle.mark);
 	return r;
 }

@@ -17,6 +17,7 @@ struct page {
 	/* Where the next page begins. */
 	unsigned part_marker;
 	char *key_marker, *id_marker;
+	struct s3_circle circle;
 	/* The row being read. */
 	struct store_part part;
 	char *key, *id;
@@ -123,6 +124,16 @@ static int upload_leaf(void *arg, const char *path, const char *text)
 	return 0;
 }
 
+/* Below the prefix, and with names that we could have given and can give. */
+static bool is_sane(const struct page *g)
+{
+	size_t key = strlen(g->key), id = strlen(g->id);
+
+	return key > 0 && key <= STORE_KEY_MAX && id > 0 &&
+	       id < STORE_UPLOAD_ID_MAX &&
+	       strncmp(g->key, g->prefix, strlen(g->prefix)) == 0;
+}
+
 static int upload_end(void *arg, const char *path)
 {
 	struct page *g = arg;
@@ -134,12 +145,12 @@ static int upload_end(void *arg, const char *path)
 		return -EBADMSG;
 	if (g->is_url)
 		r = s3_undo_url(&g->key);
-	if (r == 0 && strncmp(g->key, g->prefix, strlen(g->prefix)) == 0) {
+	if (r == 0 && is_sane(g)) {
 		g->stopped = g->upload_fn(g->arg, g->key, g->id, g->begun_ns);
 		r = g->stopped;
 	}
 	row_clear(g);
-	return r;
+	return r == -EILSEQ ? 0 : r;
 }
 
 static int fetch(struct s3 *s3, const struct s3_req *q, struct page *g,
@@ -198,19 +209,22 @@ int s3_mpu_list_parts(struct store *s, const char *key, const char *id,
 /* The markers the next page begins with, decoded. */
 static int turn(struct page *g, char **key, char **id)
 {
+	struct buf both = BUF_INIT(SIZE_MAX);
 	int r = 0;
 
 	if (!g->key_marker)
 		return lost();
 	if (g->is_url)
 		r = s3_undo_url(&g->key_marker);
-	if (r == -EBADMSG)
-		return lost();
-	if (r == 0 && *key && strcmp(*key, g->key_marker) == 0 &&
-	    strcmp(*id, g->id_marker ? g->id_marker : "") == 0)
+	if (r == -EBADMSG || r == -EILSEQ)
 		return lost();
 	if (r == 0 && !g->id_marker)
 		r = set_string(&g->id_marker, "");
+	if (r == 0)
+		r = buf_addf(&both, "%s\n%s", g->key_marker, g->id_marker);
+	if (r == 0)
+		r = s3_circle_check(&g->circle, both.p);
+	buf_clear(&both);
 	if (r)
 		return r;
 	free(*key);
@@ -247,6 +261,7 @@ int s3_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
 	} while (r == 0 && g.is_cut);
 	free(g.key_marker);
 	free(g.id_marker);
+	free(g.circle.mark);
 	free(key);
 	free(id);
 	return r;

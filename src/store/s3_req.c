@@ -181,8 +181,7 @@ static bool fix_region(struct s3 *s3, const struct http_resp *resp,
 
 	if (!region)
 		region = e->region;
-	if (!*region || strlen(region) >= sizeof(s3->region) ||
-	    strcmp(region, used) == 0)
+	if (!s3_region_is_valid(region) || strcmp(region, used) == 0)
 		return false;
 	lock_acquire(&s3->lock);
 	snprintf(s3->region, sizeof(s3->region), "%s", region);

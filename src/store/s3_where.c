@@ -63,6 +63,15 @@ static int where_aws(const struct store_s3_opts *o, struct s3_where *w)
 	return 0;
 }
 
+bool s3_region_is_valid(const char *region)
+{
+	size_t n = strspn(region, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "abcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	/* One that fills the array may have been cut. */
+	return n > 0 && n < S3_REGION_MAX - 1 && region[n] == '\0';
+}
+
 static int refuse(const char *url, const char *why)
 {
 	store_set_error("endpoint_url \"%s\" %s", url, why);
