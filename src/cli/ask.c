@@ -147,6 +147,14 @@ int cmd_ask(struct client *c, const char *op, const char *path,
 	return status != CLI_DONE ? status : cmd_answer(c, show, ret_line, ret);
 }
 
+int cmd_ask_line(struct client *c, const char *request, char **ret_line,
+		 struct json **ret)
+{
+	int r = client_ask(c, request, NULL, NULL, ret_line, ret);
+
+	return r < 0 ? failed(r) : CLI_DONE;
+}
+
 int cmd_verdict(const struct json *answer)
 {
 	const char *error = json_get_str(answer, "error");

@@ -17,6 +17,7 @@ int cmd_evict(int argc, char **argv) NONNULL(2);
 int cmd_mount(int argc, char **argv) NONNULL(2);
 /* mount.ckptfs: returns an exit status of mount(8). */
 int cmd_mount_helper(int argc, char **argv) NONNULL(2);
+int cmd_recover(int argc, char **argv) NONNULL(2);
 int cmd_prefetch(int argc, char **argv) NONNULL(2);
 int cmd_status(int argc, char **argv) NONNULL(2);
 int cmd_sync(int argc, char **argv) NONNULL(2);
@@ -56,6 +57,9 @@ struct json;
 int cmd_ask(struct client *c, const char *op, const char *path,
 	    int64_t timeout_ns, bool show, char **ret_line, struct json **ret)
 	NONNULL(1, 2, 6, 7) MUST_USE;
+/* The same with a request of one's own, a line of JSON. */
+int cmd_ask_line(struct client *c, const char *request, char **ret_line,
+		 struct json **ret) NONNULL(1, 2, 3, 4) MUST_USE;
 /* The two halves of it. */
 int cmd_send(struct client *c, const char *op, const char *path,
 	     int64_t timeout_ns) NONNULL(1, 2) MUST_USE;

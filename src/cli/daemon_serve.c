@@ -8,6 +8,7 @@
  *	sync [PATH, timeout_ns]	wait for the bucket, with progress
  *	evict PATH [timeout_ns]	let go of local bytes, with progress
  *	prefetch PATH [timeout_ns]	fetch what is missing, with progress
+ *	recover ACT [path, id]	recover.h
  *	quiesce [timeout_ns]	the same, but not for files that are held open
  *	drain [timeout_ns]	the same, and for the end of the mount: the last
  *				word of the daemon
@@ -25,6 +26,7 @@
 
 #include "cmd.h"
 #include "daemon.h"
+#include "recover.h"
 #include "status.h"
 
 #define LOG_MODULE "control"
@@ -205,6 +207,16 @@ static void do_drain(struct daemon *d, int64_t deadline,
 	(void)pthread_mutex_unlock(&d->lock);
 }
 
+static void do_recover(struct daemon *d, const struct json *req,
+		       struct control_conn *conn)
+{
+	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
+	int r = recover_answer(d->fs, d->point, req, &b);
+
+	reply(conn, r, &b);
+	buf_clear(&b);
+}
+
 void daemon_handle(void *arg, const struct json *req, struct control_conn *conn)
 {
 	struct daemon *d = arg;
@@ -231,6 +243,8 @@ void daemon_handle(void *arg, const struct json *req, struct control_conn *conn)
 		do_sync(d, path ? path : "", true, deadline, conn);
 	else if (strcmp(op, "evict") == 0 || strcmp(op, "prefetch") == 0)
 		daemon_bulk(d, *op == 'p', path ? path : "", deadline, conn);
+	else if (strcmp(op, "recover") == 0)
+		do_recover(d, req, conn);
 	else if (strcmp(op, "quiesce") == 0)
 		do_sync(d, "", false, deadline, conn);
 	else

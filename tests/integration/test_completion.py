@@ -75,6 +75,7 @@ def shell(tmp_path):
         ("mount --full\tw\t", ["mount", "--full=wait"]),
         ("sync a\\ na\t", ["sync", "a name"]),
         ("sync --time\t", ["sync", "--timeout"]),
+        ("recover pub\ta\\ na\t", ["recover", "publish", "a name"]),
         ("umount nothing-like-it\t", ["umount", "nothing-like-it"]),
     ],
 )
@@ -121,7 +122,7 @@ def test_the_commands_are_those_there_are():
     for command in commands[:-2]:
         assert run(command, "--help").returncode == 0, command
         for flag in complete(f"ckptfs {command} -"):
-            if flag not in ("--timeout", "-o", "-f", "--watch"):
+            if flag not in ("--timeout", "-o", "-f", "--watch", "--id"):
                 assert run(command, flag).returncode != 2, (command, flag)
     assert complete("ckptfs s") == [c for c in commands if c.startswith("s")]
     assert complete("ckptfs sync -") == ["--timeout", "--help"]
