@@ -112,15 +112,18 @@ static int have_below_row(void *arg, const struct meta_object *o)
 	return 0;
 }
 
-/* What the bucket has under the keys an operation speaks of. */
+/* What the bucket has under the keys an operation speaks of.  What it had not
+ * a listing may have found since. */
 static int learn_key(struct transfer *t, const char *key)
 {
+	const struct have *h;
 	struct meta_object o;
 	bool known;
 	int r;
 
 	lock_acquire(&t->lock);
-	known = have_find(t, key) != NULL;
+	h = have_find(t, key);
+	known = h && h->there;
 	lock_release(&t->lock);
 	if (known)
 		return 0;

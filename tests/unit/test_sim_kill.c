@@ -154,6 +154,36 @@ START_TEST(a_fold_knows_what_was_just_put)
 }
 END_TEST
 
+static ssize_t one_byte(void *arg, uint64_t off, void *p, size_t n)
+{
+	(void)arg;
+	(void)off;
+	memset(p, 'z', n);
+	return (ssize_t)n;
+}
+
+/* A key that was deleted once, and that another writer made anew. */
+START_TEST(a_fold_knows_what_a_listing_found)
+{
+	struct store_src src = { .read = one_byte, .len = 1 };
+	struct store_meta m = { .write_id = "" };
+	struct store_obj o;
+
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(store_put(bucket, "run/a", &src, &m, NULL, &o), 0);
+	sim_advance(sim, 60 * NS_PER_S);
+	ck_assert_str_eq(names_in_mount(), " a ");
+	ck_assert_int_eq(put_file("b", "y"), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "b"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -161,6 +191,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_folder_with_names_gets_none);
 	tcase_add_test(c, a_marker_that_was_put_and_not_recorded_goes);
 	tcase_add_test(c, a_fold_knows_what_was_just_put);
+	tcase_add_test(c, a_fold_knows_what_a_listing_found);
 }
 
 int main(void)
