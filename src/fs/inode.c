@@ -237,6 +237,14 @@ void inode_show_version(struct inode *in, const struct meta_version *v,
 	in->seal_seq = seq;
 }
 
+void inode_let_go(struct inode *in, uint64_t seq)
+{
+	in->held = false;
+	in->seal_seq = seq;
+	if (in->live && in->live->ver.vid == in->vid)
+		in->live->ver.held = false;
+}
+
 /* What the current version row says of the inode. */
 int inode_load_version(struct fs *fs, struct inode *in)
 {

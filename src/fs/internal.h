@@ -212,6 +212,9 @@ int inode_load_version(struct fs *fs, struct inode *in);
 /* This row (vid 0: none) and its place are the inode's; META and ns held. */
 void inode_show_version(struct inode *in, const struct meta_version *v,
 			uint64_t seq);
+/* Its version is held back no longer: it has this place.  META and ns held, and
+ * not busy: who writes the row of live->ver takes it within its transaction. */
+void inode_let_go(struct inode *in, uint64_t seq);
 /* The folder it has a name in; 0: none, or it is the root. */
 uint64_t inode_parent(struct fs *fs, const struct inode *in);
 /* Who it is, for a blob that is made for it: a copy, for it may be renamed. */

@@ -117,8 +117,7 @@ static int64_t release_held(struct fs *fs, struct inode *in)
 	r = tx_commit(fs, r);
 	if (r == 0) {
 		lock_acquire(&fs->ns);
-		in->held = false;
-		in->seal_seq = seq;
+		inode_let_go(in, seq);
 		lock_release(&fs->ns);
 	}
 	r = tx_close(fs, r, 0, true);

@@ -49,15 +49,17 @@ static void choose_io(struct fs *fs, struct inode *in, bool write)
 static int note_passthrough(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
-	struct meta_version v = l->ver;
+	struct meta_version v;
 	int r;
 
-	if (l->io != FS_IO_PASSTHROUGH || v.passthrough)
+	if (l->io != FS_IO_PASSTHROUGH || l->ver.passthrough)
 		return 0;
-	v.passthrough = true;
 	r = tx_begin(fs);
-	if (r == 0)
+	if (r == 0) {
+		v = l->ver;
+		v.passthrough = true;
 		r = tx_end(fs, meta_version_set(fs->meta, &v), 0, false);
+	}
 	if (r == 0)
 		l->ver.passthrough = true;
 	return r;

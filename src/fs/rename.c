@@ -153,10 +153,8 @@ static void move_memory(struct fs *fs, struct move *m, struct dentry *d,
 	m->in->name = name;
 	m->in->parent = m->to->ino;
 	m->in->ctime_ns = clk_real(fs->host->clk);
-	if (m->seq) {
-		m->in->held = false;
-		m->in->seal_seq = m->seq;
-	}
+	if (m->seq)
+		inode_let_go(m->in, m->seq);
 	lock_release(&fs->ns);
 }
 

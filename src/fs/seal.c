@@ -30,12 +30,14 @@ static bool moved(const struct live *l, const struct disk_stat *st)
 int seal_withdraw(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
-	struct meta_version v = l->ver;
-	uint64_t seq = in->seal_seq;
+	struct meta_version v;
+	uint64_t seq;
 	int r = tx_begin(fs);
 
 	if (r < 0)
 		return r;
+	v = l->ver;
+	seq = in->seal_seq; /* a rename may just have given it one */
 	v.state = META_UNFINISHED;
 	v.provisional = v.held = false;
 	r = meta_version_set(fs->meta, &v);
@@ -254,12 +256,13 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 
 int seal_final(struct fs *fs, struct inode *in)
 {
-	struct meta_version v = in->live->ver;
+	struct meta_version v;
 	struct meta_op op;
 	int r = tx_begin(fs);
 
 	if (r < 0)
 		return r;
+	v = in->live->ver;
 	v.provisional = false;
 	r = meta_version_set(fs->meta, &v);
 	if (r == 0 && in->seal_seq) {

@@ -133,6 +133,7 @@ static int part_from_sealed(struct fs *fs, struct inode *in,
 
 	if (r < 0)
 		return r;
+	sealed->held = in->live->ver.held;
 	r = meta_version_set(fs->meta, sealed);
 	if (r == 0)
 		r = blob_gained(fs, sealed->blob, sealed->size);

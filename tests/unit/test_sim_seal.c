@@ -167,6 +167,30 @@ START_TEST(what_is_deleted_leaves_at_once)
 }
 END_TEST
 
+/* Held back under a temporary name, and not final when it was renamed: the
+ * final seal must not put it back, or the next life knows no place of it. */
+START_TEST(a_rename_before_the_last_word_is_kept)
+{
+	static const struct store_fault down = { .method = "put",
+						 .err = -ETIMEDOUT };
+
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	put_held("f.tmp", "one", 20 * NS_PER_MS);
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "f.tmp", FS_ROOT_INO, "f",
+				   0),
+			 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_ne(call_of("put f"), 0);
+	rig_die();
+	let_go();
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "f"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -176,6 +200,7 @@ static void add(TCase *c)
 	tcase_add_test(c, what_a_rename_replaces_keeps_its_place);
 	tcase_add_test(c, unless_it_stays_mapped);
 	tcase_add_test(c, what_is_deleted_leaves_at_once);
+	tcase_add_test(c, a_rename_before_the_last_word_is_kept);
 }
 
 int main(void)
