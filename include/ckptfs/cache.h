@@ -42,6 +42,9 @@ int cache_blob_new(struct cache *c, const struct cache_tag *tag,
 int cache_blob_open(struct cache *c, uint64_t blob, int flags) NONNULL(1)
 	MUST_USE;
 void cache_blob_close(struct cache *c, int fd) NONNULL(1);
+/* Where it lies, below the cache folder; for who reads it by himself. */
+#define CACHE_BLOB_PATH_MAX 32
+void cache_blob_path(uint64_t blob, char ret[CACHE_BLOB_PATH_MAX]) NONNULL(2);
 /* Gone is success. */
 int cache_blob_unlink(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
 /* A new blob with the first len bytes of another: reflinked where the disk

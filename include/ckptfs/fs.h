@@ -318,6 +318,8 @@ enum fs_recover {
 	FS_RECOVER_LIST,
 	FS_RECOVER_PUBLISH, /* it becomes what its name shows, and is sent */
 	FS_RECOVER_RETRY, /* what the store refused is offered once more */
+	FS_RECOVER_DISCARD, /* it is thrown away */
+	FS_RECOVER_EXPORT, /* nothing: the caller copies it, from `where` */
 };
 
 /* One of them; the strings live during the call. */
@@ -331,6 +333,10 @@ struct fs_kept {
 	uint64_t size;
 	int64_t since_real_ns;
 	bool shown; /* its name shows it; else something else, or is gone */
+	const char *then; /* what a discard leads to, in words */
+	const char *where; /* its bytes, below the cache folder; "": none */
+	mode_t mode; /* permission bits */
+	int64_t mtime_ns;
 };
 /* err 0: it is listed, or done.  Else words say why not, and what to do. */
 typedef void fs_kept_fn(void *arg, const struct fs_kept *k, int err,

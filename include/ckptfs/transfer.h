@@ -95,6 +95,10 @@ int transfer_withdraw(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
  * -ENOENT: it is not parked, or gone. */
 int transfer_retry(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
 
+/* A parked delete, or a folder's parked marker, is given up: the bucket keeps,
+ * or lacks, that object.  As above; -EOPNOTSUPP: it is another operation. */
+int transfer_give_up(struct transfer *t, uint64_t seq) NONNULL(1) MUST_USE;
+
 /*
  * Owed deletes; all in a transaction of the caller's, with the rows of names as
  * they are to be.

@@ -38,6 +38,11 @@ static void blob_path(uint64_t blob, char ret[BLOB_PATH_LEN])
 		 dir_of(blob), blob);
 }
 
+void cache_blob_path(uint64_t blob, char ret[CACHE_BLOB_PATH_MAX])
+{
+	blob_path(blob, ret);
+}
+
 static int make_dir(struct disk *d, const char *path)
 {
 	int r = disk_mkdir(d, path, 0700);

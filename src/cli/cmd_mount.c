@@ -141,40 +141,6 @@ static int take_words(struct words *w, int argc, char **argv, bool helper)
 	return CLI_DONE;
 }
 
-static int take_options(struct daemon *d, const struct words *w)
-{
-	char err[OPTIONS_ERR_MAX];
-	char source_err[SOURCE_ERR_MAX];
-	int r = options_load(d->o, w->options.len ? w->options.p : NULL,
-			     (const char *const *)environ, err);
-
-	if (r < 0)
-		return cmd_usage("mount", "%s", err);
-	if (d->o->warnings)
-		cmd_say("warning: %s", d->o->warnings);
-	if (source_parse(w->source, source_err, &d->src) < 0)
-		return cmd_usage("mount", "%s", source_err);
-	return CLI_DONE;
-}
-
-/* A folder by its real name, so that one folder has one cache. */
-static int find_folder(struct daemon *d)
-{
-	char *real;
-
-	if (d->src.kind != SOURCE_DIR)
-		return CLI_DONE;
-	real = realpath(d->src.where, NULL);
-	if (!real) {
-		cmd_say("%s: %s: make the folder first, or check its name",
-			d->src.name, strerror(errno));
-		return CLI_FAILED;
-	}
-	free(d->src.where);
-	d->src.where = real;
-	return CLI_DONE;
-}
-
 static bool lies_in(const char *path, const char *folder)
 {
 	size_t n = strlen(folder);
@@ -183,32 +149,12 @@ static bool lies_in(const char *path, const char *folder)
 	       (path[n] == '/' || path[n] == '\0');
 }
 
-static int absolute(char **path)
-{
-	char cwd[PATH_MAX], *s = NULL;
-
-	if (!*path || **path == '/')
-		return CLI_DONE;
-	if (!getcwd(cwd, sizeof(cwd)) ||
-	    asprintf(&s, "%s/%s", cwd, *path) < 0) {
-		cmd_say("%s: %s", *path, strerror(errno));
-		return CLI_FAILED;
-	}
-	free(*path);
-	*path = s;
-	return CLI_DONE;
-}
-
 /* The daemon leaves this folder, and must not wait for itself. */
 static int check_paths(struct daemon *d)
 {
-	int r = absolute(&d->o->cache_dir);
+	int r = CLI_DONE;
 
-	if (r == CLI_DONE)
-		r = absolute(&d->o->log_file);
-	if (r == CLI_DONE)
-		r = absolute(&d->o->ca_bundle);
-	if (r == CLI_DONE && d->o->cache_dir &&
+	if (d->o->cache_dir &&
 	    lies_in(d->o->cache_dir, d->point)) {
 		cmd_say("cache_dir %s lies under the mount point",
 			d->o->cache_dir);
@@ -290,9 +236,8 @@ static int mount_words(struct words *w)
 		return CLI_FAILED;
 	}
 	d.foreground = w->foreground;
-	status = take_options(&d, w);
-	if (status == CLI_DONE)
-		status = find_folder(&d);
+	status = daemon_take_source(&d, "mount", w->source,
+				    w->options.len ? w->options.p : NULL);
 	if (status == CLI_DONE && !w->fake)
 		status = takeover_point(w->point, &point);
 	d.point = point;

@@ -86,7 +86,15 @@ int daemon_run(struct daemon *d) NONNULL(1);
 void daemon_warn(struct daemon *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum daemon_phase daemon_phase(struct daemon *d) NONNULL(1);
 
-/* daemon_cache.c: CLI_DONE, or an exit status after having said why. */
+/* All of these: CLI_DONE, or an exit status after having said why. */
+/* daemon_source.c: the options (dash_o as of options_load()) and the source,
+ * its paths absolute.  command: who is told of wrong usage. */
+int daemon_take_source(struct daemon *d, const char *command,
+		       const char *source, const char *dash_o)
+	NONNULL(1, 2, 3) MUST_USE;
+/* daemon_cache.c */
+/* Where it is, without looking whether it is there. */
+int daemon_find_cache(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_open_cache(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_open_meta(struct daemon *d, struct fs_opts *ret) NONNULL(1, 2)
 	MUST_USE;

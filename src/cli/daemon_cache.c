@@ -44,7 +44,7 @@ static char *default_dir(void)
 	return r == 0 ? buf_take(&b, NULL) : NULL;
 }
 
-static int find_path(struct daemon *d)
+int daemon_find_cache(struct daemon *d)
 {
 	char *base = d->o->cache_dir ? strdup(d->o->cache_dir) : default_dir();
 	struct buf b = BUF_INIT(PATH_MOST);
@@ -142,7 +142,7 @@ static void write_source(struct daemon *d)
 int daemon_open_cache(struct daemon *d)
 {
 	struct disk_space sp;
-	int r = find_path(d);
+	int r = d->cache_path ? CLI_DONE : daemon_find_cache(d);
 
 	if (r != CLI_DONE)
 		return r;

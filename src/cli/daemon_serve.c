@@ -210,8 +210,11 @@ static void do_drain(struct daemon *d, int64_t deadline,
 static void do_recover(struct daemon *d, const struct json *req,
 		       struct control_conn *conn)
 {
+	const struct recover_place place = { .mountpoint = d->point,
+					     .source = d->src.name,
+					     .cache_dir = d->cache_path };
 	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
-	int r = recover_answer(d->fs, d->point, req, &b);
+	int r = recover_answer(d->fs, &place, req, &b);
 
 	reply(conn, r, &b);
 	buf_clear(&b);

@@ -16,6 +16,8 @@ static const char *const names[] = {
 	[FS_RECOVER_LIST] = "list",
 	[FS_RECOVER_PUBLISH] = "publish",
 	[FS_RECOVER_RETRY] = "retry",
+	[FS_RECOVER_DISCARD] = "discard",
+	[FS_RECOVER_EXPORT] = "export",
 };
 
 bool recover_act(const char *name, enum fs_recover *ret)
@@ -52,6 +54,21 @@ int recover_ask(struct buf *b, enum fs_recover act,
 	return json_w_end(&w);
 }
 
+bool recover_has_namesakes(const struct json *kept)
+{
+	size_t n = json_len(kept), i;
+	const char *a, *b;
+
+	/* They are in order of the path. */
+	for (i = 1; i < n; i++) {
+		a = json_get_str(json_at(kept, i - 1), "path");
+		b = json_get_str(json_at(kept, i), "path");
+		if (a && b && strcmp(a, b) == 0)
+			return true;
+	}
+	return false;
+}
+
 struct answer {
 	struct json_w w;
 	int64_t now_real_ns;
@@ -73,6 +90,10 @@ static void write_kept(void *arg, const struct fs_kept *k, int err,
 	json_w_u64(&a->w, "size", k->size);
 	json_w_int(&a->w, "age_s",
 		   k->since_real_ns > 0 && age > 0 ? age / NS_PER_S : 0);
+	json_w_str(&a->w, "then", k->then);
+	json_w_str(&a->w, "where", k->where);
+	json_w_u64(&a->w, "mode", k->mode);
+	json_w_int(&a->w, "mtime_ns", k->mtime_ns);
 	if (err < 0)
 		json_w_str(&a->w, "error", words);
 	json_w_close(&a->w);
@@ -91,8 +112,8 @@ static const char *words_of(enum fs_recover act, int r, unsigned failed)
 	return failed ? "not everything could be done" : NULL;
 }
 
-int recover_answer(struct fs *fs, const char *where, const struct json *req,
-		   struct buf *b)
+int recover_answer(struct fs *fs, const struct recover_place *place,
+		   const struct json *req, struct buf *b)
 {
 	const char *name = json_get_str(req, "act");
 	struct fs_recover_what what = { .path = json_get_str(req, "path"),
@@ -107,7 +128,9 @@ int recover_answer(struct fs *fs, const char *where, const struct json *req,
 	if (json_get_bool(req, "all", &what.all) < 0)
 		what.all = false;
 	json_w_object(&a.w, NULL);
-	json_w_str(&a.w, "mountpoint", where);
+	json_w_str(&a.w, "mountpoint", place->mountpoint);
+	json_w_str(&a.w, "source", place->source);
+	json_w_str(&a.w, "cache_dir", place->cache_dir);
 	json_w_array(&a.w, "kept");
 	if (name && recover_act(name, &act))
 		r = fs_recover(fs, act, &what, write_kept, &a);

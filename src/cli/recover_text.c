@@ -75,10 +75,26 @@ static const char *done_words(enum fs_recover act)
 		return "goes to the bucket as it is";
 	case FS_RECOVER_RETRY:
 		return "is tried again";
+	case FS_RECOVER_DISCARD:
+		return "is thrown away";
 	case FS_RECOVER_LIST:
+	case FS_RECOVER_EXPORT:
 		break;
 	}
 	return "";
+}
+
+void recover_print_one(FILE *f, const struct json *k, const char *words,
+		       const char *more)
+{
+	char size[TEXT_QTY_LEN];
+
+	text_size((uint64_t)number(k, "size"), size);
+	cmd_put_safe(f, text(k, "path"));
+	(void)fprintf(f, " (%s, %s, %s) %s ", text(k, "id"), text(k, "state"),
+		      size, words);
+	cmd_put_safe(f, more);
+	(void)fputc('\n', f);
 }
 
 void recover_print_done(FILE *out, FILE *err, enum fs_recover act,

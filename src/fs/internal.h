@@ -446,6 +446,9 @@ int known_load(struct fs *fs);
 int recover_open_versions(struct fs *fs);
 /* recover_owed.c: in a transaction, once inodes show what they are to show */
 int recover_owed(struct fs *fs);
+/* The same of one inode, whose row shows an earlier version again: its object
+ * follows the name, or it is published once more. */
+int owed_set_back(struct fs *fs, uint64_t ino);
 
 /* events.c */
 void events_fill(struct fs *fs, struct transfer_events *ret);

@@ -240,6 +240,7 @@ static int gather_version(struct gather *g, const struct meta_version *v)
 	struct meta_inode row;
 	int handles = handles_of(g->fs, v), r;
 	const char *state, *why = "";
+	struct kept_fall fall;
 	struct kept *k;
 
 	state = state_words(g, v, p, handles, &why);
@@ -268,7 +269,13 @@ static int gather_version(struct gather *g, const struct meta_version *v)
 	k->shown = row.parent && row.vid == v->vid;
 	k->parked = p && p->parked;
 	k->held_open = handles != 0;
-	return 0;
+	k->mode = row.mode;
+	k->mtime_ns = v->mtime_ns;
+	if (v->blob)
+		cache_blob_path(v->blob, k->where);
+	r = kept_find_fall(g->fs, &row, v, &fall);
+	k->then = kept_fall_words(fall.kind);
+	return r;
 }
 
 static const char *verb_of(enum meta_op_kind kind)
@@ -306,6 +313,9 @@ static int gather_op(struct gather *g, const struct place *p)
 	k->state = "parked";
 	(void)snprintf(k->why, sizeof(k->why), "its %s is refused: %s",
 		       verb_of(p->kind), p->why);
+	k->then = p->kind == META_OP_MARKER ?
+			  "the folder goes if it is empty" :
+			  "the object stays in the bucket";
 	k->shown = k->parked = true;
 	return 0;
 }
@@ -326,8 +336,10 @@ static void look(struct fs *fs, struct kept *k)
 		return;
 	/* Nobody has told its row how far it got. */
 	if (k->row_state == META_UNFINISHED &&
-	    disk_stat(fs->host->disk, fd, &st) == 0)
+	    disk_stat(fs->host->disk, fd, &st) == 0) {
 		k->size = st.size;
+		k->mtime_ns = st.mtime_ns;
+	}
 	cache_blob_close(fs->cache, fd);
 }
 
@@ -396,6 +408,8 @@ static bool is_chosen(const struct choice *c, const struct kept *k)
 {
 	if (c->what->id)
 		return strcmp(k->id, c->what->id) == 0;
+	if (c->act == FS_RECOVER_EXPORT) /* one file to one file */
+		return strcmp(k->path, c->path) == 0;
 	if (c->act == FS_RECOVER_RETRY && strcmp(k->path, c->path) != 0)
 		return k->parked;
 	return true;
@@ -416,16 +430,28 @@ static unsigned namesakes(const struct choice *c, const struct kept *k)
 static int do_one(const struct choice *c, const struct kept *k,
 		  const char **why)
 {
-	if (c->act == FS_RECOVER_LIST)
-		return 0;
-	if (!c->what->id && namesakes(c, k) > 1) {
+	if (c->act != FS_RECOVER_LIST && !c->what->id &&
+	    namesakes(c, k) > 1) {
 		*why = "several versions of this name are kept: say which, by "
 		       "--id as 'ckptfs recover list' has it";
 		return -ENOTUNIQ;
 	}
-	if (c->act == FS_RECOVER_RETRY)
+	switch (c->act) {
+	case FS_RECOVER_PUBLISH:
+		return kept_publish(c->fs, k, why);
+	case FS_RECOVER_RETRY:
 		return kept_retry(c->fs, k, why);
-	return kept_publish(c->fs, k, why);
+	case FS_RECOVER_DISCARD:
+		return kept_discard(c->fs, k, why);
+	case FS_RECOVER_EXPORT:
+		if (k->where[0])
+			return 0;
+		*why = "it has no bytes";
+		return -ENODATA;
+	case FS_RECOVER_LIST:
+		break;
+	}
+	return 0;
 }
 
 static void tell(const struct kept *k, int err, const char *why,
@@ -437,7 +463,11 @@ static void tell(const struct kept *k, int err, const char *why,
 			       .why = k->why,
 			       .size = k->size,
 			       .since_real_ns = k->since_real_ns,
-			       .shown = k->shown };
+			       .shown = k->shown,
+			       .then = k->then,
+			       .where = k->where,
+			       .mode = k->mode & 0777,
+			       .mtime_ns = k->mtime_ns };
 
 	fn(arg, &out, err, err == 0 ? "" : why ? why : strerror(-err));
 }
@@ -451,7 +481,9 @@ int fs_recover(struct fs *fs, enum fs_recover act,
 	int r, err;
 
 	c.path = what->path + strspn(what->path, "/");
-	r = kept_gather(fs, c.path, what->all || what->id, &c.list);
+	r = kept_gather(fs, c.path,
+			what->all || what->id || act == FS_RECOVER_EXPORT,
+			&c.list);
 	for (i = 0; r == 0 && i < c.list.n; i++) {
 		const struct kept *k = &c.list.p[i];
 

@@ -30,8 +30,32 @@ struct kept {
 	char why[256];
 	uint64_t size;
 	int64_t since_real_ns;
+	const char *then; /* what throwing it away leads to */
+	char where[CACHE_BLOB_PATH_MAX]; /* of its bytes; "": it has none */
+	uint32_t mode;
+	int64_t mtime_ns;
 	bool shown, parked, held_open;
 };
+
+/* What a name shows once the version it shows now is thrown away. */
+enum kept_fall_kind {
+	KEPT_STAYS, /* it shows something else already */
+	KEPT_EARLIER, /* the version that one was opened over */
+	KEPT_BUCKET, /* the object of the bucket */
+	KEPT_GOES, /* nothing: there is no such name then */
+	KEPT_BLOCKED, /* the earlier one has to be published first */
+};
+struct kept_fall {
+	enum kept_fall_kind kind;
+	bool has_v;
+	struct meta_version v; /* the earlier version, if there is one */
+	uint64_t size;
+	int64_t mtime_ns;
+};
+/* In a transaction: of a version and its inode's row. */
+int kept_find_fall(struct fs *fs, const struct meta_inode *row,
+		   const struct meta_version *v, struct kept_fall *ret);
+const char *kept_fall_words(enum kept_fall_kind kind);
 
 struct kept_list {
 	struct kept *p;
@@ -50,6 +74,8 @@ void kept_release(struct kept_list *l);
  * stays until this one is published, and is kept then if it was kept before.
  */
 int kept_publish(struct fs *fs, const struct kept *k, const char **why);
+/* It is thrown away, and its name falls back. */
+int kept_discard(struct fs *fs, const struct kept *k, const char **why);
 /* What the store refused is offered once more. */
 int kept_retry(struct fs *fs, const struct kept *k, const char **why);
 

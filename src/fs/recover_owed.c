@@ -128,6 +128,30 @@ static int settle_one(struct fs *fs, uint64_t ino)
 	return r == -ESTALE ? publish_again(fs, &row, key) : r;
 }
 
+struct debtor {
+	uint64_t ino;
+	bool owes;
+};
+
+static int find_debtor(void *arg, const char *key, uint64_t ino)
+{
+	struct debtor *d = arg;
+
+	(void)key;
+	d->owes |= ino == d->ino;
+	return d->owes;
+}
+
+int owed_set_back(struct fs *fs, uint64_t ino)
+{
+	struct debtor d = { .ino = ino };
+	int r = meta_owed_any(fs->meta) ?
+			meta_owed_each(fs->meta, find_debtor, &d) :
+			0;
+
+	return r < 0 || !d.owes ? r : settle_one(fs, ino);
+}
+
 int recover_owed(struct fs *fs)
 {
 	struct debtors d = { 0 };

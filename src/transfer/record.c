@@ -161,6 +161,26 @@ int transfer_retry(struct transfer *t, uint64_t seq)
 	return line_tx_end(t, r);
 }
 
+int transfer_give_up(struct transfer *t, uint64_t seq)
+{
+	struct meta_op op;
+	int r = line_tx(t);
+
+	if (r < 0)
+		return r;
+	r = meta_op_get(t->meta, seq, &op);
+	if (r == 0 && !op.parked)
+		r = -ENOENT;
+	if (r == 0 && op.kind != META_OP_DEL && op.kind != META_OP_MARKER)
+		r = -EOPNOTSUPP;
+	if (r == 0)
+		r = line_row_done(t, seq);
+	r = line_tx_end(t, r);
+	if (r == 0 && t->ev.inode_moved)
+		t->ev.inode_moved(t->ev.arg, op.ino);
+	return r;
+}
+
 /* Another writer's object stands under the name: ours is kept, and leaves the
  * line. */
 int record_conflict(struct transfer *t, struct titem *it)

@@ -4,12 +4,14 @@ listed, and decided about."""
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from buckets import assert_same
-from mount import wait_until
+from mount import program, wait_until
 
 TORN = b"PK\x03\x04" + os.urandom(1000)  # a zip file that ends too soon
 
@@ -188,6 +190,159 @@ def test_held_by_an_orphan(mnt, bucket):
     assert bucket.get("a") == b"one".ljust(4096, b"\0")
 
 
+def test_discard(mnt, bucket):
+    (mnt / "old.bin").write_bytes(b"old")
+    mnt.sync()
+    crash(mnt, mnt / "new.bin", b"half of it")
+    crash(mnt, mnt / "old.bin", b"half anew")
+    (mnt / "cut.pt").write_bytes(TORN)
+    # asked first, and without a terminal nothing is done
+    done = recover(mnt, "discard", mnt / "new.bin", status=1)
+    assert "10) would be lost; its name goes, too" in done.stderr
+    assert "say --yes" in done.stderr
+    assert len(kept(mnt)) == 3
+    assert (mnt / "new.bin").stat().st_size == len("half of it")
+    done = recover(mnt, "discard", mnt / "new.bin", "--yes")
+    assert done.stdout.endswith("is thrown away\n")
+    # the kernel was told
+    wait_until(lambda: not (mnt / "new.bin").exists(), 5, "the name is gone")
+    assert sorted(os.listdir(mnt.path)) == ["cut.pt", "old.bin"]
+    recover(mnt, "discard", mnt.path, "--yes")
+    assert kept(mnt) == {}
+    assert os.listdir(mnt.path) == ["old.bin"]
+    assert (mnt / "old.bin").read_bytes() == b"old"
+    assert (mnt / "old.bin").stat().st_size == 3
+    mnt.sync()
+    assert_same(bucket, mnt.path)
+    blobs = Path(mnt.status()["cache"]["dir"]) / "blobs"
+    wait_until(
+        lambda: sum(p.is_file() for p in blobs.rglob("*")) == 1, what="room is free"
+    )
+
+
+def test_discard_asks_at_a_terminal(folder_mount):
+    mnt = folder_mount.mount()
+    (mnt / "cut.pt").write_bytes(TORN)
+    for answer, left in ((b"n\n", 1), (b"\n", 1), (b"y\n", 0)):
+        near, far = pty.openpty()
+        p = subprocess.Popen(
+            [program(), "recover", "discard", str(mnt / "cut.pt")],
+            env=mnt.env,
+            stdin=far,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        os.write(near, answer)
+        _, err = p.communicate(timeout=60)
+        os.close(near)
+        os.close(far)
+        assert b"Throw away this version? [y/N]" in err
+        assert p.returncode == left
+        assert len(kept(mnt)) == left
+
+
+def test_what_the_bucket_has_shows_after_a_discard(mnt, bucket):
+    (mnt / "a").write_bytes(b"first")
+    mnt.sync()
+    bucket.put("a", b"theirs")
+    (mnt / "a").write_bytes(b"ours")
+    wait_until(lambda: kept(mnt) == {"a": "conflict"}, what="a conflict")
+    assert (mnt / "a").read_bytes() == b"ours"
+    recover(mnt, "discard", mnt / "a", "--yes")
+    wait_until(lambda: (mnt / "a").read_bytes() == b"theirs", what="theirs shows")
+    assert bucket.get("a") == b"theirs"
+
+
+def test_export(mnt, bucket, tmp_path):
+    data = os.urandom(3 << 20)
+    (mnt / "d").mkdir()
+    (mnt / "d/old.bin").write_bytes(b"old")
+    mnt.sync()
+    crash(mnt, mnt / "d/old.bin", data)
+    done = recover(mnt, "export", mnt / "d/old.bin", tmp_path / "out")
+    assert done.stdout.endswith(f"is copied to {tmp_path}/out\n")
+    assert (tmp_path / "out").read_bytes() == data
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o644
+    # never over something, and into a folder by its name
+    done = recover(mnt, "export", mnt / "d/old.bin", tmp_path / "out", status=1)
+    assert "export to another name" in done.stderr
+    (tmp_path / "folder").mkdir()
+    recover(mnt, "export", mnt / "d/old.bin", tmp_path / "folder")
+    assert (tmp_path / "folder/old.bin").read_bytes() == data
+    done = recover(mnt, "export", mnt / "d", tmp_path / "no", status=1)
+    assert "nothing is kept there" in done.stderr
+    assert not (tmp_path / "no").exists()
+    # it is still there, and nothing else has changed
+    assert kept(mnt) == {"d/old.bin": "unfinished"}
+    assert (mnt / "d/old.bin").read_bytes() == b"old"
+    # into the mount itself
+    recover(mnt, "export", mnt / "d/old.bin", mnt / "copy")
+    mnt.sync()
+    assert bucket.get("copy") == data
+
+
+def test_bytes_that_are_gone_are_not_half_exported(folder_mount, tmp_path):
+    mnt = folder_mount.mount()
+    (mnt / "cut.pt").write_bytes(TORN)
+    with (mnt / "cut.pt").open("rb"):
+        pass
+    one = entry(mnt, "cut.pt")
+    blob = Path(mnt.status()["cache"]["dir"]) / one["where"]
+    os.truncate(blob, 100)
+    done = recover(mnt, "export", mnt / "cut.pt", tmp_path / "out", status=1)
+    assert "some of its bytes are gone" in done.stderr
+    blob.unlink()
+    done = recover(mnt, "export", mnt / "cut.pt", tmp_path / "out", status=1)
+    assert "some of its bytes are gone" in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert entry(mnt, "cut.pt")["why"] == "its bytes are gone from the cache disk"
+    recover(mnt, "discard", mnt / "cut.pt", "--yes")
+
+
+def test_without_a_mount(s3_mount, s3_bucket, proxy, tmp_path):
+    """The bucket is away, the mount gone: what its cache has is still had."""
+    mnt = s3_mount.mount()
+    (mnt / "sent").write_bytes(b"sent")
+    (mnt / "cut.pt").write_bytes(b"whole")
+    mnt.sync()
+    proxy.fault("status", code=503, count=-1)
+    (mnt / "queued").write_bytes(b"queued")
+    (mnt / "cut.pt").write_bytes(TORN)
+    options = ["-o", mnt.option_string()]
+    done = mnt.run("recover", "list", mnt.source, *options, status=1)
+    assert f"mounted on {mnt.path} already" in done.stderr
+    mnt.discard()
+    sent = len(proxy.requests())
+
+    def offline(*args, status=0):
+        return mnt.run("recover", *args, *options, status=status)
+
+    done = offline("list", mnt.source, "--all", "--json")
+    found = {k["path"]: k["state"] for k in json.loads(done.stdout)["kept"]}
+    assert found == {"queued": "queued", "cut.pt": "torn"}
+    at = ["--source", mnt.source]
+    offline("export", *at, "queued", tmp_path / "queued")
+    assert (tmp_path / "queued").read_bytes() == b"queued"
+    done = offline("publish", *at, "cut.pt", status=2)
+    assert "mount s3://" in done.stderr
+    offline("export", *at, "cut.pt", "queued", tmp_path, status=1)
+    assert (tmp_path / "cut.pt").read_bytes() == TORN
+    offline("discard", *at, "cut.pt", "--yes")
+    assert "nothing waits" in offline("list", mnt.source).stdout
+    assert len(proxy.requests()) == sent
+    proxy.heal()
+    mnt.mount()
+    mnt.sync()
+    assert s3_bucket.get("queued") == b"queued"
+    assert s3_bucket.get("cut.pt") == b"whole"
+    assert_same(s3_bucket, mnt.path)
+    # nothing is made where there is nothing
+    other = tmp_path / "other"
+    done = mnt.run("recover", "list", mnt.source, "-o", f"cache_dir={other}", status=1)
+    assert "has no cache here" in done.stderr
+    assert not other.exists()
+
+
 def test_what_is_asked_wrongly_is_said(folder_mount, tmp_path):
     mnt = folder_mount.mount()
     (mnt / "a").write_bytes(b"x")
@@ -197,7 +352,7 @@ def test_what_is_asked_wrongly_is_said(folder_mount, tmp_path):
     assert recover(mnt, "list", mnt.path).stdout == (
         f"{mnt.path}\nnothing waits for a word\n"
     )
-    assert "list, publish" in recover(mnt, "reject", mnt.path, status=2).stderr
+    assert "list, " in recover(mnt, "reject", mnt.path, status=2).stderr
     assert "which PATH?" in recover(mnt, "publish", status=2).stderr
     assert "in no mount" in recover(mnt, "retry", tmp_path, status=1).stderr
     assert "for list" in recover(mnt, "retry", mnt / "a", "--json", status=2).stderr

@@ -45,7 +45,7 @@ const char *kept(void)
 struct pick {
 	const char *path;
 	unsigned n;
-	char id[32], why[256];
+	char id[32], why[256], then[128], where[64];
 	bool found;
 };
 
@@ -60,13 +60,15 @@ static void on_pick(void *arg, const struct fs_kept *k, int err,
 		return;
 	(void)snprintf(p->id, sizeof(p->id), "%s", k->id);
 	(void)snprintf(p->why, sizeof(p->why), "%s", k->why);
+	(void)snprintf(p->then, sizeof(p->then), "%s", k->then);
+	(void)snprintf(p->where, sizeof(p->where), "%s", k->where);
 	p->found = true;
 }
 
 static struct pick *pick(const char *path, unsigned n)
 {
 	static struct pick p;
-	struct fs_recover_what what = { .path = path };
+	struct fs_recover_what what = { .path = path, .all = true };
 
 	p = (struct pick){ .path = path, .n = n };
 	(void)!fs_recover(fs, FS_RECOVER_LIST, &what, on_pick, &p);
@@ -78,6 +80,16 @@ const char *why_of(const char *path)
 	struct pick *p = pick(path, 0);
 
 	return p->found ? p->why : NULL;
+}
+
+const char *then_of(const char *path)
+{
+	return pick(path, 0)->then;
+}
+
+const char *where_of(const char *path)
+{
+	return pick(path, 0)->where;
 }
 
 const char *id_of(const char *path, unsigned n)
@@ -126,13 +138,6 @@ const char *said(void)
 }
 
 /* ---- files in each state */
-
-void publish(const char *name, const char *text)
-{
-	ck_assert_int_eq(put_file(name, text), 0);
-	ck_assert(settle(60 * NS_PER_S));
-	assert_text(object_of(name), text);
-}
 
 void rewrite(const char *name, const char *text)
 {

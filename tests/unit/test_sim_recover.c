@@ -25,11 +25,6 @@ static void teardown(void)
 	rig_end();
 }
 
-static void run(int s)
-{
-	(void)sim_run_for(sim, s * NS_PER_S);
-}
-
 /* ---- unfinished, torn */
 
 START_TEST(what_goes_by_itself_is_listed_only_if_asked_for)
