@@ -3,9 +3,14 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "ckptfs/log.h"
+
 #include "meta/internal.h"
+
+#define LOG_MODULE "meta"
 
 enum {
 	OP_FINAL = 1,
@@ -117,6 +122,12 @@ int meta_op_each(struct meta *m, uint64_t after, meta_op_fn *fn, void *arg)
 	bind_u64(&r, after);
 	while (stop == 0 && run_step(&r) == 1) {
 		read_op(&r, &row);
+		/* SQLite believes that a page is sorted. */
+		if (r.err == 0 && row.seq <= after)
+			r.err = log_err(-EIO, "operation %" PRIu64 " stands "
+					"behind %" PRIu64 ": the database is "
+					"damaged", row.seq, after);
+		after = row.seq;
 		if (r.err == 0)
 			stop = fn(arg, &row);
 	}

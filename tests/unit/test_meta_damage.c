@@ -437,6 +437,62 @@ START_TEST(what_cannot_be_told_is_refused_and_left_alone)
 }
 END_TEST
 
+/* The page of the table's rows that hold a and b, -1 if it is none. */
+static int64_t page_with(const char *path, const char *a, const char *b,
+			 unsigned char page[META_PAGE])
+{
+	uint64_t at, size = size_of(path);
+	int fd = disk_open(disk(), path, O_RDONLY, 0);
+	bool found = false;
+
+	ck_assert_int_ge(fd, 0);
+	for (at = META_PAGE; at < size && !found; at += META_PAGE) {
+		ck_assert_int_eq(disk_pread(disk(), fd, page, META_PAGE, at),
+				 META_PAGE);
+		found = page[0] == 0x0d &&
+			memmem(page, META_PAGE, a, strlen(a)) &&
+			memmem(page, META_PAGE, b, strlen(b));
+	}
+	disk_close(disk(), fd);
+	return found ? (int64_t)(at - META_PAGE) : -1;
+}
+
+static int pass(void *arg, const struct meta_op *op)
+{
+	return 0;
+}
+
+/* The line finds its rows by their order.  SQLite does not look at it. */
+START_TEST(operations_out_of_order_are_refused)
+{
+	unsigned char page[META_PAGE], first[2];
+	int64_t at;
+	int fd;
+
+	add_op("the first one");
+	add_op("the second one");
+	ck_assert_int_eq(barrier(), 0);
+	ck_assert_int_eq(meta_checkpoint(bed_meta), 0);
+	add_version(META_PUBLISHED, 0); /* a new log, without that page */
+	ck_assert_int_eq(barrier(), 0);
+	stop();
+	at = page_with("db", "the first one", "the second one", page);
+	ck_assert_int_ge(at, 0);
+	/* The places of the first two cells. */
+	memcpy(first, page + 8, 2);
+	memmove(page + 8, page + 10, 2);
+	memcpy(page + 10, first, 2);
+	fd = disk_open(disk(), "db", O_RDWR, 0);
+	ck_assert_int_eq(disk_pwrite(disk(), fd, page, META_PAGE, (uint64_t)at),
+			 0);
+	disk_close(disk(), fd);
+	reopen();
+	bed_begin();
+	ck_assert_int_eq(meta_op_each(bed_meta, 0, pass, NULL), -EIO);
+	meta_end(bed_meta);
+}
+END_TEST
+
 /* ---- the making ---- */
 
 START_TEST(a_making_cut_short_is_made_anew)
@@ -496,6 +552,7 @@ static void add(TCase *c)
 	tcase_add_test(c, one_damaged_slot_loses_nothing_that_is_in_the_other);
 	tcase_add_loop_test(c, what_cannot_be_told_is_refused_and_left_alone, 0,
 			    9);
+	tcase_add_test(c, operations_out_of_order_are_refused);
 	tcase_add_test(c, a_making_cut_short_is_made_anew);
 }
 
