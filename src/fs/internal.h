@@ -449,6 +449,8 @@ int recover_owed(struct fs *fs);
 /* The same of one inode, whose row shows an earlier version again: its object
  * follows the name, or it is published once more. */
 int owed_set_back(struct fs *fs, uint64_t ino);
+/* recover_tail.c: after a power cut, of all versions; before any is looked at */
+int recover_tails(struct fs *fs, const struct meta_version *v, size_t n);
 
 /* events.c */
 void events_fill(struct fs *fs, struct transfer_events *ret);

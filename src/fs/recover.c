@@ -361,6 +361,8 @@ int recover_open_versions(struct fs *fs)
 		r = references(fs, &a);
 	if (r == 0)
 		r = incomplete_downloads(fs, &a);
+	if (r == 0 && !fs->same_boot)
+		r = recover_tails(fs, a.v, a.n);
 	if (r == 0)
 		r = versions(fs, &a);
 	if (r == 0)

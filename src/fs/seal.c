@@ -530,14 +530,38 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 	return r;
 }
 
+/* What was written after a seal is safe only if some row speaks of it.  The
+ * seal itself stands if it is final: what waits for it would wait for ever. */
+static int open_again(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	struct meta_version v = l->ver;
+	struct disk_stat st;
+	int r;
+
+	if (v.state != META_SEALED && v.state != META_PUBLISHED)
+		return 0;
+	r = live_stat(fs, in, &st);
+	if (r < 0 || !moved(l, &st))
+		return r;
+	if (v.provisional)
+		return seal_withdraw(fs, in);
+	v.replaces = v.vid;
+	v.state = META_UNFINISHED;
+	v.held = false;
+	return live_switch(fs, in, &v, NULL);
+}
+
 int fs_fsync(struct fs *fs, struct fs_file *file, bool datasync)
 {
 	struct inode *in = file->in;
 	int r = 0;
 
 	busy_begin(fs, in);
-	if (in->live && in->live->writing)
+	if (in->live && in->live->writing) {
+		r = open_again(fs, in);
 		barrier_note_blob(fs->barrier, in->live->ver.blob, -1);
+	}
 	file->fsynced = true;
 	busy_end(fs, in);
 	/* A file open for writing, or under a temporary name, waits for the

@@ -202,6 +202,17 @@ void lose_blob(const char *path)
 	ck_assert_int_eq(disk_unlink(disk, blob_path(ino_of(path))), 0);
 }
 
+uint64_t blob_size_of(uint64_t ino)
+{
+	struct disk_stat st;
+	int fd = disk_open(disk, blob_path(ino), O_RDONLY, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(disk_stat(disk, fd, &st), 0);
+	disk_close(disk, fd);
+	return st.size;
+}
+
 static void opened(struct file *f, int flags)
 {
 	f->open = true;

@@ -72,6 +72,8 @@ const char *text_of(const char *path);
 void assert_text(const char *got, const char *want);
 /* Another process has the file's blob open for writing. */
 int intrude(uint64_t ino);
+/* How long it is, whatever its row says. */
+uint64_t blob_size_of(uint64_t ino);
 /* The blob of what a file shows is gone from the disk. */
 void lose_blob(const char *path);
 

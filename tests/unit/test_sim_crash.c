@@ -241,6 +241,57 @@ START_TEST(a_writer_that_outlives_the_daemon_is_not_published)
 }
 END_TEST
 
+/* The job's bytes reached the disk, but no barrier did. */
+START_TEST(what_was_appended_goes_with_its_row)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	if (_i == 0)
+		ck_assert(settle(60 * NS_PER_S));
+	(void)sim_run_for(sim, NS_PER_S / 2); /* or it is queued */
+	ck_assert_int_eq(sync_of("a"), 0);
+	ck_assert_int_eq(put_file("b", "before"), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	rig_cut(100);
+	ck_assert_int_eq(rig_open(), 0);
+	if (_i == 0)
+		ck_assert_uint_eq(ino_of("b"), 0);
+	if (!ino_of("b") || strcmp(state_of("a"), "unfinished") != 0)
+		ck_assert_uint_eq(blob_size_of(ino_of("a")),
+				  ino_of("b") ? 6 : 3);
+	rig_end();
+}
+END_TEST
+
+START_TEST(what_was_fsynced_after_a_seal_is_there)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	if (_i == 1)
+		ck_assert(settle(60 * NS_PER_S));
+	(void)sim_run_for(sim, NS_PER_S);
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ck_assert_int_eq(fs_fsync(fs, f.o.file, false), 0);
+	rig_cut(0);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "unfinished");
+	assert_text(text_of("a"), "onetwo");
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	assert_text(object_of("a"), "one"); /* that seal was final */
+	rig_end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_set_timeout(c, 60);
@@ -248,6 +299,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, the_power_goes_at_any_call, 0, 3);
 	tcase_add_test(c, a_new_file_comes_back_unfinished);
 	tcase_add_loop_test(c, a_rewritten_file_shows_what_it_was, 0, 2);
+	tcase_add_loop_test(c, what_was_appended_goes_with_its_row, 0, 2);
+	tcase_add_loop_test(c, what_was_fsynced_after_a_seal_is_there, 0, 2);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
 }
 
