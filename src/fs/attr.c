@@ -112,14 +112,13 @@ static int set_size(struct fs *fs, struct inode *in, uint64_t size)
 	bool was_live = in->live != NULL;
 	int r = open_for_write(fs, in, size == 0 ? O_TRUNC | O_WRONLY : O_RDWR);
 
-	if (r < 0)
-		return r;
-	r = live_open_blob(fs, in, true);
+	if (r == 0)
+		r = live_open_blob(fs, in, true);
 	if (r == 0)
 		r = disk_truncate(fs->host->disk, in->live->wfd, size);
 	if (r == 0 && in->live->nopen == 0)
 		r = seal_settle(fs, in);
-	if (r < 0 && !was_live)
+	if (r < 0 && in->live && !was_live)
 		attn_add(fs, in);
 	return r;
 }

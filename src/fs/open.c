@@ -87,26 +87,20 @@ static enum fs_io io_of(struct fs *fs, const struct live *l, int flags)
 	return l->io;
 }
 
-/* busy is held; in->live is ready to be used. */
+/* busy is held; in->live is ready to be used.  f is taken if that succeeds. */
 static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
-		  int flags, struct fs_opened *ret)
+		  int flags, struct fs_file *f, struct fs_opened *ret)
 {
 	struct fs_who who = { .tgid = ctx->pid };
 	struct live *l = in->live;
-	struct fs_file *f = calloc(1, sizeof(*f));
-	int r;
+	int r = live_open_blob(fs, in, writes(flags));
 
-	if (!f)
-		return -ENOMEM;
-	r = live_open_blob(fs, in, writes(flags));
 	if (r == 0) {
 		choose_io(fs, in, writes(flags));
 		r = note_passthrough(fs, in);
 	}
-	if (r < 0) {
-		free(f);
+	if (r < 0)
 		return r;
-	}
 	if (l->io == FS_IO_PASSTHROUGH && l->wfd >= 0) {
 		/* Our own writable descriptor would refuse us the lease. */
 		cache_blob_close(fs->cache, l->wfd);
@@ -200,8 +194,9 @@ static void list_again(struct fs *fs, const struct inode *in)
 	inode_put(fs, dir);
 }
 
+/* f is taken if that succeeds; it is there before anything is changed. */
 static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
-		     int flags, struct fs_opened *ret)
+		     int flags, struct fs_file *f, struct fs_opened *ret)
 {
 	int r;
 
@@ -219,7 +214,7 @@ static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	else if (!in->live->writing)
 		r = hydrate_for_reading(fs, in);
 	if (r == 0)
-		r = attach(fs, ctx, in, flags, ret);
+		r = attach(fs, ctx, in, flags, f, ret);
 	if (r < 0 && in->live && in->live->nopen == 0)
 		(void)seal_settle(fs, in);
 	return r;
@@ -229,6 +224,7 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 	    struct fs_opened *ret)
 {
 	struct inode *in = inode_get(fs, ino);
+	struct fs_file *f;
 	int r = 0;
 
 	if (!in)
@@ -242,9 +238,15 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 	if (r == 0)
 		r = meta_complete(fs, in);
 	if (r == 0) {
+		f = calloc(1, sizeof(*f));
+		r = f ? 0 : -ENOMEM;
+	}
+	if (r == 0) {
 		busy_begin(fs, in);
-		r = open_busy(fs, ctx, in, flags, ret);
+		r = open_busy(fs, ctx, in, flags, f, ret);
 		busy_end(fs, in);
+		if (r < 0)
+			free(f);
 	}
 	if (r == -ESTALE)
 		list_again(fs, in);
@@ -279,8 +281,44 @@ static int create_rows(struct fs *fs, const struct fs_ctx *ctx,
 	return r;
 }
 
+/* What a new file needs, so that nothing can fail once its rows are there. */
+struct fresh {
+	uint64_t blob;
+	int rfd, wfd;
+	struct fs_file *f;
+};
+
+static void fresh_drop(struct fs *fs, struct fresh *n)
+{
+	cache_blob_close(fs->cache, n->rfd);
+	cache_blob_close(fs->cache, n->wfd);
+	free(n->f);
+	/* No row was ever committed for it. */
+	if (n->blob && cache_blob_unlink(fs->cache, n->blob) < 0)
+		log_debug("a blob of no use stays until the next mount");
+}
+
+static int fresh_make(struct fs *fs, const struct cache_tag *tag,
+		      struct fresh *ret)
+{
+	struct fresh n = { .rfd = -1, .wfd = -1 };
+	int r = cache_blob_new(fs->cache, tag, &n.blob, &n.wfd);
+
+	if (r < 0)
+		return r;
+	n.rfd = cache_blob_open(fs->cache, n.blob, O_RDONLY);
+	n.f = calloc(1, sizeof(*n.f));
+	if (n.rfd >= 0 && n.f) {
+		*ret = n;
+		return 0;
+	}
+	r = n.rfd < 0 ? n.rfd : -ENOMEM;
+	fresh_drop(fs, &n);
+	return r;
+}
+
 static int create_live(struct fs *fs, struct inode *in,
-		       const struct meta_version *v, int fd)
+		       const struct meta_version *v, const struct fresh *n)
 {
 	struct live *l = calloc(1, sizeof(*l));
 	struct disk_stat st;
@@ -288,15 +326,15 @@ static int create_live(struct fs *fs, struct inode *in,
 
 	if (!l)
 		return -ENOMEM;
-	r = disk_stat(fs->host->disk, fd, &st);
+	r = disk_stat(fs->host->disk, n->wfd, &st);
 	if (r == 0) /* as of an open; order=open waits for what was sealed */
 		r = meta_op_last(fs->meta, &l->open_seq);
 	if (r < 0) {
 		free(l);
 		return r;
 	}
-	l->rfd = -1;
-	l->wfd = fd;
+	l->rfd = n->rfd;
+	l->wfd = n->wfd;
 	l->ver = *v;
 	l->writing = l->fresh = true;
 	l->clean_size = st.size;
@@ -305,13 +343,6 @@ static int create_live(struct fs *fs, struct inode *in,
 	in->live = l;
 	lock_release(&fs->ns);
 	return 0;
-}
-
-/* A blob that no row was ever committed for. */
-static void drop_blob(struct fs *fs, uint64_t blob)
-{
-	if (cache_blob_unlink(fs->cache, blob) < 0)
-		log_debug("a blob of no use stays until the next mount");
 }
 
 int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
@@ -326,17 +357,18 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 	struct inode *dir, *in = NULL;
 	struct dentry *d;
 	uint64_t there = 0;
-	int r, fd = -1;
+	struct fresh n;
+	int r;
 
 	r = fs_is_broken(fs) ? -EIO : fs->opts.ro ? -EROFS : room_for_open(fs);
 	if (r == 0)
-		r = cache_blob_new(fs->cache, &tag, &v.blob, &fd);
+		r = fresh_make(fs, &tag, &n);
 	if (r < 0)
 		return r;
+	v.blob = n.blob;
 	r = dir_begin(fs, parent, name, &dir);
 	if (r < 0) {
-		cache_blob_close(fs->cache, fd);
-		drop_blob(fs, v.blob);
+		fresh_drop(fs, &n);
 		return r;
 	}
 	r = name_check_new(fs, dir, name);
@@ -351,16 +383,15 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 	if (r == 0)
 		r = create_rows(fs, ctx, dir, name, mode, &v, &in);
 	if (r == 0)
-		r = create_live(fs, in, &v, fd);
+		r = create_live(fs, in, &v, &n);
 	if (r == 0)
 		in->busy = true; /* nobody else knows it yet */
 	r = tx_end(fs, r, 0, false);
+	if (r < 0 && in)
+		child_undo(fs, dir, name, in);
 	inode_put(fs, dir);
 	if (r < 0) {
-		if (in)
-			child_undo(fs, dir, name, in);
-		cache_blob_close(fs->cache, fd);
-		drop_blob(fs, v.blob);
+		fresh_drop(fs, &n);
 		if (r != -EEXIST || (flags & O_EXCL))
 			return r;
 		r = fs_open(fs, ctx, there, flags, ret_open);
@@ -374,10 +405,12 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 		in->live->not_wronly = true;
 	if ((flags & (O_ACCMODE | O_APPEND)) != (O_WRONLY | O_APPEND))
 		in->live->not_append = true;
-	r = attach(fs, ctx, in, flags, ret_open);
+	r = attach(fs, ctx, in, flags, n.f, ret_open);
 	if (r == 0) {
 		fs_ref(fs, in->ino);
 		entry_fill(fs, in, ret);
+	} else {
+		free(n.f);
 	}
 	busy_end(fs, in);
 	return r;

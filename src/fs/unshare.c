@@ -31,19 +31,56 @@ static void now_writing(struct fs *fs, struct inode *in,
 	l->still_since = clk_mono(fs->host->clk);
 }
 
-/* The current version is being changed from here on. */
+/* Descriptors of a blob that is not in use yet. */
+static int open_new(struct fs *fs, uint64_t blob, int *ret_rfd, int *ret_wfd)
+{
+	int rfd = cache_blob_open(fs->cache, blob, O_RDONLY), wfd;
+
+	if (rfd < 0)
+		return log_err(-EIO, "open a new blob: %s", strerror(-rfd));
+	wfd = cache_blob_open(fs->cache, blob, O_RDWR);
+	if (wfd < 0) {
+		cache_blob_close(fs->cache, rfd);
+		return log_err(-EIO, "open a new blob: %s", strerror(-wfd));
+	}
+	*ret_rfd = rfd;
+	*ret_wfd = wfd;
+	return 0;
+}
+
+/*
+ * The current version is being changed from here on.  The row comes last: an
+ * open that fails leaves the file as it was, and not empty, with nobody but the
+ * last close to say what becomes of it.
+ */
 static int begin(struct fs *fs, struct inode *in, struct meta_version *v,
 		 bool fresh, const struct meta_version *drop)
 {
+	struct live *l = in->live;
+	bool in_place = v->blob == l->ver.blob;
+	int rfd = -1, wfd = -1;
 	struct disk_stat st;
-	int r = live_switch(fs, in, v, drop);
+	int r = in_place ? live_open_blob(fs, in, true) :
+			   open_new(fs, v->blob, &rfd, &wfd);
 
-	if (r < 0)
-		return r;
-	r = live_stat(fs, in, &st);
 	if (r == 0)
-		now_writing(fs, in, &st, fresh);
-	return r;
+		r = disk_stat(fs->host->disk, in_place ? l->rfd : rfd, &st);
+	if (r == 0)
+		r = live_switch(fs, in, v, drop);
+	if (r < 0) {
+		cache_blob_close(fs->cache, rfd);
+		cache_blob_close(fs->cache, wfd);
+		return r;
+	}
+	if (!in_place) {
+		live_close_blob(fs, in);
+		lock_acquire(&fs->ns);
+		l->rfd = rfd;
+		l->wfd = wfd;
+		lock_release(&fs->ns);
+	}
+	now_writing(fs, in, &st, fresh);
+	return 0;
 }
 
 static struct meta_version unfinished(struct fs *fs, const struct inode *in)
@@ -88,8 +125,20 @@ static int begin_fresh(struct fs *fs, struct inode *in)
 		fetch_drop(l->fetch);
 		l->fetch = NULL;
 	}
-	live_close_blob(fs, in);
 	return begin(fs, in, &v, true, drop ? &old : NULL);
+}
+
+/* What was closed and is about to be superseded gives up its place for that.
+ * If it is not, after all, it is sealed again. */
+static int begin_over(struct fs *fs, struct inode *in)
+{
+	struct live *l = in->live;
+	bool sealed = l->writing && l->ver.state == META_SEALED;
+	int r = begin_fresh(fs, in);
+
+	if (r < 0 && sealed && l->ver.state == META_UNFINISHED)
+		l->fresh = true;
+	return r;
 }
 
 static int begin_copy(struct fs *fs, struct inode *in)
@@ -105,7 +154,6 @@ static int begin_copy(struct fs *fs, struct inode *in)
 			    &t.tag, &v.blob, &fd);
 	if (r < 0)
 		return r;
-	live_close_blob(fs, in);
 	cache_blob_close(fs->cache, fd);
 	return begin(fs, in, &v, false, NULL);
 }
@@ -226,7 +274,7 @@ int open_for_write(struct fs *fs, struct inode *in, int flags)
 		return r;
 	l = in->live;
 	if (trunc && l->nopen == 0) {
-		r = begin_fresh(fs, in);
+		r = begin_over(fs, in);
 	} else {
 		if (!l->writing)
 			r = begin_change(fs, in, append && !trunc);
