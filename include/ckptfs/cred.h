@@ -91,6 +91,10 @@ struct cred_aws_settings {
  */
 int cred_aws_chain(const struct cred_aws_opts *opts, const struct clk *clk,
 		   struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
+/* Take the keys out of this process's environment, which others of the same
+ * user can read for as long as it lives.  Chains keep what they found.  While
+ * no other thread runs. */
+void cred_env_wipe(void);
 
 /*
  * Region: option, AWS_REGION, AWS_DEFAULT_REGION, profile, us-east-1.

@@ -411,5 +411,7 @@ struct store_s3_opts {
 };
 int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	NONNULL(1, 2) MUST_USE;
+/* Its requests reach another machine unencrypted. */
+bool store_s3_is_in_clear(const struct store *s) NONNULL(1);
 
 #endif

@@ -129,6 +129,11 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED, "%s: %s", d->src.name,
 				 strerror(-r));
+	if (store_s3_is_in_clear(*ret))
+		daemon_warn(d,
+			    "%s is not encrypted: whoever is on the way there "
+			    "can read and change what is sent; use https://",
+			    set->endpoint_url);
 	return CLI_DONE;
 }
 
@@ -177,6 +182,7 @@ int daemon_open_store(struct daemon *d)
 	const char *said, *hint;
 	int r, status = make_store(d, &inner);
 
+	cred_env_wipe();
 	if (status != CLI_DONE)
 		return status;
 	if (!inner) /* cannot be; what the analyzer asks for */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ckptfs/text.h"
 
@@ -27,8 +28,16 @@ const char *cred_getenv(const char *name)
 	return s && *s ? s : NULL;
 }
 
-static int fetch(struct cred_source *s, char why[CRED_WHY_MAX],
-		 struct cred **ret)
+/* What the environment said when the source was made: it cannot change from
+ * outside, and is wiped. */
+struct env_source {
+	struct cred_source source;
+	struct cred *cred; /* NULL: err, and why */
+	int err;
+	char why[CRED_WHY_MAX];
+};
+
+static int read_env(char why[CRED_WHY_MAX], struct cred **ret)
 {
 	const char *key = cred_getenv("AWS_ACCESS_KEY_ID");
 	const char *secret = cred_getenv("AWS_SECRET_ACCESS_KEY");
@@ -51,9 +60,41 @@ static int fetch(struct cred_source *s, char why[CRED_WHY_MAX],
 			expiry_ns, ret);
 }
 
+void cred_env_wipe(void)
+{
+	static const char *const names[] = { "AWS_ACCESS_KEY_ID",
+					     "AWS_SECRET_ACCESS_KEY",
+					     "AWS_SESSION_TOKEN" };
+	size_t i;
+	char *s;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		s = getenv(names[i]);
+		if (s)
+			explicit_bzero(s, strlen(s));
+		(void)unsetenv(names[i]);
+	}
+}
+
+static int fetch(struct cred_source *s, char why[CRED_WHY_MAX],
+		 struct cred **ret)
+{
+	struct env_source *e = (struct env_source *)s;
+
+	if (!e->cred) {
+		memcpy(why, e->why, sizeof(e->why));
+		return e->err;
+	}
+	*ret = cred_hold(e->cred);
+	return 0;
+}
+
 static void free_source(struct cred_source *s)
 {
-	free(s);
+	struct env_source *e = (struct env_source *)s;
+
+	cred_drop(e->cred);
+	free(e);
 }
 
 static const struct cred_source_ops env_ops = {
@@ -64,11 +105,16 @@ static const struct cred_source_ops env_ops = {
 
 int cred_env_new(struct cred_source **ret)
 {
-	struct cred_source *s = calloc(1, sizeof(*s));
+	struct env_source *e = calloc(1, sizeof(*e));
 
-	if (!s)
+	if (!e)
 		return -ENOMEM;
-	s->ops = &env_ops;
-	*ret = s;
+	e->source.ops = &env_ops;
+	e->err = read_env(e->why, &e->cred);
+	if (e->err == -ENOMEM) {
+		free(e);
+		return -ENOMEM;
+	}
+	*ret = &e->source;
 	return 0;
 }

@@ -166,6 +166,8 @@ static void set_transport(CURL *easy, const struct http *h)
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	/* One h2 connection carries less than several of HTTP/1.1. */
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION,
+			 (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (h->ca_bundle)

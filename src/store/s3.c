@@ -235,6 +235,13 @@ out:
 	return r;
 }
 
+bool store_s3_is_in_clear(const struct store *s)
+{
+	const struct s3_where *w = &((const struct s3 *)s)->where;
+
+	return !w->is_tls && !w->is_loopback;
+}
+
 static ssize_t read_mem(void *arg, uint64_t off, void *p, size_t n)
 {
 	const struct s3_mem *m = arg;

@@ -154,6 +154,35 @@ START_TEST(what_is_wrong_never_shows_the_secret)
 }
 END_TEST
 
+START_TEST(s10_the_environment_is_wiped_and_its_keys_stay_in_use)
+{
+	struct cred_aws_opts opts = { .profile = NULL };
+	struct cred_chain *chain = NULL;
+	struct cred *c = NULL;
+	char *secret;
+	int i;
+
+	begin();
+	setenv("AWS_ACCESS_KEY_ID", "E", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI", 1);
+	setenv("AWS_SESSION_TOKEN", "t", 1);
+	secret = getenv("AWS_SECRET_ACCESS_KEY");
+	ck_assert_int_eq(cred_aws_chain(&opts, &clk_system, &chain), 0);
+	cred_env_wipe();
+	ck_assert_int_eq(secret[0], 0); /* as /proc/PID/environ has it */
+	ck_assert_int_eq(secret[5], 0);
+	ck_assert_ptr_null(getenv("AWS_SECRET_ACCESS_KEY"));
+	ck_assert_ptr_null(getenv("AWS_SESSION_TOKEN"));
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(cred_get(chain, why, &c), 0);
+		ck_assert_str_eq(cred_secret(c), "wJalrXUtnFEMI");
+		cred_refuse(chain, c);
+		cred_drop(c);
+	}
+	cred_chain_free(chain);
+}
+END_TEST
+
 START_TEST(s12_a_file_that_others_could_have_written_is_refused)
 {
 	static const struct {
@@ -382,6 +411,8 @@ static void add(TCase *c)
 	tcase_add_test(c, config_names_its_profiles_otherwise);
 	tcase_add_test(c, whoever_has_nothing_is_named);
 	tcase_add_test(c, what_is_wrong_never_shows_the_secret);
+	tcase_add_test(c,
+		       s10_the_environment_is_wiped_and_its_keys_stay_in_use);
 	tcase_add_test(c,
 		       s12_a_file_that_others_could_have_written_is_refused);
 	tcase_add_test(c, s12_what_is_no_file_is_refused_at_once);
