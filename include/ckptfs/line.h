@@ -181,12 +181,14 @@ int line_next(const struct line_op *ops, size_t n, const struct line_env *env,
 
 /*
  * Indexes of the puts whose bodies may be sent now, best first, at most max:
- * big, not sent, not parked, and not such that a fold would drop or move them.
- * Costs a fold: ask once per change of the line.
+ * big, not sent, not parked, and not such that a fold would drop or move them:
+ * if there are of those, *ret_fold, and a fold is due however long ago the line
+ * changed, for what stood in its way may have gone since.  Costs a fold: ask
+ * once per change of the line.
  */
 int line_bodies(const struct line_op *ops, size_t n, const struct line_env *env,
-		size_t *ret, size_t max, size_t *ret_n) NONNULL(3, 4, 6)
-	MUST_USE;
+		size_t *ret, size_t max, size_t *ret_n, bool *ret_fold)
+	NONNULL(3, 4, 6, 7) MUST_USE;
 
 /* ---- a rename of what the bucket holds, on a store without one ---- */
 

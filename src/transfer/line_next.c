@@ -267,23 +267,35 @@ static int by_seq(const void *a, const void *b)
 	return (x->row.seq > y->row.seq) - (x->row.seq < y->row.seq);
 }
 
+struct bodies {
+	const struct line_op *ops;
+	const struct line_change *change; /* of a fold, by number */
+	size_t *ret;
+	size_t max, n;
+	bool fold;
+};
+
 /* A body worth sending: no fold would drop this row or give it another key. */
-static bool is_wanted(const struct line_change *c, const struct line_op *op)
+static void want_body(struct bodies *b, const struct line_op *op)
 {
+	const struct line_change *c = b->change;
 	struct line_edit want = { .row.seq = op->seq }, *e;
 
 	if (op->kind != LINE_PUT || !op->big || op->sent || op->parked)
-		return false;
+		return;
 	e = bsearch(&want, c->edit, c->n, sizeof(want), by_seq);
-	return !e || (!e->drop && strcmp(e->row.key, op->key) == 0);
+	if (e && (e->drop || strcmp(e->row.key, op->key) != 0))
+		b->fold = true;
+	else if (b->n < b->max)
+		b->ret[b->n++] = (size_t)(op - b->ops);
 }
 
 int line_bodies(const struct line_op *ops, size_t n, const struct line_env *env,
-		size_t *ret, size_t max, size_t *ret_n)
+		size_t *ret, size_t max, size_t *ret_n, bool *ret_fold)
 {
 	struct line_change c = { 0 };
+	struct bodies b = { .ops = ops, .change = &c, .ret = ret, .max = max };
 	struct line_view v;
-	size_t k = 0;
 	int r = line_view_init(&v, ops, n);
 
 	if (r)
@@ -291,14 +303,14 @@ int line_bodies(const struct line_op *ops, size_t n, const struct line_env *env,
 	r = line_fold(ops, n, env, &c);
 	if (!r)
 		qsort(c.edit, c.n, sizeof(*c.edit), by_seq);
-	for (size_t i = 0; !r && i < v.n && k < max; i++)
-		if (is_wanted(&c, v.row[i]))
-			ret[k++] = (size_t)(v.row[i] - ops);
-	for (size_t i = 0; !r && i < v.n_loner && k < max; i++)
-		if (is_wanted(&c, v.loner[i]))
-			ret[k++] = (size_t)(v.loner[i] - ops);
-	if (!r)
-		*ret_n = k;
+	for (size_t i = 0; !r && i < v.n; i++)
+		want_body(&b, v.row[i]);
+	for (size_t i = 0; !r && i < v.n_loner; i++)
+		want_body(&b, v.loner[i]);
+	if (!r) {
+		*ret_n = b.n;
+		*ret_fold = b.fold;
+	}
 	line_change_release(&c);
 	line_view_release(&v);
 	return r;

@@ -168,12 +168,14 @@ static void choose_bodies(struct transfer *t)
 {
 	struct line_env env;
 	size_t idx[BODIES_MAX], n = 0, i;
+	bool fold;
 
 	if (t->n_big) {
 		line_env_fill(t, &env);
 		if (line_bodies(t->line.ops, t->line.n, &env, idx, BODIES_MAX,
-				&n) < 0)
+				&n, &fold) < 0)
 			return;
+		t->fold_wanted |= fold;
 		t->line.visited += t->line.n;
 		t->stats.scans++;
 		t->bodies_from = line_pause(t, t->line.n);
@@ -255,10 +257,10 @@ struct action plan_next(struct transfer *t, int64_t *wait)
 		a.act = ACT_FOLD;
 		return a;
 	}
-	if (t->fold_wanted)
-		note_wait(t->fold_from, now, wait);
 	/* A body may wait for an abort, which is short. */
 	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a))
 		(void)plan_body(t, &a, wait);
+	if (t->fold_wanted) /* since before, or as the bodies were chosen */
+		note_wait(t->fold_from, now, wait);
 	return a;
 }

@@ -334,6 +334,7 @@ static void upload(struct slot *s, uint64_t *busy, unsigned *left)
 {
 	struct line_op *op = *busy ? row_of(s, *busy) : NULL;
 	size_t at, n;
+	bool fold;
 
 	if (op && --*left == 0)
 		op->sent = true;
@@ -342,7 +343,9 @@ static void upload(struct slot *s, uint64_t *busy, unsigned *left)
 	commit_all(s);
 	if (*busy)
 		return;
-	ck_assert_int_eq(line_bodies(s->ops, s->n, &s->env, &at, 1, &n), 0);
+	ck_assert_int_eq(line_bodies(s->ops, s->n, &s->env, &at, 1, &n,
+				     &fold),
+			 0);
 	if (n == 0)
 		return;
 	s->ops[at].underway = true;

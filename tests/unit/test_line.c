@@ -369,16 +369,19 @@ END_TEST
 
 static const struct {
 	const char *bucket, *line, *bodies;
+	bool fold; /* is due: it would drop or move one */
 } bodies[] = {
-	{ " ", "1 put a, 2 put b b, 3 put c u, 4 put d s", "2 3" },
-	{ " ", "1 put a b, 2 put a b", "2" },
-	{ " ", "1 put a u, 2 put a b", "1 2" },
-	{ " ", "1 put a b, 2 put a bn", "1 2" },
-	{ " ", "1 put a b, 2 ren a>b=1", "" },
-	{ " ", "1 put a bp, 2 del b", "" },
-	{ " ", "1 put m b, 2 put b b, 3 put m b", "1 2 3" },
-	{ " ", "1@3 put a bc, 2 put b b", "2 1" },
-	{ " ", "1 put l bo, 2 put l bo, 3 put c b", "3 2" },
+	{ " ", "1 put a, 2 put b b, 3 put c u, 4 put d s", "2 3", false },
+	{ " ", "1 put a b, 2 put a b", "2", true },
+	{ " ", "1 put a u, 2 put a b", "1 2", false },
+	{ " ", "1 put a b, 2 put a bn", "1 2", false },
+	{ " ", "1 put a b, 2 ren a>b=1", "", true },
+	{ " ", "1 put a b, 2 put c g, 3 del a", "1", false },
+	{ " ", "1 put a b, 3 del a", "", true },
+	{ " ", "1 put a bp, 2 del b", "", false },
+	{ " ", "1 put m b, 2 put b b, 3 put m b", "1 2 3", false },
+	{ " ", "1@3 put a bc, 2 put b b", "2 1", false },
+	{ " ", "1 put l bo, 2 put l bo, 3 put c b", "3 2", true },
 };
 
 START_TEST(bodies_are_sent_in_order_unless_a_fold_would_drop_them)
@@ -386,9 +389,12 @@ START_TEST(bodies_are_sent_in_order_unless_a_fold_would_drop_them)
 	struct line_env env = env_of(LINE_STRICT, bodies[_i].bucket);
 	struct line_op ops[ROWS_MAX];
 	size_t n = parse(bodies[_i].line, ops), at[ROWS_MAX], k = 99;
+	bool fold;
 
-	ck_assert_int_eq(line_bodies(ops, n, &env, at, ROWS_MAX, &k), 0);
+	ck_assert_int_eq(line_bodies(ops, n, &env, at, ROWS_MAX, &k, &fold),
+			 0);
 	ck_assert_str_eq(list(ops, at, k), bodies[_i].bodies);
+	ck_assert_int_eq(fold, bodies[_i].fold);
 	release(ops, n);
 }
 END_TEST

@@ -200,6 +200,32 @@ START_TEST(a_lost_begin_takes_no_other_with_it)
 }
 END_TEST
 
+/* Without an order what stands between may be under way when a file is deleted,
+ * and no fold reaches over it; once it is gone one does. */
+START_TEST(a_body_that_a_later_fold_drops_holds_up_nobody)
+{
+	static const struct store_fault down[] = {
+		{ .method = "mpu_begin", .err = -ETIMEDOUT },
+		{ .method = "put", .key = "b", .err = -ETIMEDOUT },
+	};
+
+	rig_unmount();
+	rig_opts.transfer.order = TRANSFER_NONE;
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(store_fault_set(bucket, down, 2), 0);
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	ck_assert_int_eq(put_file("b", "x"), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_ne(call_of("put b"), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_int_eq(store_fault_set(bucket, down, 1), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	heal();
+	assert_drained(" b ");
+}
+END_TEST
+
 /* ---- copies, which a store may make of an upload in parts */
 
 static void begin_upload(const char *key)
@@ -270,6 +296,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_when_it_is_not_needed);
 	tcase_add_test(c, a_body_that_loses_to_another_writer_goes);
 	tcase_add_test(c, a_lost_begin_takes_no_other_with_it);
+	tcase_add_test(c, a_body_that_a_later_fold_drops_holds_up_nobody);
 	tcase_add_test(c, the_upload_of_a_copy_is_found_again);
 	tcase_add_test(c, the_upload_of_a_copy_is_found_by_the_next_life);
 	tcase_add_test(c, a_copy_whose_answer_was_lost_is_ours);
