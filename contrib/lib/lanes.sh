@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind fuzz lint dist store mount user lightning)
+LANES=(unit asan tsan valgrind fuzz lint dist store mount user kills lightning)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
@@ -19,6 +19,7 @@ declare -A LANE=(
 	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[user]="unit tests and real mounts as an ordinary user"
+	[kills]="kill -9 at every system call of a save, and at random"
 	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
 )
 
@@ -31,6 +32,7 @@ lane_drop() {
 if ! grep -q '"mount"' "$TOP/src/main.c" "$TOP"/src/cli/*; then
 	lane_drop mount
 	lane_drop user
+	lane_drop kills
 	lane_drop lightning
 fi
 
@@ -238,7 +240,7 @@ need_fuse() {
 lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
 		need_test_python || return 1
-	run_pytest mount -n 3 --dist worksteal -m 'not lightning' \
+	run_pytest mount -n 3 --dist worksteal -m 'not lightning and not kills' \
 		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_sigv4.py"
 }
@@ -266,6 +268,15 @@ lane_user() {
 		rc=1
 	cat "$scratch/results" >>"$RESULTS"
 	return $rc
+}
+
+# CKPTFS_KILLS: how many at random; by default 100.  With more of them a save dies
+# at every call on both paths, too.
+lane_kills() {
+	bootstrap && need_fuse && need_versitygw && need_test_python ||
+		return 1
+	build_make build "what kills" tests/crash/kill.so || return 1
+	run_pytest kills -n 3 --dist worksteal -m kills "$TOP/tests/integration"
 }
 
 lane_lightning() {
