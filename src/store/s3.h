@@ -216,6 +216,12 @@ int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 		     const struct store_cond *cond, bool with_crc,
 		     struct store_obj *ret);
 int s3_mpu_abort(struct store *s, const char *key, const char *id);
+
+/* s3_sweep.c: what probes of an hour ago and more, which were killed, have left
+ * below prefix; errors are ignored. */
+#define S3_PROBE STORE_HIDDEN "/probe-"
+void s3_sweep_probes(struct store *s, const char *prefix) NONNULL(1, 2);
+
 int s3_probe(struct store *s, const char *prefix, bool read_only);
 
 /* The CRC to send with these bytes.  Where the server will not check it, the

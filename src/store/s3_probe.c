@@ -373,7 +373,7 @@ static int names(struct probe *p, const char *prefix)
 {
 	uint64_t now = (uint64_t)clk_real(p->s3->clk);
 	int n = snprintf(p->key, sizeof(p->key),
-			 "%s" STORE_HIDDEN "/probe-%" PRIx64 "-%x", prefix, now,
+			 "%s" S3_PROBE "%" PRIx64 "-%x", prefix, now,
 			 (unsigned)getpid());
 
 	if (n < 0 || (size_t)n + sizeof(ODD) > sizeof(p->key))
@@ -403,6 +403,7 @@ int s3_probe(struct store *s, const char *prefix, bool read_only)
 		s->caps = STORE_CAP_META | STORE_CAP_FILE_AND_DIR;
 		return 0;
 	}
+	s3_sweep_probes(s, prefix);
 	r = names(&p, prefix);
 	s3_mem_init(&p.body, text, TEXT_LEN);
 	for (i = 0; i < ARRAY_SIZE(steps) && r == 0; i++)

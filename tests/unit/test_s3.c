@@ -293,6 +293,38 @@ START_TEST(a_copy_pins_its_source)
 }
 END_TEST
 
+/* Names have the time in them, and it is 1300ebd813e70000: a day before, and a
+ * minute. */
+#define OLD "p/.ckptfs/probe-13009d4382980000-7"
+#define YOUNG "p/.ckptfs/probe-1300ebca1b9fa800-9"
+START_TEST(what_killed_probes_left_is_swept_once_it_is_old)
+{
+	struct httpd_reply script[] = {
+		answer("200 OK", "",
+		       PAGE(ITEM(OLD) ITEM(OLD "-2") ITEM(YOUNG)
+				    ITEM("p/.ckptfs/probe-x"))),
+		answer("200 OK", "",
+		       "<ListMultipartUploadsResult><Upload>"
+		       "<Key>" OLD "</Key>"
+		       "<UploadId>u1</UploadId>"
+		       "<Initiated>2013-05-23T00:00:00.000Z</Initiated>"
+		       "</Upload></ListMultipartUploadsResult>"),
+		{ .text = EMPTY("204 No Content") "\r\n" },
+		{ .text = EMPTY("403 Forbidden") "\r\n" },
+		{ .text = EMPTY("204 No Content") "\r\n" },
+	};
+
+	begin(script, 5);
+	s3_sweep_probes(s, "p/");
+	ck_assert_uint_eq(httpd_count(server), 5);
+	ck_assert(asked(0, "prefix=p%2F.ckptfs%2Fprobe-"));
+	ck_assert(asked(2, "DELETE /bkt/" OLD " "));
+	ck_assert(asked(3, "DELETE /bkt/" OLD "-2 "));
+	ck_assert(asked(4, OLD "?uploadId=u1 "));
+	finish();
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_test(c, a_commit_names_its_parts);
@@ -304,6 +336,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_listing_that_is_cut_or_circles_is_an_error);
 	tcase_add_test(c, a_batch_delete_tells_each_key);
 	tcase_add_test(c, a_copy_pins_its_source);
+	tcase_add_test(c, what_killed_probes_left_is_swept_once_it_is_old);
 }
 
 int main(void)
