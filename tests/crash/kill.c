@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kills the process it is preloaded into, with SIGKILL, before the n-th system
- * call that changes anything: counted over all threads, and over all processes
- * that share the file CKPTFS_KILL_AT.  Who maps that file, too, sees the count
- * and says at which one it is to happen: tests/integration/kills.py.
+ * Kills a daemon, with SIGKILL, before the n-th system call that changes
+ * anything, counted over all of its threads.  A daemon is what the program it is
+ * preloaded into has forked.  Who maps the file CKPTFS_KILL_AT, too, sees the
+ * count and says at which one it is to happen: tests/integration/kills.py.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,12 @@ struct page {
 };
 
 static struct page *page;
+static bool is_daemon;
+
+static void forked(void)
+{
+	is_daemon = true;
+}
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -44,13 +52,15 @@ __attribute__((constructor)) static void begin(void)
 	}
 	page = p;
 	close(fd);
+	if (pthread_atfork(NULL, NULL, forked))
+		_exit(127);
 }
 
 static void step(const char *name)
 {
 	uint64_t n, at;
 
-	if (!page)
+	if (!page || !is_daemon)
 		return;
 	n = atomic_fetch_add(&page->count, 1) + 1;
 	at = atomic_load(&page->at);

@@ -124,6 +124,29 @@ def test_a_save_dies_at_every_call(killer, s3_bucket, share):
     assert n > 50
 
 
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("passthrough", ["auto"], indirect=True)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_mount_dies_at_every_call(killer, s3_bucket, share):
+    """One that finds what a crash left; in CI at each third call."""
+    job, judge = Job(killer.mnt, "job"), Judge(s3_bucket, ["job"])
+    first_save(job)
+    n, step, died = 1 + share, 0, True
+    while died:
+        step += 1
+        save(job, step, random.Random(step), big=step % 8 == 0)
+        clean(job, step)
+        killer.mnt.kill9()
+        killer.mnt.detach()
+        died = killer.mount(n)
+        print(f"call {n}: {killer.where}")
+        after_a_crash(killer, [job])
+        assert_nothing_left(killer.mnt, s3_bucket)
+        judge.check()
+        n += SHARES if KILLS > 100 else 3 * SHARES
+    assert n > 50
+
+
 class Load(threading.Thread):
     """A job that saves until its daemon dies."""
 
