@@ -102,8 +102,9 @@ static int failed(int err)
 	cmd_say("%s",
 		err == -EPIPE
 			? "the daemon ended in the middle; what it held is "
-			  "on its cache disk, mount again"
-			: strerror(-err));
+			  "on its cache disk, mount again" :
+		err == -ETIMEDOUT ? "the daemon does not answer" :
+				    strerror(-err));
 	return CLI_FAILED;
 }
 

@@ -149,6 +149,8 @@ static int read_line(struct client *c, char **ret)
 		n = recv(c->fd, piece, sizeof(piece), 0);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return -ETIMEDOUT;
 		if (n <= 0)
 			return -EPIPE;
 		r = buf_add(&c->in, piece, (size_t)n);

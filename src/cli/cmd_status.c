@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ckptfs/clock.h"
 #include "ckptfs/json.h"
 
 #include "cmd.h"
@@ -15,22 +16,30 @@
 #include "status.h"
 
 #define LINES_MOST 20
+/* A daemon that is silent for so long is stopped, or its disk hangs. */
+#define SILENCE_MS 10000
 
 static void print_help(void)
 {
 	(void)puts(
-		"usage: ckptfs status [MOUNT|PATH…] [--json] [--watch]\n\n"
+		"usage: ckptfs status [MOUNT|PATH…] [--json] "
+		"[--watch|--check]\n\n"
 		"What waits for its upload, how far it is, what is at risk "
 		"and since when, and why\neach file waits.  Of a PATH inside "
 		"a mount: where it stands.  Without one, all\nmounts.  The "
 		"mount itself is not touched.\n\n"
 		"  --json   the same for programs (docs/status.md)\n"
-		"  --watch  again every second, until interrupted");
+		"  --watch  again every second, until interrupted\n"
+		"  --check  list what is not in the bucket, for scripts: exit "
+		"status 0 nothing,\n"
+		"           3 all of it is on its way, 1 something is stuck, or "
+		"the cache disk failed,\n"
+		"           or nobody answers");
 }
 
 struct shown {
 	bool json, only; /* one operand: its document alone */
-	bool watch;
+	bool watch, check;
 	unsigned n;
 	int status;
 };
@@ -52,6 +61,31 @@ static void show(struct shown *s, const char *line, const struct json *doc,
 		status_print(stdout, doc, LINES_MOST);
 }
 
+static void note_status(struct shown *s, int status)
+{
+	/* A failure outweighs what is merely not there yet. */
+	if (status != CLI_DONE && s->status != CLI_FAILED)
+		s->status = status;
+}
+
+static void check_target(struct shown *s, struct cmd_target *t)
+{
+	struct json *doc = NULL;
+	char *line = NULL;
+	int status = cmd_ask(t->client, "status", NULL, CLK_NEVER, false, &line,
+			     &doc);
+
+	if (status == CLI_DONE && json_get_str(doc, "error")) {
+		cmd_say("%s: %s", t->path, json_get_str(doc, "error"));
+		status = CLI_FAILED;
+	} else if (status == CLI_DONE) {
+		status = status_verdict(s->json ? NULL : stdout, doc, t->rest);
+	}
+	note_status(s, status);
+	json_free(doc);
+	free(line);
+}
+
 static void show_target(struct shown *s, struct cmd_target *t)
 {
 	bool is_path = *t->rest != '\0';
@@ -66,10 +100,18 @@ static void show_target(struct shown *s, struct cmd_target *t)
 	} else if (status == CLI_DONE) {
 		show(s, line, doc, is_path);
 	}
-	if (status != CLI_DONE)
-		s->status = status;
+	note_status(s, status);
 	json_free(doc);
 	free(line);
+}
+
+static void do_target(struct shown *s, struct cmd_target *t)
+{
+	client_limit(t->client, SILENCE_MS);
+	if (s->json || !s->check)
+		show_target(s, t);
+	if (s->check)
+		check_target(s, t);
 }
 
 static int show_mount(void *arg, const struct mount_entry *e)
@@ -83,7 +125,7 @@ static int show_mount(void *arg, const struct mount_entry *e)
 		s->status = CLI_FAILED;
 		return 0;
 	}
-	show_target(s, &t);
+	do_target(s, &t);
 	cmd_target_close(&t);
 	return 0;
 }
@@ -103,14 +145,15 @@ static void show_all(struct shown *s, char **paths, int n)
 			s->status = CLI_FAILED;
 			continue;
 		}
-		show_target(s, &t);
+		do_target(s, &t);
 		cmd_target_close(&t);
 	}
 	if (s->json && !s->only)
 		(void)fputs("]}", stdout);
 	if (s->json && (s->n > 0 || !s->only))
 		(void)fputc('\n', stdout);
-	else if (!s->json && n == 0 && s->n == 0 && s->status == CLI_DONE)
+	else if (!s->json && !s->check && n == 0 && s->n == 0 &&
+		 s->status == CLI_DONE)
 		(void)puts("nothing is mounted");
 	(void)fflush(stdout);
 }
@@ -121,22 +164,26 @@ int cmd_status(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "watch", no_argument, NULL, 'w' },
+		{ "check", no_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const struct timespec second = { .tv_sec = 1 };
 	struct shown s = { .status = CLI_DONE };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "hjw", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "hjwc", longs, NULL)) != -1) {
 		if (c == 'h') {
 			print_help();
 			return CLI_DONE;
 		}
-		if (c != 'j' && c != 'w')
+		if (c != 'j' && c != 'w' && c != 'c')
 			return cmd_usage("status", "that is no way to call it");
 		s.json |= c == 'j';
 		s.watch |= c == 'w';
+		s.check |= c == 'c';
 	}
+	if (s.watch && s.check)
+		return cmd_usage("status", "--check looks once");
 	s.only = argc - optind == 1;
 	for (;;) {
 		if (s.watch && !s.json && isatty(STDOUT_FILENO))

@@ -70,7 +70,7 @@ int client_open(const char *point, uid_t user, struct client **ret)
 int client_open_socket(const char *path, struct client **ret) NONNULL(1, 2)
 	MUST_USE;
 void client_close(struct client *c);
-/* Wait so long for an answer at most: then -EPIPE. */
+/* Wait so long for an answer at most: then -ETIMEDOUT. */
 void client_limit(struct client *c, int timeout_ms) NONNULL(1);
 /* The daemon's process; 0 if it cannot be told. */
 pid_t client_pid(const struct client *c) NONNULL(1);

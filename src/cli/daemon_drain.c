@@ -116,16 +116,10 @@ struct hope {
 
 static int find_hope(void *arg, const struct fs_pending *p)
 {
-	static const char *const hopeless[] = { "open",	      "temporary",
-						"unfinished", "torn",
-						"parked",     "conflict",
-						"poisoned" };
 	struct hope *h = arg;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(hopeless); i++)
-		if (p->held || strcmp(p->state, hopeless[i]) == 0)
-			return 0;
+	if (p->held || !p->at_risk || status_is_stuck(p->state))
+		return 0;
 	h->any = true;
 	h->sending |= strcmp(p->state, "uploading") == 0;
 	return 0;

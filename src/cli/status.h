@@ -67,12 +67,25 @@ int status_bulk_progress(struct buf *b, const struct fs_bulk_sums *s,
 void status_write_item(struct json_w *w, const struct fs_pending *p,
 		       int64_t now_real_ns) NONNULL(1, 2);
 
+/* Whether an item of that state waits for somebody to do something. */
+bool status_is_stuck(const char *state) NONNULL(1) MUST_USE;
+/*
+ * For scripts, from the document of a mount and for what lies at and below top
+ * ("" for all of it): CLI_DONE, everything is in the bucket; CLI_TIMEOUT, the
+ * rest is on its way; CLI_FAILED, something is stuck.  f: what is not there is
+ * listed; NULL: it is not.
+ */
+int status_verdict(FILE *f, const struct json *doc, const char *top)
+	NONNULL(2, 3) MUST_USE;
+
 /* ---- for people */
 
 /* The document of a mount; at most `most` files are listed (0: all). */
 void status_print(FILE *f, const struct json *doc, size_t most) NONNULL(1, 2);
 /* The state of one file. */
 void status_print_path(FILE *f, const struct json *doc) NONNULL(1, 2);
+/* One item that is not in the bucket, in a line. */
+void status_print_left(FILE *f, const struct json *item) NONNULL(1, 2);
 /* What a sync or umount left behind ("missing" of its answer). */
 void status_print_missing(FILE *f, const struct json *answer) NONNULL(1, 2);
 /* What an evict or prefetch left as it was ("refused" of its answer), and how

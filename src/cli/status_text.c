@@ -215,26 +215,28 @@ void status_print_path(FILE *f, const struct json *doc)
 	}
 }
 
+void status_print_left(FILE *f, const struct json *item)
+{
+	(void)fputs(truth(item, "at_risk") ? "not in the bucket: "
+					   : "kept local: ",
+		    f);
+	cmd_put_safe(f, text(item, "path"));
+	(void)fputs(" (", f);
+	cmd_put_safe(f, text(item, "state"));
+	if (*text(item, "why")) {
+		(void)fputs(": ", f);
+		cmd_put_safe(f, text(item, "why"));
+	}
+	(void)fputs(")\n", f);
+}
+
 void status_print_missing(FILE *f, const struct json *answer)
 {
 	const struct json *missing = json_get(answer, "missing");
-	const struct json *i;
 	size_t n, k;
 
-	for (k = 0, n = json_len(missing); k < n; k++) {
-		i = json_at(missing, k);
-		(void)fputs(truth(i, "at_risk") ? "not in the bucket: "
-						: "kept local: ",
-			    f);
-		cmd_put_safe(f, text(i, "path"));
-		(void)fputs(" (", f);
-		cmd_put_safe(f, text(i, "state"));
-		if (*text(i, "why")) {
-			(void)fputs(": ", f);
-			cmd_put_safe(f, text(i, "why"));
-		}
-		(void)fputs(")\n", f);
-	}
+	for (k = 0, n = json_len(missing); k < n; k++)
+		status_print_left(f, json_at(missing, k));
 }
 
 void status_print_refused(FILE *f, const struct json *answer)

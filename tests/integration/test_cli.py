@@ -111,6 +111,43 @@ def test_status_of_a_path_says_why_it_waits(s3_mount, proxy):
     proxy.heal()
 
 
+def test_status_check_is_for_scripts(s3_mount, s3_bucket, proxy):
+    """0: all is there; 3: on its way; 1: stuck, or nobody answers."""
+
+    def check(path, status):
+        done = s3_mount.run("status", "--check", path, status=status, timeout=30)
+        return done.stdout + done.stderr
+
+    s3_mount.mount(metadata_ttl="1h", upload_delay="0s")
+    top = s3_mount.path
+    (top / "d").mkdir()
+    (top / "d/f").write_bytes(b"f")
+    (top / "a.tmp").write_bytes(b"kept local")
+    s3_mount.sync()
+    assert check(top, 0) == ""
+    proxy.fault("status", method="PUT|POST", code=503, count=-1)
+    (top / "d/g").write_bytes(b"g")
+    said = check(top, 3)
+    assert "not in the bucket: d/g (" in said
+    assert "d/f" not in said
+    assert "not in the bucket: d/g (" in check(top / "d/g", 3)
+    assert "not in the bucket: d/g (" in check(top / "d", 3)
+    assert check(top / "d/f", 0) == ""
+    s3_bucket.put("d/f", b"theirs")
+    proxy.heal()
+    (top / "d/f").write_bytes(b"ours")
+    s3_mount.sync(status=1)
+    assert "not in the bucket: d/f (conflict" in check(top, 1)
+    assert check(top / "d/g", 0) == ""
+    os.kill(s3_mount.pid(), signal.SIGSTOP)
+    try:
+        assert "the daemon does not answer" in check(top, 1)
+    finally:
+        os.kill(s3_mount.alive()[0], signal.SIGCONT)
+    s3_mount.kill9()
+    assert "nobody serves" in check(top, 1)
+
+
 def test_a_dead_mount_point_is_taken_over(folder_mount):
     folder_mount.mount()
     (folder_mount / "f").write_bytes(b"x")
