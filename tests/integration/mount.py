@@ -56,6 +56,7 @@ class Mount:
         self.log = self.cache_dir.with_name(self.cache_dir.name + ".log")
         self.env = {k: v for k, v in os.environ.items() if not _ours(k)}
         self.env.update(env or {})
+        self.prefix = []  # a command that runs the daemon, such as prlimit
         self.pids = {}  # pid: start time, of every daemon this mount has had
         self.path.mkdir(parents=True, exist_ok=True)
         self.cache_dir.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ class Mount:
         """Mount, and return when it is usable."""
         # The daemon must not hold a pipe of ours open: output to a file.
         out = self.cache_dir.with_name(self.cache_dir.name + ".out")
-        cmd = [program(), "mount", self.source, str(self.path)]
+        cmd = [*self.prefix, program(), "mount", self.source, str(self.path)]
         cmd += ["-o", self.option_string(**more)]
         with out.open("w") as f:
             done = subprocess.run(

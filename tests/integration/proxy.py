@@ -70,9 +70,11 @@ class Request:
 class Fault:
     """What to do with the next `count` matching requests (-1: all of them).
 
-    act: 'status' (answer code without asking the server), 'reset' (before
-    forwarding), 'drop' (forward, then reset instead of the reply), 'delay'
-    (seconds, then as usual), 'cut' (reset after `bytes` of the body).
+    act: 'status' (answer code without asking the server; name: the S3 error),
+    'reset' (before forwarding), 'drop' (forward, then reset instead of the
+    reply), 'delay' (seconds, then as usual), 'cut' (reset after `bytes` of the
+    body), 'flip' (forward with the first byte of the body changed), 'flip-reply'
+    (the same with the body that comes back).
     """
 
     act: str
@@ -81,6 +83,7 @@ class Fault:
     skip: int = 0
     count: int = 1
     code: int = 503
+    name: str = ""
     seconds: float = 0
     retry_after: int | None = None
     bytes: int = 0
@@ -155,9 +158,17 @@ def parse_head(head):
     return lines[0], headers
 
 
-def reset(sock):
+def reset_at_close(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def reset(sock):
+    reset_at_close(sock)
     sock.close()
+
+
+def flipped(data):
+    return bytes([data[0] ^ 1]) + data[1:]
 
 
 class Broken(Exception):
@@ -206,7 +217,8 @@ class Proxy:
             sockets = list(self.sockets)
         for sock in sockets:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                reset_at_close(sock)
+                sock.shutdown(socket.SHUT_RDWR)  # wakes its thread
 
     def limit(self, up=0, down=0):
         """Bytes a second towards the server and back; 0: no limit."""
@@ -317,7 +329,8 @@ class Proxy:
                 return self._refuse(request, fault, near)
             far.sock.sendall(head)
             limit = fault.bytes if fault and fault.act == "cut" else None
-            self._body(request, headers, near, far, limit)
+            flips = fault is not None and fault.act == "flip"
+            self._body(request, headers, near, far, limit, flips)
             if limit is not None:
                 self._break(near)
             return self._reply(request, near, far, fault)
@@ -332,7 +345,7 @@ class Proxy:
         self._body(request, request.headers, near, None, None)
         request.sent = 0  # the server got none of it
         request.status, request.end = fault.code, time.monotonic()
-        body = b"" if request.method == "HEAD" else _error_body(fault.code)
+        body = _error_body(fault) if request.method != "HEAD" else b""
         again = f"Retry-After: {fault.retry_after}\r\n" if fault.retry_after else ""
         near.sock.sendall(
             f"HTTP/1.1 {fault.code} Injected\r\nx-amz-request-id: FAULT\r\n"
@@ -342,9 +355,11 @@ class Proxy:
         )
         return True
 
-    def _body(self, request, headers, near, far, limit):
+    def _body(self, request, headers, near, far, limit, flips=False):
         def forward(data):
             self.up.take(len(data))
+            if flips and request.sent == 0:
+                data = flipped(data)
             if far:
                 far.sock.sendall(data)
             request.sent += len(data)
@@ -367,6 +382,7 @@ class Proxy:
             if status >= 200:
                 break
         drop = fault is not None and fault.act == "drop"
+        flips = fault is not None and fault.act == "flip-reply"
         body = request.method != "HEAD" and status not in (204, 304)
         chunked = body and "chunked" in headers.get("transfer-encoding", "")
         length = int(headers.get("content-length", 0)) if body else 0
@@ -377,6 +393,8 @@ class Proxy:
 
         def forward(data):
             self.down.take(len(data))
+            if flips and request.received == 0:
+                data = flipped(data)
             if request.method != "GET" and len(request.answer) < CHUNK:
                 request.answer += data
             request.received += len(data)
@@ -421,9 +439,10 @@ class Proxy:
         forward(b"\r\n")
 
 
-def _error_body(code):
-    name = {503: "SlowDown", 500: "InternalError", 403: "AccessDenied"}.get(code)
+def _error_body(fault):
+    names = {503: "SlowDown", 500: "InternalError", 403: "AccessDenied"}
+    name = fault.name or names.get(fault.code, "Injected")
     return (
-        f'<?xml version="1.0"?><Error><Code>{name or "Injected"}</Code>'
+        f'<?xml version="1.0"?><Error><Code>{name}</Code>'
         "<Message>injected</Message></Error>"
     ).encode()

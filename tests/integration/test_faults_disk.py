@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of docs/fault-matrix.md whose fault is in the cache disk: full, out of
+inodes or descriptors, gone, damaged, dead."""
+
+import errno
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from buckets import DirBucket, assert_same
+from mount import wait_until
+from writer import Writer
+
+MIB = 1 << 20
+root = pytest.mark.root
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NOLOGFLUSH = 2
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """disk(megabytes, OPTIONS): a small ext4 of its own, mounted on a folder."""
+    made = []
+
+    def make(megabytes, *options):
+        image, folder = tmp_path / "disk.img", tmp_path / "disk"
+        folder.mkdir()
+        with image.open("wb") as f:
+            f.truncate(megabytes * MIB)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m0", *options, image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def cache_of(mnt):
+    return Path(mnt.status()["cache"]["dir"])
+
+
+def fill(folder):
+    """Take the last byte of its disk; the file to remove again."""
+    path = folder / "fill"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    size = MIB
+    try:
+        while size:
+            try:
+                os.write(fd, bytes(size))
+            except OSError:
+                size //= 2
+    finally:
+        os.close(fd)
+    return path
+
+
+# ---- full
+
+
+@root
+def test_f19_a_full_disk_says_so_and_loses_nothing(
+    disk, s3_bucket, mounts, proxy, passthrough
+):
+    """ENOSPC for the writer, whose file keeps what was written; deletes and
+    reads go on; with room again all goes on."""
+    folder = disk(400)
+    m = mounts(
+        s3_bucket,
+        passthrough=passthrough,
+        cache_dir=folder / "cache",
+        cache_min_free="1M",
+        cache_size="1G",
+        full="enospc",  # on the ordinary path a write would wait for the bucket
+        upload_delay="0s",
+    ).mount()
+    proxy.fault("status", method="PUT|POST", count=-1)
+    kept = os.urandom(5 * MIB)
+    (m / "kept").write_bytes(kept)
+    with (m / "f.bin").open("wb", buffering=0) as f:
+        filler = fill(folder)
+        with pytest.raises(OSError) as e:
+            for _ in range(64):
+                f.write(bytes(MIB))
+        assert e.value.errno == errno.ENOSPC
+        assert os.fstat(f.fileno()).st_size == f.tell()
+        assert (m / "kept").read_bytes() == kept
+        (m / "gone").mkdir()
+        (m / "gone").rmdir()
+        filler.unlink()
+        f.write(b"more")
+        want = f.tell()
+    proxy.heal()
+    m.sync()
+    assert s3_bucket.get("kept") == kept
+    assert s3_bucket.head("f.bin").size == want
+    assert_same(s3_bucket, m.path)
+
+
+@root
+def test_f22_no_inode_is_left(disk, s3_bucket, mounts):
+    folder = disk(300, "-N", "256")
+    m = mounts(
+        s3_bucket, cache_dir=folder / "cache", cache_min_free="1M", upload_delay="0s"
+    ).mount()
+    made = []
+    with pytest.raises(OSError) as e:
+        for i in range(1000):
+            (m / f"{i}").write_bytes(b"x")
+            made.append(f"{i}")
+    assert e.value.errno == errno.ENOSPC
+    assert sorted(os.listdir(m.path)) == sorted(made)
+    m.sync()
+    m.run("evict", m.path)
+    (m / "again").write_bytes(b"y")
+    m.sync()
+    m.remount()
+    assert sorted(os.listdir(m.path)) == sorted([*made, "again"])
+    assert s3_bucket.keys() == sorted([*made, "again"])
+
+
+# ---- gone, damaged
+
+
+@pytest.mark.parametrize("name", ["db-wal", "barrier"])
+def test_f13_a_damaged_database_is_refused_and_left_alone(mnt, name):
+    (mnt / "f").write_bytes(b"x" * 1000)
+    cache = cache_of(mnt)
+    mnt.umount()
+    path = cache / name
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole[:100] + b"\xff" * 100 + whole[200:] if name != "barrier" else b""
+    )
+    blobs = sorted(p for p in (cache / "blobs").rglob("*") if p.is_file())
+    damaged = path.read_bytes()
+    mnt.mount(status=1)
+    assert str(cache) in mnt.said
+    assert path.read_bytes() == damaged
+    assert sorted(p for p in (cache / "blobs").rglob("*") if p.is_file()) == blobs
+    path.write_bytes(whole)
+    mnt.mount()
+    assert (mnt / "f").read_bytes() == b"x" * 1000
+
+
+@root
+def test_f29_the_disk_dies(disk, s3_bucket, mounts, passthrough):
+    """Of the file system below nothing can be read or written any more."""
+    folder = disk(300)
+    m = mounts(
+        s3_bucket,
+        passthrough=passthrough,
+        cache_dir=folder / "cache",
+        cache_min_free="1M",
+        upload_delay="0s",
+    ).mount()
+    s3_bucket.put("cold", b"cold")
+    (m / "published").write_bytes(b"published")
+    m.sync()
+    w = Writer(m / "open.ckpt")
+    try:
+        assert w("write", "o", 1000) == 0
+        fd = os.open(folder, os.O_RDONLY)
+        fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, NOLOGFLUSH.to_bytes(4, "little"))
+        os.close(fd)
+        assert w("fsync") in (errno.EIO, errno.EROFS)
+        assert w("fsync") in (errno.EIO, errno.EROFS), "a second fsync is believed"
+    finally:
+        w.end()
+    with pytest.raises(OSError):
+        (m / "new").write_bytes(b"new")
+    wait_until(lambda: m.status()["cache"]["failed"], what="status to say so")
+    m.run("status", "--check", m.path, status=1)
+    said = m.sync(status=1).stderr
+    assert "open.ckpt" in said
+    assert s3_bucket.keys() == ["cold", "published"]
+    assert s3_bucket.get("published") == b"published"
+
+
+def test_a_cache_that_may_not_be_written_is_refused(tmp_path, mounts):
+    folder = tmp_path / "ro"
+    m = mounts(DirBucket(tmp_path / "bucket"), cache_dir=folder)
+    folder.chmod(0o500)
+    if os.geteuid() == 0:
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+    try:
+        m.mount(status=1)
+        assert "cannot be" in m.said
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", folder], check=True)
+        folder.chmod(0o700)
