@@ -126,9 +126,10 @@ void notices_end(struct notices *n);
 void notices_free(struct notices *n);
 void notices_add(struct notices *n, uint64_t ino, const char *name);
 
-/* A line "…) S 1 …" of /proc/PID/stat: whether it is on its way out.
+/* A line "…) S 1 …" of /proc/PID/stat: whether it is on its way out,
+ * and its status as wait(2) gives it (0 also where that is not told).
  * -EBADMSG. */
-int who_parse_stat(const char *line, struct fs_who *ret);
+int who_parse_stat(const char *line, struct fs_who *ret, int *ret_status);
 /* The text of /proc/TID/status: the process's id, 0 if it does not tell. */
 pid_t who_parse_tgid(const char *text);
 void who_find(pid_t tid, struct fs_who *ret);

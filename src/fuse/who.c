@@ -15,27 +15,39 @@
 #define EXITING 0x4UL
 #define SIGNALED 0x400UL
 #define FLAGS_BEHIND_NAME 7 /* blanks from ')' to the flags */
+#define STATUS_BEHIND_FLAGS 43 /* to the exit status, the 52nd field */
+#define STATUS_SIGNAL 0x7f
 
-int who_parse_stat(const char *line, struct fs_who *ret)
+/* The number behind n blanks of *p, where *p is left. */
+static bool number_behind(const char **p, int n, unsigned long *ret)
+{
+	const char *at = *p;
+	char *end;
+
+	for (; at && n > 0; n--) {
+		at = strchr(at, ' ');
+		if (at)
+			at++;
+	}
+	if (!at)
+		return false;
+	errno = 0;
+	*ret = strtoul(at, &end, 10);
+	*p = at;
+	return end != at && !errno;
+}
+
+int who_parse_stat(const char *line, struct fs_who *ret, int *ret_status)
 {
 	const char *p = strrchr(line, ')');
-	unsigned long flags;
-	char *end;
-	int i;
+	unsigned long flags, status = 0;
 
-	for (i = 0; p && i < FLAGS_BEHIND_NAME; i++) {
-		p = strchr(p, ' ');
-		if (p)
-			p++;
-	}
-	if (!p)
-		return -EBADMSG;
-	errno = 0;
-	flags = strtoul(p, &end, 10);
-	if (end == p || errno)
+	if (!number_behind(&p, FLAGS_BEHIND_NAME, &flags))
 		return -EBADMSG;
 	ret->exiting = (flags & EXITING) != 0;
 	ret->signaled = (flags & SIGNALED) != 0;
+	(void)number_behind(&p, STATUS_BEHIND_FLAGS, &status);
+	*ret_status = (int)status;
 	return 0;
 }
 
@@ -68,9 +80,20 @@ static bool read_proc(pid_t tid, const char *what, char *p, size_t n)
 	return true;
 }
 
+/* Does the kernel tell us its exit status, and not 0 in its place?  The same
+ * permission as for a look at its name spaces. */
+static bool may_look(pid_t tid)
+{
+	char path[64], name[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)tid);
+	return readlink(path, name, sizeof(name)) > 0;
+}
+
 void who_find(pid_t tid, struct fs_who *ret)
 {
 	char text[2048];
+	int status = 0, r = -ENOENT;
 
 	memset(ret, 0, sizeof(*ret));
 	if (tid <= 0)
@@ -78,5 +101,9 @@ void who_find(pid_t tid, struct fs_who *ret)
 	if (read_proc(tid, "status", text, sizeof(text)))
 		ret->tgid = who_parse_tgid(text);
 	if (read_proc(tid, "stat", text, sizeof(text)))
-		(void)who_parse_stat(text, ret);
+		r = who_parse_stat(text, ret, &status);
+	/* When one thread calls exit(), the others, too, die by a signal. */
+	if (r == 0 && ret->signaled && !(status & STATUS_SIGNAL) &&
+	    (status || may_look(tid)))
+		ret->signaled = false;
 }

@@ -103,6 +103,22 @@ def test_who_exits_with_a_file_open_has_finished_it(mnt, s3_bucket, writers):
     assert s3_bucket.get("a.ckpt") == b"a" * 1000
 
 
+def test_threads_of_who_exits_were_not_killed(mnt, s3_bucket):
+    """exit() ends all other threads by a signal that nobody sent."""
+    code = """if True:
+        import os, sys, threading
+        fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+        os.write(fd, b"t" * 1000)
+        for _ in range(8):
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+        os._exit(0)
+    """
+    for i in range(20):
+        subprocess.run([sys.executable, "-c", code, mnt / f"{i}.ckpt"], check=True)
+    mnt.sync()
+    assert len(s3_bucket.keys()) == 20
+
+
 # ---- files that are cut short
 
 

@@ -11,20 +11,27 @@ static const struct {
 	const char *line;
 	int r;
 	bool exiting, signaled;
+	int status;
 } t[] = {
-	{ "7 (sh) S 1 7 7 0 -1 4194304 1 2", 0, false, false },
-	{ "7 (a) b) S 1 7 7 0 -1 4194308 1 2", 0, true, false },
-	{ "7 (python 3) R 1 7 7 0 -1 4195332 1", 0, true, true },
-	{ "7 (sh) S 1 7", -EBADMSG, false, false },
-	{ "", -EBADMSG, false, false },
-	{ "7 (sh) S 1 7 7 0 -1 x", -EBADMSG, false, false },
+	{ "7 (sh) S 1 7 7 0 -1 4194304 1 2", 0, false, false, 0 },
+	{ "7 (a) b) S 1 7 7 0 -1 4194308 1 2", 0, true, false, 0 },
+	{ "7 (python 3) R 1 7 7 0 -1 4195332 1", 0, true, true, 0 },
+	{ "7 (sh) R 1 7 7 0 -1 4195332 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 "
+	  "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 768\n",
+	  0, true, true, 768 },
+	{ "7 (sh) S 1 7", -EBADMSG, false, false, 0 },
+	{ "", -EBADMSG, false, false, 0 },
+	{ "7 (sh) S 1 7 7 0 -1 x", -EBADMSG, false, false, 0 },
 };
 
 START_TEST(a_dying_process_is_seen_in_its_flags)
 {
 	struct fs_who w = { .tgid = 0 };
 
-	ck_assert_int_eq(who_parse_stat(t[_i].line, &w), t[_i].r);
+	int status = 0;
+
+	ck_assert_int_eq(who_parse_stat(t[_i].line, &w, &status), t[_i].r);
+	ck_assert_int_eq(status, t[_i].status);
 	ck_assert_int_eq(w.exiting, t[_i].exiting);
 	ck_assert_int_eq(w.signaled, t[_i].signaled);
 }
