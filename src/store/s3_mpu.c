@@ -186,8 +186,9 @@ int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 		o.size += parts[i].size;
 	s3_req_query(&q, "uploadId", id);
 	s3_req_cond(&q, cond);
-	o.has_crc64 = with_crc && whole_crc(parts, n, &o.crc64);
-	if (o.has_crc64) {
+	/* Known also where it is not to be declared: each part was checked. */
+	o.has_crc64 = whole_crc(parts, n, &o.crc64);
+	if (with_crc && o.has_crc64) {
 		s3_req_crc(&q, o.crc64);
 		s3_req_header(&q, "x-amz-checksum-type", "FULL_OBJECT");
 		s3_req_header_u64(&q, "x-amz-mp-object-size", o.size);

@@ -3,8 +3,10 @@
 it, over a real server: nothing is lost, nothing torn, nothing out of order."""
 
 import contextlib
+import errno
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -237,6 +239,39 @@ def test_f54_an_object_replaced_while_it_is_read(s3_bucket, mounts, proxy, size)
     proxy.limit()
     m.remount()
     assert (m / "f").read_bytes() == b"2" * size
+
+
+@pytest.mark.parametrize("act", ["cut", "flip-reply"])
+def test_f55_a_body_that_comes_back_broken(mnt, s3_bucket, proxy, act):
+    data = os.urandom(9 * MIB)
+    (mnt / "f").write_bytes(data)
+    mnt.sync()
+    mnt.run("evict", mnt / "f")
+    path = rf"{s3_bucket.name}/f$"
+    if act == "cut":
+        proxy.fault("delay", method="GET", path=path, count=2)
+        proxy.limit(down=20 * MIB)
+        reader = threading.Thread(target=(mnt / "f").read_bytes)
+        reader.start()
+        wait_until(lambda: proxy.requests("GET", path), what="the download")
+        proxy.break_connections()
+        proxy.limit()
+        reader.join(60)
+        assert (mnt / "f").read_bytes() == data
+        return
+    proxy.fault(act, method="GET", path=path, count=-1)
+    with pytest.raises(OSError) as e:
+        (mnt / "f").read_bytes()
+    assert e.value.errno == errno.EIO
+    proxy.heal()
+    wait_until(lambda: reads_as(mnt / "f", data), what="the file, whole")
+
+
+def reads_as(path, data):
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
 
 
 # ---- names
