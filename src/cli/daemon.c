@@ -106,6 +106,8 @@ static void block_signals(void)
 	(void)sigaddset(&set, SIGUSR2);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* A write beyond ulimit -f shall fail, not end us. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
 static void fill_transfer(const struct daemon *d, struct transfer_opts *t)

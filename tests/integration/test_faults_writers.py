@@ -337,3 +337,19 @@ def test_f23_a_writer_beyond_its_limit(mnt, s3_bucket, writers):
     assert w("close") == 0
     mnt.sync()
     assert s3_bucket.get("f.bin") == b"f" * MIB
+
+
+
+def test_f23_a_daemon_with_a_limit_of_its_own(s3_bucket, mounts, passthrough):
+    """Mounted from a shell with ulimit -f: writes fail, the daemon lives."""
+    m = mounts(s3_bucket, passthrough=passthrough, upload_delay="0s")
+    m.prefix = ["prlimit", f"--fsize={80 * MIB}"]
+    m.mount()
+    (m / "small").write_bytes(b"x")
+    try:
+        (m / "large").write_bytes(bytes(100 * MIB))
+    except OSError as e:
+        assert e.errno == errno.EFBIG
+    assert m.alive()
+    m.sync(status=None)
+    assert s3_bucket.get("small") == b"x"
