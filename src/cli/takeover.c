@@ -25,6 +25,8 @@
 #define LOOK_TIMEOUT_MS 2000
 #define STACKED_MOST 16
 #define LOOKS 20
+/* One that is stopped, or whose disk hangs, is silent for good. */
+#define LOOKS_NS (8 * NS_PER_S)
 
 /*
  * Nobody listens on its socket; is it dead?  statfs(2) always asks the daemon,
@@ -109,6 +111,7 @@ static enum life look(const char *point, uid_t user, pid_t *ret_pid)
 static int clear_point(const char *point, bool *ret_again)
 {
 	const struct timespec pause = { .tv_nsec = 100 * NS_PER_MS };
+	int64_t end = clk_mono(&clk_system) + LOOKS_NS;
 	struct mount_entry e;
 	enum life life = SILENT;
 	pid_t pid = 0;
@@ -120,6 +123,8 @@ static int clear_point(const char *point, bool *ret_again)
 		return CLI_DONE;
 	ours = strcmp(e.type, MOUNT_TYPE) == 0;
 	for (i = 0; ours && i < LOOKS && life == SILENT; i++) {
+		if (i > 0 && clk_mono(&clk_system) >= end)
+			break;
 		if (i > 0)
 			(void)nanosleep(&pause, NULL);
 		life = look(point, e.user, &pid);

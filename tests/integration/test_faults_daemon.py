@@ -350,3 +350,26 @@ def test_f30_a_second_daemon_touches_nothing(tmp_path, mounts, second):
     (m / "g").write_bytes(b"y")
     m.sync()
     assert bucket.keys() == ["f", "g"]
+
+
+
+def test_a_suspended_daemon_is_not_taken_for_dead(folder_mount):
+    """It may wake up: nobody else takes its mount or its cache."""
+    m = folder_mount.mount()
+    (m / "f").write_bytes(b"x")
+    pid = m.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = subprocess.run(
+            [program(), "mount", m.source, m.path, "-o", m.option_string()],
+            env=m.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert "does not answer" in done.stderr
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (m / "f").read_bytes() == b"x"
+    m.sync()
