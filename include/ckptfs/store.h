@@ -143,11 +143,14 @@ struct store;
 /*
  * The methods as the functions below describe them.  The front has checked
  * what it promises to check.  copy, rename and mpu_copy_part may be NULL
- * (-EOPNOTSUPP), and del_many (then del is called for each key).
+ * (-EOPNOTSUPP), and del_many (then del is called for each key), findings and
+ * recall (then caps are all there is).
  */
 struct store_ops {
 	const char *name;
 	int (*probe)(struct store *s, const char *prefix, bool read_only);
+	uint64_t (*findings)(const struct store *s);
+	void (*recall)(struct store *s, uint64_t findings);
 	int (*head)(struct store *s, const char *key, struct store_obj *ret);
 	int (*get)(struct store *s, const char *key, const char *if_match,
 		   uint64_t off, uint64_t len, store_sink_fn *sink, void *arg,
@@ -208,6 +211,13 @@ void store_free(struct store *s);
  */
 int store_probe(struct store *s, const char *prefix, bool read_only)
 	NONNULL(1, 2) MUST_USE;
+
+/*
+ * What the probe found, for a later process that cannot ask: store_recall()
+ * there takes the place of store_probe().
+ */
+uint64_t store_findings(const struct store *s) NONNULL(1) MUST_USE;
+void store_recall(struct store *s, uint64_t findings) NONNULL(1);
 
 /* Whether a listing would give this name (or key) back as it is. */
 bool store_holds_name(const struct store *s, const char *name) NONNULL(1, 2);

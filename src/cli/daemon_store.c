@@ -3,6 +3,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,8 @@
 
 #include "cmd.h"
 #include "daemon.h"
+
+#define PATH_MOST 4096
 
 /* Few tries inside: the engines go on for ever, and say why they wait. */
 static const struct store_retry_policy policy = { .base_ns = 50 * NS_PER_MS,
@@ -176,6 +180,67 @@ const char *daemon_probe_hint(int err, bool is_dir, bool anonymous)
 	return "";
 }
 
+/* ---- what the last mount found, for one that cannot ask */
+
+#define FINDINGS "ckptfs-server 1 "
+
+static bool findings_path(const struct daemon *d, const char *suffix,
+			  char ret[PATH_MOST])
+{
+	return snprintf(ret, PATH_MOST, "%s/server%s", d->cache_path, suffix) <
+	       PATH_MOST;
+}
+
+static bool findings_read(const struct daemon *d, uint64_t *ret)
+{
+	char path[PATH_MOST];
+	FILE *f = findings_path(d, "", path) ? fopen(path, "re") : NULL;
+	const size_t n = strlen(FINDINGS);
+	char line[64] = "", *end = line;
+
+	if (!f)
+		return false;
+	if (fgets(line, sizeof(line), f) && strncmp(line, FINDINGS, n) == 0)
+		*ret = strtoull(line + n, &end, 16);
+	(void)fclose(f);
+	return end > line + n && *end == '\n';
+}
+
+/* Lost at a power cut, or not written: then only a mount that can ask works. */
+static void findings_write(const struct daemon *d, uint64_t findings)
+{
+	char path[PATH_MOST], fresh[PATH_MOST];
+	uint64_t known;
+	FILE *f;
+
+	if (findings_read(d, &known) && known == findings)
+		return;
+	if (!findings_path(d, "", path) || !findings_path(d, ".new", fresh))
+		return;
+	f = fopen(fresh, "we");
+	if (!f)
+		return;
+	(void)fprintf(f, FINDINGS "%" PRIx64 "\n", findings);
+	if (fclose(f) == 0)
+		(void)rename(fresh, path);
+}
+
+/* No answer is no reason to keep back what is here. */
+static bool goes_without(struct daemon *d, int err)
+{
+	uint64_t findings;
+	const char *said = store_last_error();
+
+	if (!store_err_is_transient(err) || !findings_read(d, &findings))
+		return false;
+	daemon_warn(d,
+		    "the bucket did not answer at the mount (%s): what is here "
+		    "can be used, what is written is sent once it answers",
+		    *said ? said : strerror(-err));
+	store_recall(d->store, findings);
+	return true;
+}
+
 int daemon_open_store(struct daemon *d)
 {
 	struct store *inner = NULL;
@@ -192,7 +257,10 @@ int daemon_open_store(struct daemon *d)
 	if (!d->store)
 		return say_error(&d->say, CLI_FAILED, "out of memory");
 	r = store_probe(d->store, d->src.prefix, d->o->ro);
-	if (r < 0) {
+	/* A read-only mount has not asked for all there is. */
+	if (r == 0 && !d->o->ro)
+		findings_write(d, store_findings(d->store));
+	if (r < 0 && !goes_without(d, r)) {
 		said = store_last_error();
 		hint = daemon_probe_hint(r, d->src.kind == SOURCE_DIR,
 					 d->o->anonymous);

@@ -115,6 +115,21 @@ static int retry_probe(struct store *s, const char *prefix, bool read_only)
 	return r;
 }
 
+static uint64_t retry_findings(const struct store *s)
+{
+	const struct retry_store *t = (const struct retry_store *)s;
+
+	return store_findings(t->inner);
+}
+
+static void retry_recall(struct store *s, uint64_t findings)
+{
+	struct retry_store *t = (struct retry_store *)s;
+
+	store_recall(t->inner, findings);
+	s->caps = t->inner->caps;
+}
+
 int retry_head(struct store *s, const char *key, struct store_obj *ret)
 {
 	struct retry_store *t = (struct retry_store *)s;
@@ -306,6 +321,8 @@ static void retry_free(struct store *s)
 static const struct store_ops retry_ops = {
 	.name = "retry",
 	.probe = retry_probe,
+	.findings = retry_findings,
+	.recall = retry_recall,
 	.head = retry_head,
 	.get = retry_get,
 	.put = retry_put,

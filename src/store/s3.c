@@ -178,6 +178,8 @@ static void s3_free(struct store *s)
 static const struct store_ops s3_ops = {
 	.name = "s3",
 	.probe = s3_probe,
+	.findings = s3_findings,
+	.recall = s3_recall,
 	.head = s3_head,
 	.get = s3_get,
 	.put = s3_put,

@@ -223,6 +223,8 @@ int s3_mpu_abort(struct store *s, const char *key, const char *id);
 void s3_sweep_probes(struct store *s, const char *prefix) NONNULL(1, 2);
 
 int s3_probe(struct store *s, const char *prefix, bool read_only);
+uint64_t s3_findings(const struct store *s);
+void s3_recall(struct store *s, uint64_t findings);
 
 /* The CRC to send with these bytes.  Where the server will not check it, the
  * one the source declares is checked here. */

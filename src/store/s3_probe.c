@@ -413,3 +413,32 @@ int s3_probe(struct store *s, const char *prefix, bool read_only)
 	tidy(&p);
 	return r;
 }
+
+/* Above the caps in a number that is kept: never change what a bit means. */
+enum {
+	FOUND_CRC = 32,
+	FOUND_CRC_PARTS,
+	FOUND_COPY_PART,
+	FOUND_DEL_BLIND,
+};
+
+uint64_t s3_findings(const struct store *s)
+{
+	const struct s3 *s3 = (const struct s3 *)s;
+
+	return (uint64_t)s3->has_crc << FOUND_CRC |
+	       (uint64_t)s3->has_crc_parts << FOUND_CRC_PARTS |
+	       (uint64_t)s3->has_copy_part << FOUND_COPY_PART |
+	       (uint64_t)s3->is_del_blind << FOUND_DEL_BLIND | s->caps;
+}
+
+void s3_recall(struct store *s, uint64_t findings)
+{
+	struct s3 *s3 = (struct s3 *)s;
+
+	s->caps = (uint32_t)findings;
+	s3->has_crc = findings >> FOUND_CRC & 1;
+	s3->has_crc_parts = findings >> FOUND_CRC_PARTS & 1;
+	s3->has_copy_part = findings >> FOUND_COPY_PART & 1;
+	s3->is_del_blind = findings >> FOUND_DEL_BLIND & 1;
+}

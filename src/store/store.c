@@ -173,6 +173,19 @@ int store_probe(struct store *s, const char *prefix, bool read_only)
 	return end(s, s->ops->probe(s, prefix, read_only));
 }
 
+uint64_t store_findings(const struct store *s)
+{
+	return s->ops->findings ? s->ops->findings(s) : s->caps;
+}
+
+void store_recall(struct store *s, uint64_t findings)
+{
+	if (s->ops->recall)
+		s->ops->recall(s, findings);
+	else
+		s->caps = (unsigned)findings;
+}
+
 int store_head(struct store *s, const char *key, struct store_obj *ret)
 {
 	int r;

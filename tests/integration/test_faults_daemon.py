@@ -268,6 +268,38 @@ def test_the_second_signal_ends_at_once(service, proxy):
     assert "not in the bucket: f (" in daemon.said.read_text()
 
 
+@pytest.mark.parametrize("kind", ["refused", "reset"])
+def test_f45_a_mount_without_a_network(mnt, s3_bucket, proxy, kind):
+    """What is here is there: read, written, and sent once there is a network."""
+    (mnt / "d").mkdir()
+    (mnt / "d/published").write_bytes(b"published")
+    mnt.sync()
+    proxy.fault("status", method="PUT|POST", count=-1)
+    (mnt / "d/pending").write_bytes(b"pending")
+    mnt.kill9()
+    proxy.heal()
+    proxy.fault("reset", count=-1)
+    if kind == "refused":
+        proxy.stop()
+    mnt.mount()
+    assert "the bucket did not answer at the mount" in mnt.said
+    assert sorted(os.listdir(mnt / "d")) == ["pending", "published"]
+    assert (mnt / "d/published").read_bytes() == b"published"
+    assert (mnt / "d/pending").read_bytes() == b"pending"
+    (mnt / "d/more").write_bytes(b"more")
+    (mnt / "d/published").write_bytes(b"again")
+    mnt.run("status", "--check", mnt.path, status=3)
+    assert mnt.status()["last_error"]
+    if kind == "refused":
+        done = mnt.run("umount", mnt.path, "--timeout", "1s", status=3)
+        assert "not in the bucket: d/pending (" in done.stderr
+        return
+    proxy.heal()
+    mnt.sync()
+    assert s3_bucket.get("d/published") == b"again"
+    assert_same(s3_bucket, mnt.path)
+
+
 # ---- no network
 
 
