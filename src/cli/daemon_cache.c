@@ -179,6 +179,12 @@ static int meta_failed(struct daemon *d, int r)
 		return say_error(&d->say, CLI_FAILED,
 				 "the cache %s belongs to another source",
 				 d->cache_path);
+	if (r == -ENOTSUP)
+		return say_error(&d->say, CLI_FAILED,
+				 "the cache %s was made by a newer ckptfs: "
+				 "mount with that one, or give another "
+				 "cache_dir=",
+				 d->cache_path);
 	if (r == -ENOSPC)
 		return say_error(&d->say, CLI_FAILED,
 				 "the disk of the cache %s is full: make room "
