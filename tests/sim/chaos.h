@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network between the daemon and its bucket, as a decorator of a store:
+ * requests and answers take their time (so that everybody else's steps come in
+ * between), get lost, come late or twice, are refused for a while; and a
+ * process that died sends nothing any more, though what it sent may arrive.
+ */
+#ifndef SIM_CHAOS_H
+#define SIM_CHAOS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ckptfs/store.h"
+
+struct disk;
+struct host;
+
+/* inner is owned.  changed(arg, key): an object under a user's name was
+ * changed, just now. */
+struct store *chaos_new(struct store *inner, const struct host *host,
+			struct disk *disk, uint64_t seed,
+			void (*changed)(void *arg, const char *key), void *arg);
+
+/* The process is dead: new requests do nothing; those on their way arrive or
+ * do not. */
+void chaos_kill(struct store *s);
+void chaos_revive(struct store *s);
+
+/* The most a request and its answer take, each; 0: no time. */
+void chaos_set_latency(struct store *s, int64_t ns);
+
+enum chaos_kind {
+	CHAOS_THROTTLE, /* refused: 503, 429 */
+	CHAOS_LOST, /* the request never arrives */
+	CHAOS_AMBIGUOUS, /* it does, the answer never comes */
+	CHAOS_GARBLED, /* 200, and then an error in the body */
+	CHAOS_LATE, /* no answer in time; it arrives after that */
+	CHAOS_KINDS
+};
+/* Of a hundred requests so many fail so, until told otherwise. */
+void chaos_set_rate(struct store *s, enum chaos_kind kind, unsigned percent);
+/* Say each request on stderr. */
+void chaos_set_trace(struct store *s, bool trace);
+/* Nobody answers. */
+void chaos_set_down(struct store *s, bool down);
+
+#endif

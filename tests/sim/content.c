@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names and contents that the model speaks of. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ckptfs/hash.h"
+
+#include "model.h"
+#include "simdisk_impl.h"
+
+static const char *const dirs[DIRS] = { "", "d1", "d2", "d3" };
+static const char *const names[NAMES] = { "a", "b.bin", "c", "m", "t.tmp",
+					  "y.csv" };
+#define TEMPORARY 4
+
+/* ---- names */
+
+const char *dir_text(int dir)
+{
+	return dirs[dir];
+}
+
+const char *path_text(int path)
+{
+	static char text[8][32];
+	static unsigned at;
+	char *t = text[at++ % 8];
+	const char *dir = dirs[path / NAMES];
+
+	(void)snprintf(t, sizeof(text[0]), "%s%s%s", dir, *dir ? "/" : "",
+		       names[path % NAMES]);
+	return t;
+}
+
+int path_of(const char *text)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (strcmp(path_text(i), text) == 0)
+			return i;
+	return -1;
+}
+
+int dir_of(const char *text)
+{
+	int i;
+
+	for (i = 0; i < DIRS; i++)
+		if (strcmp(dirs[i], text) == 0)
+			return i;
+	return -1;
+}
+
+bool path_is_temporary(int path)
+{
+	return path % NAMES == TEMPORARY;
+}
+
+/* ---- content */
+
+static struct bytes *bytes_new(struct model *m, unsigned n)
+{
+	struct bytes *b = sim_alloc(sizeof(*b) + n + 1);
+
+	b->n = n;
+	b->next = m->all;
+	m->all = b;
+	return b;
+}
+
+const struct bytes *model_bytes(struct model *m, const struct bytes *old,
+				unsigned n, unsigned off, unsigned len)
+{
+	struct bytes *b = bytes_new(m, n);
+	uint64_t seed = ++m->last_content, word = 0;
+	unsigned i;
+
+	if (old)
+		memcpy(b->p, old->p, old->n < n ? old->n : n);
+	for (i = off; i < off + len && i < n; i++) {
+		if (i == off || i % 8 == 0) {
+			seed = m->last_content ^ (uint64_t)(i / 8) << 32;
+			word = sim_random(&seed);
+		}
+		b->p[i] = (unsigned char)(word >> 8 * (i % 8));
+	}
+	b->crc = crc64nvme(0, b->p, n);
+	return b;
+}
+
+const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc)
+{
+	const struct bytes *b;
+
+	for (b = m->all; b; b = b->next)
+		if (b->n == n && b->crc == crc)
+			return b;
+	return NULL;
+}
+
+const struct bytes *model_keep(struct model *m, const void *p, size_t n)
+{
+	uint64_t crc = crc64nvme(0, p, n);
+	const struct bytes *known = model_known(m, n, crc);
+	struct bytes *b;
+
+	if (known)
+		return known;
+	b = bytes_new(m, (unsigned)n);
+	memcpy(b->p, p, n);
+	b->crc = crc;
+	return b;
+}
+
+bool same_bytes(const struct bytes *a, const struct bytes *b)
+{
+	return a == b || (a && b && a->n == b->n && a->crc == b->crc);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "chaos.h"
+#include "drive.h"
+
+/* What drains in less is no trouble; what does not is stuck. */
+#define DRAIN_NS (600 * NS_PER_S)
+
+void drive_fail(struct drive *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d->why[0])
+		return;
+	d->kind = fmt;
+	va_start(ap, fmt);
+	(void)vsnprintf(d->why, sizeof(d->why), fmt, ap);
+	va_end(ap);
+}
+
+bool drive_failed(const struct drive *d)
+{
+	return d->why[0] != '\0';
+}
+
+int64_t drive_now(const struct drive *d)
+{
+	return sim_now(d->w.sim);
+}
+
+static void on_change(void *arg, const char *key)
+{
+	struct drive *d = arg;
+	struct shown now[PATHS];
+	char why[160];
+
+	bucket_look(d->w.bucket, &d->m, now);
+	if (!order_check(&d->o, &d->m, now, why, sizeof(why)))
+		drive_fail(d, "%s changed: %s", key, why);
+	if (d->trace)
+		fprintf(stderr, "    %lld ms: %s changes, past state %d%s\n",
+			(long long)(drive_now(d) / NS_PER_MS), key, d->o.n ? d->o.base[0].state : -1,
+			drive_failed(d) ? ": broken" : "");
+}
+
+static void one(struct drive *d, const struct op *op)
+{
+	if (d->trace) {
+		fprintf(stderr, "%lld ms, state %d: ",
+			(long long)(drive_now(d) / NS_PER_MS), d->m.n - 1);
+		op_print(op, stderr);
+	}
+	d->alive_ns = drive_now(d);
+	if (op->verb < V_RUN || op->verb == V_EVICT)
+		drive_op(d, op);
+	else
+		drive_fate(d, op);
+	/* Some operations come in a hurry, some not. */
+	if (world_draw(&d->w, 3) == 0)
+		(void)sim_run_for(d->w.sim, (int64_t)world_draw(&d->w, 40) *
+						    NS_PER_MS);
+	drive_if_halted(d);
+}
+
+static int on_pending(void *arg, const struct fs_pending *p)
+{
+	if (strcmp(p->state, "temporary") == 0 ||
+	    strcmp(p->state, "unfinished") == 0)
+		return 0;
+	drive_fail(arg, "it does not drain: %s is %s: %s", p->path, p->state,
+		   p->why ? p->why : "");
+	return 1;
+}
+
+static void finish(struct drive *d)
+{
+	if (d->armed)
+		drive_crash(d);
+	drive_fate(d, &(struct op){ .verb = V_CALM });
+	drive_if_halted(d);
+	if (!drive_failed(d))
+		drive_close_all(d);
+	if (drive_failed(d))
+		return;
+	if (!world_settle(&d->w, DRAIN_NS)) {
+		(void)!fs_each_pending(d->w.fs, "", on_pending, d);
+		drive_fail(d, "it does not drain");
+	}
+	if (!drive_failed(d))
+		drive_check_rest(d);
+	if (!drive_failed(d))
+		drive_check_leaks(d);
+}
+
+bool drive_run(struct drive *d, const struct prog *p, bool trace)
+{
+	struct shown now[PATHS];
+	unsigned i;
+
+	memset(d, 0, sizeof(*d));
+	d->trace = trace;
+	model_init(&d->m);
+	world_init(&d->w, p->seed, on_change, d);
+	chaos_set_trace(d->w.chaos, trace);
+	bucket_look(d->w.bucket, &d->m, now);
+	order_rest(&d->o, now);
+	if (world_mount(&d->w) < 0)
+		drive_fail(d, "the first mount failed");
+	for (i = 0; i < p->n && !drive_failed(d); i++)
+		one(d, &p->op[i]);
+	if (!drive_failed(d))
+		finish(d);
+	if (drive_failed(d))
+		return false; /* the machine stays as it is */
+	world_fini(&d->w);
+	model_fini(&d->m);
+	return true;
+}

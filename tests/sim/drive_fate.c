@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is done to the daemon: time, crashes, power, the network, the disk. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "chaos.h"
+#include "drive.h"
+
+/* A barrier begins within a second, and takes no time here. */
+#define BARRIER_NS (5 * NS_PER_S / 2)
+
+static void let_time_go(struct drive *d, int64_t ns)
+{
+	(void)sim_run_for(d->w.sim, ns);
+}
+
+/* ---- crashes */
+
+/* What a barrier covers for certain by the time the power goes. */
+static void note_durable(struct drive *d)
+{
+	int i;
+
+	if (d->faulty_disk)
+		return;
+	for (i = d->m.acked; i > d->m.durable; i--)
+		if (d->m.s[i]->ns <= d->alive_ns - BARRIER_NS)
+			d->m.durable = i;
+}
+
+static void die(struct drive *d)
+{
+	int i;
+
+	if (d->cut)
+		world_cut(&d->w, d->keep);
+	else
+		world_kill(&d->w);
+	for (i = 0; i < HANDLES; i++)
+		if (d->file[i].open)
+			world_abandon(&d->w, &d->file[i]);
+}
+
+/* Mounted again, perhaps not the first time: recovery may die, too. */
+static bool mount_again(struct drive *d, struct tree *t)
+{
+	int tries, r;
+
+	for (tries = 0;; tries++) {
+		if (tries < 3 && world_draw(&d->w, 3) == 0)
+			simdisk_halt_after(d->w.disk, world_draw(&d->w, 150));
+		r = world_mount(&d->w);
+		if (r == 0) {
+			let_time_go(d, (int64_t)world_draw(&d->w, 2000) *
+					       NS_PER_MS);
+			drive_look(d, t);
+		}
+		if (!world_is_halted(&d->w))
+			break;
+		die(d);
+	}
+	simdisk_heal(d->w.disk);
+	if (r < 0)
+		drive_fail(d, "mounting again: %s", strerror(-r));
+	return r == 0;
+}
+
+static void note_unfinished(struct drive *d, int i)
+{
+	int k;
+
+	d->unfinished |= i < d->m.n - 1;
+	for (i = d->m.acked < i ? d->m.acked : i; i < d->m.n; i++)
+		for (k = 0; k < PATHS; k++)
+			d->unfinished |= d->m.s[i]->at[k].open ||
+					 d->m.s[i]->at[k].dirty;
+}
+
+void drive_crash(struct drive *d)
+{
+	struct tree t;
+	int i, path = 0;
+
+	note_durable(d);
+	d->armed = false;
+	die(d);
+	d->rules = 0;
+	d->faulty_disk = false;
+	if (!mount_again(d, &t) || drive_failed(d))
+		return;
+	i = model_find(&d->m, &t, d->cut, &path);
+	if (i < 0) {
+		drive_fail(d, "after a %s: %s%s is not as in any state from "
+			      "%d to %d (state %s, %d bytes)",
+			   d->cut ? "power cut" : "kill",
+			   path < 0 ? "folder " : "",
+			   path < 0 ? dir_text(-1 - path) : path_text(path),
+			   d->cut ? d->m.durable : d->m.acked, d->m.n - 1,
+			   path < 0 ? "?" :
+				      world_state(&d->w, path_text(path)),
+			   path >= 0 && t.at[path].b ? (int)t.at[path].b->n :
+						       -1);
+		return;
+	}
+	note_unfinished(d, i);
+	model_resume(&d->m, drive_now(d), i, &t, d->cut);
+	order_resume(&d->o, &d->m, d->cut);
+	d->cut = false;
+}
+
+void drive_if_halted(struct drive *d)
+{
+	if (world_is_halted(&d->w) && !drive_failed(d))
+		drive_crash(d);
+}
+
+static void arm(struct drive *d, int calls)
+{
+	d->armed = true;
+	simdisk_halt_after(d->w.disk, (unsigned long)calls);
+}
+
+static void remount(struct drive *d)
+{
+	int r;
+
+	drive_close_all(d);
+	if (world_is_halted(&d->w) || drive_failed(d))
+		return;
+	world_unmount(&d->w);
+	if (world_is_halted(&d->w))
+		return;
+	r = world_mount(&d->w);
+	if (world_is_halted(&d->w))
+		return;
+	if (r < 0)
+		drive_fail(d, "mount: %s", strerror(-r));
+	else
+		drive_check_tree(d);
+}
+
+/* ---- the rest */
+
+static bool none_open(const struct drive *d)
+{
+	int i;
+
+	for (i = 0; i < HANDLES; i++)
+		if (d->m.handle[i].used)
+			return false;
+	return true;
+}
+
+static void settle(struct drive *d, int ms)
+{
+	if (world_settle(&d->w, ms * NS_PER_MS) && none_open(d) &&
+	    !world_is_halted(&d->w) && !d->faulty_disk)
+		drive_check_rest(d);
+}
+
+static void set_room(struct drive *d, int pages)
+{
+	struct disk_space sp;
+
+	if (disk_space(d->w.disk, &sp) < 0)
+		return;
+	simdisk_set_capacity(d->w.disk, sp.total - sp.avail +
+						(uint64_t)pages * 4096);
+	d->faulty_disk = true;
+}
+
+static void heal(struct drive *d)
+{
+	bool armed = d->armed;
+
+	simdisk_heal(d->w.disk);
+	simdisk_set_capacity(d->w.disk, UINT64_C(1) << 40);
+	d->rules = 0;
+	d->faulty_disk = false;
+	if (armed)
+		arm(d, 20);
+}
+
+static void calm(struct drive *d)
+{
+	int k;
+
+	heal(d);
+	chaos_set_down(d->w.chaos, false);
+	for (k = 0; k < CHAOS_KINDS; k++)
+		chaos_set_rate(d->w.chaos, (enum chaos_kind)k, 0);
+}
+
+static void break_disk(struct drive *d, const int *a)
+{
+	if (d->rules == 8)
+		return;
+	d->rules++;
+	d->faulty_disk = true;
+	simdisk_fail(d->w.disk, (enum simdisk_op)a[0], (unsigned long)a[1],
+		     -a[2], a[3]);
+}
+
+void drive_fate(struct drive *d, const struct op *op)
+{
+	const int *a = op->arg;
+
+	switch (op->verb) {
+	case V_RUN:
+		let_time_go(d, a[0] * NS_PER_MS);
+		break;
+	case V_SETTLE:
+		settle(d, a[0]);
+		break;
+	case V_REMOUNT:
+		remount(d);
+		break;
+	case V_KILL:
+		d->cut = false;
+		arm(d, a[0]);
+		break;
+	case V_CUT:
+		d->cut = true;
+		d->keep = (unsigned)a[1];
+		arm(d, a[0]);
+		break;
+	case V_LATENCY:
+		chaos_set_latency(d->w.chaos, a[0] * NS_PER_MS);
+		break;
+	case V_NET:
+		chaos_set_rate(d->w.chaos, (enum chaos_kind)a[0],
+			       (unsigned)a[1]);
+		break;
+	case V_DOWN:
+		chaos_set_down(d->w.chaos, a[0]);
+		break;
+	case V_DISK:
+		break_disk(d, a);
+		break;
+	case V_FULL:
+		set_room(d, a[0]);
+		break;
+	case V_HEAL:
+		heal(d);
+		break;
+	case V_CALM:
+		calm(d);
+		break;
+	case V_CLOCK:
+		sim_shift_real(d->w.sim, a[0] * NS_PER_S);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a job does, and what it is told. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "drive.h"
+
+#define OWN (HANDLES - 1)
+
+/* A broken disk may say no to anything. */
+static bool is_excused(const struct drive *d, int r)
+{
+	return d->faulty_disk && (r == -EIO || r == -ENOSPC || r == -EROFS ||
+				  r == -ENOMEM);
+}
+
+/* The answer to an operation of which the model says want. */
+static bool answered(struct drive *d, int r, int want)
+{
+	if (world_is_halted(&d->w))
+		return r == 0; /* nobody heard it */
+	if (r == want) {
+		if (want == 0)
+			model_ack(&d->m);
+		return r == 0;
+	}
+	if (is_excused(d, r)) {
+		if (want == 0) {
+			model_undo(&d->m, drive_now(d));
+			model_ack(&d->m);
+		}
+		return false;
+	}
+	drive_fail(d, "answered %s, not %s", r ? strerror(-r) : "yes",
+		   want ? strerror(-want) : "yes");
+	return false;
+}
+
+static bool is_dying(const struct drive *d)
+{
+	return world_is_halted(&d->w) || drive_failed(d);
+}
+
+static int flags_of(int how)
+{
+	int flags = how & OPEN_APPEND ? O_WRONLY | O_APPEND :
+		    how & OPEN_WRITE  ? O_RDWR :
+					O_RDONLY;
+
+	flags |= how & OPEN_CREATE ? O_CREAT : 0;
+	return flags | (how & OPEN_TRUNC ? O_TRUNC : 0);
+}
+
+static bool open_as(struct drive *d, int path, int handle, int how)
+{
+	int want = model_open(&d->m, drive_now(d), path, handle, how), r;
+
+	r = world_open(&d->w, path_text(path), flags_of(how), &d->file[handle]);
+	if (!answered(d, r, want)) {
+		if (r != 0)
+			d->m.handle[handle].used = false;
+		return false;
+	}
+	return true;
+}
+
+/* What a write that failed left behind is found out by reading. */
+static void read_back(struct drive *d, int handle)
+{
+	static unsigned char buf[4 * SIZE_MOST];
+	struct item *e = model_entry(&d->m, handle);
+	ssize_t n;
+
+	if (!e || is_dying(d))
+		return;
+	n = world_read(&d->w, &d->file[handle], buf, sizeof(buf));
+	if (n >= 0)
+		e->cur = model_keep(&d->m, buf, (size_t)n);
+	e->dirty = true;
+	e->fuzzy = e->loose = d->m.now->fuzzy[e - d->m.now->at] = true;
+}
+
+static void write_at(struct drive *d, int handle, unsigned off, unsigned len)
+{
+	static const unsigned char nothing[SIZE_MOST];
+	const struct open_file *h = &d->m.handle[handle];
+	const struct item *e = model_entry(&d->m, handle);
+	const unsigned char *p = nothing;
+	int r;
+
+	if (h->append && e)
+		off = e->cur->n;
+	if (off > SIZE_MOST)
+		return;
+	if (len > SIZE_MOST - off)
+		len = SIZE_MOST - off;
+	if (len == 0)
+		return;
+	model_write(&d->m, drive_now(d), handle, off, len);
+	e = model_entry(&d->m, handle);
+	if (e)
+		p = e->cur->p + off;
+	r = world_write(&d->w, &d->file[handle], p, len, off);
+	if (r < 0 && (is_excused(d, r) || world_is_halted(&d->w)))
+		read_back(d, handle);
+	else
+		(void)answered(d, r, 0);
+}
+
+/* The time a file shows once it is closed is the one it keeps. */
+static void note_times(struct drive *d, uint64_t ino, unsigned id)
+{
+	struct fs_attr a;
+	int i;
+
+	if (is_dying(d) || fs_getattr(d->w.fs, ino, NULL, &a) < 0)
+		return;
+	for (i = 0; i < PATHS; i++) {
+		struct item *e = &d->m.now->at[i];
+
+		if (e->kind != REGULAR || e->id != id || e->open)
+			continue;
+		e->mtime_ns = a.mtime_ns;
+		e->has_times = true;
+		if (a.size != e->cur->n)
+			drive_fail(d, "%s has %u bytes, shown as %llu",
+				   path_text(i), e->cur->n,
+				   (unsigned long long)a.size);
+	}
+}
+
+static void close_it(struct drive *d, int handle)
+{
+	unsigned id = d->m.handle[handle].id;
+	struct wfile *f = &d->file[handle];
+	struct item *e;
+	int r;
+
+	model_close(&d->m, drive_now(d), handle);
+	r = world_flush(&d->w, f);
+	world_release(&d->w, f);
+	if (r < 0 && is_excused(d, r) && !world_is_halted(&d->w)) {
+		d->m.handle[OWN] = (struct open_file){ .id = id };
+		e = model_entry(&d->m, OWN);
+		if (e)
+			e->fuzzy = e->loose =
+				d->m.now->fuzzy[e - d->m.now->at] = true;
+		model_ack(&d->m);
+		return;
+	}
+	if (answered(d, r, 0))
+		note_times(d, f->ino, id);
+}
+
+static void put(struct drive *d, int path, unsigned size)
+{
+	if (d->m.now->at[path].kind == LINK)
+		return;
+	if (!open_as(d, path, OWN, OPEN_CREATE | OPEN_WRITE | OPEN_TRUNC) ||
+	    is_dying(d))
+		return;
+	write_at(d, OWN, 0, size);
+	if (!is_dying(d))
+		close_it(d, OWN);
+}
+
+static void open_one(struct drive *d, const struct op *op)
+{
+	int handle = op->arg[1];
+
+	if (d->m.handle[handle].used || d->m.now->at[op->arg[0]].kind == LINK)
+		return;
+	(void)open_as(d, op->arg[0], handle, op->arg[2]);
+}
+
+static void truncate_one(struct drive *d, int path, unsigned size)
+{
+	struct fs_ctx ctx = world_ctx();
+	struct fs_attr want = { .size = size }, got;
+	const struct item *e = &d->m.now->at[path];
+	int r = 0;
+	uint64_t ino;
+	unsigned id = e->id;
+
+	if (!d->m.now->dir[path_dir(path)] || e->kind != REGULAR)
+		return;
+	ino = world_ino(&d->w, path_text(path), &r);
+	model_truncate(&d->m, drive_now(d), path, size);
+	if (ino)
+		r = fs_setattr(d->w.fs, &ctx, ino, &want, FS_SET_SIZE, NULL,
+			       &got);
+	if (answered(d, r, 0))
+		note_times(d, ino, id);
+}
+
+static void read_one(struct drive *d, int path)
+{
+	static unsigned char buf[4 * SIZE_MOST];
+	const struct item *e = &d->m.now->at[path];
+	struct wfile f;
+	ssize_t n;
+	int r;
+
+	if (e->kind == LINK)
+		return;
+	r = world_open(&d->w, path_text(path), O_RDONLY, &f);
+	if (!e->kind || !d->m.now->dir[path_dir(path)]) {
+		if (!is_dying(d) && r != -ENOENT)
+			drive_fail(d, "%s is there", path_text(path));
+		if (r == 0)
+			world_release(&d->w, &f);
+		return;
+	}
+	n = r < 0 ? r : world_read(&d->w, &f, buf, sizeof(buf));
+	if (r == 0) {
+		(void)!world_flush(&d->w, &f);
+		world_release(&d->w, &f);
+	}
+	if (is_dying(d) || is_excused(d, (int)n))
+		return;
+	if (n < 0)
+		drive_fail(d, "%s: read: %s", path_text(path),
+			   strerror((int)-n));
+	else if ((size_t)n != e->cur->n || memcmp(buf, e->cur->p, (size_t)n))
+		drive_fail(d, "%s: other bytes (%zd, not %u)", path_text(path),
+			   n, e->cur->n);
+}
+
+static void unlink_one(struct drive *d, int path)
+{
+	int want = model_unlink(&d->m, drive_now(d), path), r = 0;
+	const char *last;
+	uint64_t dir = world_parent(&d->w, path_text(path), &last, &r);
+
+	if (dir)
+		r = fs_unlink(d->w.fs, dir, last);
+	(void)answered(d, r, want);
+}
+
+static int rename_names(struct drive *d, const char *from, const char *to,
+			unsigned flags)
+{
+	const char *a, *b;
+	uint64_t x, y;
+	int r = 0;
+
+	x = world_parent(&d->w, from, &a, &r);
+	if (!x)
+		return r;
+	y = world_parent(&d->w, to, &b, &r);
+	return y ? fs_rename(d->w.fs, x, a, y, b, flags) : r;
+}
+
+static void rename_one(struct drive *d, const struct op *op)
+{
+	int from = op->arg[0], to = op->arg[1], want;
+
+	if (from == to)
+		return;
+	want = model_rename(&d->m, drive_now(d), from, to, op->arg[2]);
+	(void)answered(d,
+		       rename_names(d, path_text(from), path_text(to),
+				    op->arg[2] ? 1 : 0),
+		       want);
+}
+
+static void rename_dir(struct drive *d, int from, int to)
+{
+	int want = model_rename_dir(&d->m, drive_now(d), from, to);
+
+	(void)answered(d, rename_names(d, dir_text(from), dir_text(to), 0),
+		       want);
+}
+
+static void make_dir(struct drive *d, int dir)
+{
+	struct fs_ctx ctx = world_ctx();
+	struct fs_entry e;
+	int want = model_mkdir(&d->m, drive_now(d), dir);
+	int r = fs_mkdir(d->w.fs, &ctx, FS_ROOT_INO, dir_text(dir), 0777, &e);
+
+	if (r == 0)
+		fs_forget(d->w.fs, e.attr.ino, 1);
+	(void)answered(d, r, want);
+}
+
+static void link_one(struct drive *d, int path)
+{
+	struct fs_ctx ctx = world_ctx();
+	struct fs_entry e;
+	char target[32];
+	const char *last;
+	uint64_t dir;
+	int want, r = 0;
+
+	(void)snprintf(target, sizeof(target), "target-%d-%d", path, d->m.n);
+	want = model_symlink(&d->m, drive_now(d), path, target);
+	dir = world_parent(&d->w, path_text(path), &last, &r);
+	if (dir)
+		r = fs_symlink(d->w.fs, &ctx, target, dir, last, &e);
+	if (r == 0)
+		fs_forget(d->w.fs, e.attr.ino, 1);
+	(void)answered(d, r, want);
+}
+
+static void chmod_one(struct drive *d, int path, unsigned mode)
+{
+	struct fs_ctx ctx = world_ctx();
+	struct fs_attr a = { .mode = mode }, got;
+	int want, r = 0;
+	uint64_t ino;
+
+	if (d->m.now->at[path].kind == LINK)
+		return;
+	want = model_chmod(&d->m, drive_now(d), path, mode);
+	ino = world_ino(&d->w, path_text(path), &r);
+	if (ino)
+		r = fs_setattr(d->w.fs, &ctx, ino, &a, FS_SET_MODE, NULL, &got);
+	(void)answered(d, r, want);
+}
+
+static void sync_all(struct drive *d, int ms)
+{
+	uint64_t upto = 0;
+	int acked = d->m.acked;
+
+	if (fs_sync(d->w.fs, "", &upto, drive_now(d) + ms * NS_PER_MS) == 0 &&
+	    !world_is_halted(&d->w))
+		d->m.durable = acked;
+}
+
+static void sync_dir(struct drive *d, int dir)
+{
+	int r = 0, acked = d->m.acked;
+	uint64_t ino = world_ino(&d->w, dir_text(dir), &r);
+
+	if (!ino)
+		return;
+	r = fs_fsyncdir(d->w.fs, ino);
+	if (world_is_halted(&d->w) || is_excused(d, r))
+		return;
+	if (r < 0)
+		drive_fail(d, "fsync of a folder: %s", strerror(-r));
+	else
+		d->m.durable = acked;
+}
+
+static void handle_op(struct drive *d, const struct op *op)
+{
+	int handle = op->arg[0], acked, r;
+	const struct open_file *h = &d->m.handle[handle];
+
+	if (!h->used)
+		return;
+	switch (op->verb) {
+	case V_WRITE:
+		if (h->writes)
+			write_at(d, handle, (unsigned)op->arg[1],
+				 (unsigned)op->arg[2]);
+		break;
+	case V_FLUSH:
+		model_flush(&d->m, drive_now(d), handle);
+		(void)answered(d, world_flush(&d->w, &d->file[handle]), 0);
+		break;
+	case V_CLOSE:
+		close_it(d, handle);
+		break;
+	default:
+		acked = d->m.acked;
+		r = fs_fsync(d->w.fs, d->file[handle].o.file, false);
+		if (world_is_halted(&d->w) || is_excused(d, r))
+			break;
+		if (r < 0)
+			drive_fail(d, "fsync: %s", strerror(-r));
+		else
+			d->m.durable = acked;
+	}
+}
+
+void drive_close_all(struct drive *d)
+{
+	int i;
+
+	for (i = 0; i < HANDLES && !is_dying(d); i++)
+		if (d->m.handle[i].used)
+			close_it(d, i);
+}
+
+static void remove_dir(struct drive *d, int dir)
+{
+	int want = model_rmdir(&d->m, drive_now(d), dir);
+
+	(void)answered(d, fs_rmdir(d->w.fs, FS_ROOT_INO, dir_text(dir)), want);
+}
+
+static void evict_one(struct drive *d, int path)
+{
+	struct fs_bulk how = { .deadline_mono_ns = CLK_NEVER };
+	struct fs_bulk_sums sums;
+
+	(void)!fs_evict(d->w.fs, path_text(path), &how, &sums);
+}
+
+void drive_op(struct drive *d, const struct op *op)
+{
+	const int *a = op->arg;
+
+	switch (op->verb) {
+	case V_PUT:
+		put(d, a[0], (unsigned)a[1]);
+		break;
+	case V_OPEN:
+		open_one(d, op);
+		break;
+	case V_TRUNCATE:
+		truncate_one(d, a[0], (unsigned)a[1]);
+		break;
+	case V_READ:
+		read_one(d, a[0]);
+		break;
+	case V_UNLINK:
+		unlink_one(d, a[0]);
+		break;
+	case V_RENAME:
+		rename_one(d, op);
+		break;
+	case V_RENAME_DIR:
+		rename_dir(d, a[0], a[1]);
+		break;
+	case V_MKDIR:
+		make_dir(d, a[0]);
+		break;
+	case V_RMDIR:
+		remove_dir(d, a[0]);
+		break;
+	case V_LINK:
+		link_one(d, a[0]);
+		break;
+	case V_CHMOD:
+		chmod_one(d, a[0], (unsigned)a[1]);
+		break;
+	case V_LIST:
+		drive_check_tree(d);
+		break;
+	case V_SYNC_DIR:
+		sync_dir(d, a[0]);
+		break;
+	case V_SYNC:
+		sync_all(d, a[0]);
+		break;
+	case V_EVICT:
+		evict_one(d, a[0]);
+		break;
+	default:
+		handle_op(d, op);
+	}
+}

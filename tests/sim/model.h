@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a mount and its bucket may show: the contract, executable.
+ *
+ * The model is told each operation before it is made, says what it must answer,
+ * and keeps the state after each.  A state is every name with its content as a
+ * reader gets it, and what the bucket is to show for it once all until then is
+ * published (pub), with its place in the line.
+ *
+ *  O1	live: answers and bytes are those of the last state
+ *  O2	after a kill: the last acknowledged state, or the one the call under way
+ *	would have led to; after a power cut: any state from the last barrier
+ *	on.  What was open for writing may come back as it was before
+ *  O3	the bucket at any instant: order.h; once drained, it equals the mount
+ *
+ * Paths are numbers: DIRS folders (the first is the root) of NAMES names each.
+ */
+#ifndef SIM_MODEL_H
+#define SIM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIRS 4
+#define NAMES 6
+#define PATHS (DIRS * NAMES)
+#define HANDLES 5 /* the last one is for what opens and closes at once */
+#define SIZE_MOST 20480u
+
+/* Content: never changes, lives as long as the model. */
+struct bytes {
+	struct bytes *next; /* of all */
+	unsigned n;
+	uint64_t crc;
+	unsigned char p[];
+};
+
+enum kind { NONE, REGULAR, LINK };
+
+struct item {
+	enum kind kind;
+	unsigned id; /* of the inode: handles go by it */
+	const struct bytes *cur; /* what a reader gets */
+	const struct bytes *pub; /* for the bucket; NULL: nothing */
+	/* of one that is open: what a crash may bring back */
+	const struct bytes *before, *flushed;
+	unsigned opens, writers;
+	bool open; /* was opened for writing, not yet closed by all */
+	bool dirty; /* changed since its last seal */
+	bool fresh; /* in a blob of its own: the old one is whole */
+	bool live; /* appended to: sealed while it is open, at any time */
+	bool held; /* sealed under a temporary name */
+	bool loose; /* came back unfinished from a crash */
+	bool fuzzy; /* no word about its order in the bucket until all is
+		       quiet: it was renamed while open, or the like */
+	int place, seal; /* numbers of the states that gave the name, and the
+			    inode, what pub says */
+	int from; /* path it was renamed from at place; -1: none */
+	bool gone; /* a link that a later state does not have */
+	bool has_times;
+	unsigned mode;
+	int64_t mtime_ns;
+};
+
+struct state {
+	int64_t ns; /* when it was entered */
+	bool dir[DIRS];
+	bool fuzzy[PATHS]; /* the name, whatever is there */
+	struct item at[PATHS];
+};
+
+struct open_file {
+	bool used, writes, append;
+	unsigned id;
+};
+
+struct model {
+	struct state **s; /* all of them, since the last rest */
+	int n, cap;
+	struct state *now; /* the last one */
+	struct open_file handle[HANDLES];
+	struct bytes *all;
+	unsigned last_id, last_content;
+	int acked; /* the last state that was acknowledged */
+	int durable; /* the last one that a barrier covers for certain */
+};
+
+void model_init(struct model *m);
+void model_fini(struct model *m);
+
+const char *path_text(int path); /* "d1/a"; valid for the next few calls */
+const char *dir_text(int dir);
+/* -1: none of them. */
+int path_of(const char *text);
+int dir_of(const char *text);
+bool path_is_temporary(int path);
+static inline int path_dir(int path)
+{
+	return path / NAMES;
+}
+
+/* New content of n bytes, like old but for [off, off + len), which says where
+ * it comes from. */
+const struct bytes *model_bytes(struct model *m, const struct bytes *old,
+				unsigned n, unsigned off, unsigned len);
+/* What the model has of n bytes with this CRC-64; NULL: there never was. */
+const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc);
+/* These bytes, known or not. */
+const struct bytes *model_keep(struct model *m, const void *p, size_t n);
+bool same_bytes(const struct bytes *a, const struct bytes *b);
+
+/*
+ * The operations.  Each says the errno the mount must give (0: success) and,
+ * if that is 0, has entered the state it leads to.  now_ns: the time.
+ */
+enum { OPEN_CREATE = 1, OPEN_TRUNC = 2, OPEN_WRITE = 4, OPEN_APPEND = 8 };
+int model_open(struct model *m, int64_t now_ns, int path, int handle, int how);
+void model_write(struct model *m, int64_t now_ns, int handle, unsigned off,
+		 unsigned len);
+void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n);
+void model_flush(struct model *m, int64_t now_ns, int handle);
+void model_close(struct model *m, int64_t now_ns, int handle);
+int model_unlink(struct model *m, int64_t now_ns, int path);
+int model_rename(struct model *m, int64_t now_ns, int from, int to,
+		 bool noreplace);
+int model_rename_dir(struct model *m, int64_t now_ns, int from, int to);
+int model_mkdir(struct model *m, int64_t now_ns, int dir);
+int model_rmdir(struct model *m, int64_t now_ns, int dir);
+int model_symlink(struct model *m, int64_t now_ns, int path,
+		  const char *target);
+int model_chmod(struct model *m, int64_t now_ns, int path, unsigned mode);
+
+/* The state just entered is not what happened: the one before it goes on. */
+void model_undo(struct model *m, int64_t now_ns);
+void model_ack(struct model *m);
+/* The entry an open handle is of; NULL: it has no name any more. */
+struct item *model_entry(struct model *m, int handle);
+
+/* ---- crashes */
+
+/* What was found under one name. */
+struct found {
+	enum kind kind;
+	const struct bytes *b;
+	bool unfinished; /* says status */
+	unsigned mode;
+	int64_t mtime_ns;
+};
+struct tree {
+	bool dir[DIRS];
+	struct found at[PATHS];
+	/* what the bucket has: of a cut's lost operations some may have been
+	 * published, and are found there */
+	const struct bytes *bucket[PATHS];
+	bool in_bucket[PATHS];
+};
+
+/* Whether state number i may come back so. */
+bool model_allows(const struct model *m, int i, const struct tree *t, bool cut,
+		  int *ret_path);
+/* The state that came back, or -1; *ret_path: what disagrees with the last. */
+int model_find(const struct model *m, const struct tree *t, bool cut,
+	       int *ret_path);
+/* It is state i, and goes on from there: all handles are gone. */
+void model_resume(struct model *m, int64_t now_ns, int i, const struct tree *t,
+		  bool cut);
+/* All is published, nothing is open: older states are of no interest. */
+void model_rest(struct model *m, int64_t now_ns);
+
+#endif

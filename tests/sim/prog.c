@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chaos.h"
+#include "model.h"
+#include "prog.h"
+#include "simdisk_impl.h"
+
+/*
+ * Arguments: p a path, d a folder, e a folder other than the root, h a handle,
+ * s a size, o an offset, n a number.  weight: of how many in all; group: drawn
+ * only with it.
+ */
+static const struct {
+	const char *name, *args;
+	unsigned weight, group;
+} verbs[V_COUNT] = {
+	[V_PUT] = { "put", "ps", 22, 0 },
+	[V_OPEN] = { "open", "phn", 7, 0 },
+	[V_WRITE] = { "write", "hos", 8, 0 },
+	[V_TRUNCATE] = { "truncate", "ps", 2, 0 },
+	[V_FSYNC] = { "fsync", "h", 3, 0 },
+	[V_FLUSH] = { "flush", "h", 2, 0 },
+	[V_CLOSE] = { "close", "h", 6, 0 },
+	[V_READ] = { "read", "p", 4, 0 },
+	[V_UNLINK] = { "unlink", "p", 8, 0 },
+	[V_RENAME] = { "rename", "ppn", 9, 0 },
+	[V_RENAME_DIR] = { "rename-dir", "ee", 3, 0 },
+	[V_MKDIR] = { "mkdir", "e", 4, 0 },
+	[V_RMDIR] = { "rmdir", "e", 2, 0 },
+	[V_LINK] = { "link", "p", 2, 0 },
+	[V_CHMOD] = { "chmod", "pn", 2, 0 },
+	[V_LIST] = { "list", "d", 2, 0 },
+	[V_SYNC_DIR] = { "sync-dir", "d", 2, 0 },
+	[V_SYNC] = { "sync", "n", 1, 0 },
+	[V_RUN] = { "run", "n", 16, 0 },
+	[V_SETTLE] = { "settle", "n", 2, 0 },
+	[V_EVICT] = { "evict", "p", 3, 0 },
+	[V_REMOUNT] = { "remount", "", 1, 0 },
+	[V_KILL] = { "kill", "n", 1, 0 },
+	[V_CUT] = { "cut", "nn", 1, PROG_CUTS },
+	[V_LATENCY] = { "latency", "n", 1, 0 },
+	[V_NET] = { "net", "nn", 3, PROG_STORE },
+	[V_DOWN] = { "down", "n", 1, PROG_STORE },
+	[V_DISK] = { "disk", "nnnn", 2, PROG_DISK },
+	[V_FULL] = { "full", "n", 1, PROG_DISK },
+	[V_HEAL] = { "heal", "", 2, PROG_DISK },
+	[V_CLOCK] = { "clock", "n", 1, PROG_CLOCK },
+	[V_FOREIGN] = { "foreign", "ps", 2, PROG_FOREIGN },
+	[V_FOREIGN_DEL] = { "foreign-del", "p", 1, PROG_FOREIGN },
+	[V_CALM] = { "calm", "", 0, 0 },
+};
+
+/* ---- drawing */
+
+struct draw {
+	uint64_t state;
+	int path, handle; /* the last ones: chances are they come again */
+};
+
+static int below(struct draw *d, unsigned n)
+{
+	return (int)(sim_random(&d->state) % n);
+}
+
+/* The root more often than the folders, and what was just used. */
+static int draw_path(struct draw *d)
+{
+	int dir = below(d, 5);
+
+	if (below(d, 3) == 0)
+		return d->path;
+	d->path = (dir < 3 ? 0 : dir - 2) * NAMES + below(d, NAMES);
+	if (below(d, 6) == 0)
+		d->path = below(d, PATHS);
+	return d->path;
+}
+
+/* Around pages and parts. */
+static int draw_size(struct draw *d)
+{
+	static const int edges[] = { 0, 1, 4095, 4096, 4097, 8191, 8192, 8193,
+				     12288, 16384, 16385 };
+
+	switch (below(d, 4)) {
+	case 0:
+		return edges[below(d, sizeof(edges) / sizeof(edges[0]))];
+	case 1:
+		return below(d, (unsigned)SIZE_MOST);
+	default:
+		return 1 + below(d, 300);
+	}
+}
+
+static int draw_number(struct draw *d, enum verb v, int i)
+{
+	static const int hows[] = {
+		OPEN_CREATE | OPEN_WRITE | OPEN_TRUNC,
+		OPEN_WRITE,
+		OPEN_WRITE | OPEN_TRUNC,
+		OPEN_CREATE | OPEN_WRITE | OPEN_APPEND,
+		0,
+	};
+	static const int errs[] = { EIO, ENOSPC };
+	static const int calls[] = { SIM_PWRITE, SIM_FDATASYNC, SIM_SYNCFS,
+				     SIM_SYNC_DIR, SIM_OPEN, SIM_ANY };
+
+	switch (v) {
+	case V_OPEN:
+		return hows[below(d, 5)];
+	case V_RENAME:
+		return below(d, 8) == 0;
+	case V_CHMOD:
+		return below(d, 2) ? 0600 : 0640;
+	case V_RUN:
+		return below(d, 3) ? 10 + below(d, 500) : below(d, 6000);
+	case V_SETTLE:
+	case V_SYNC:
+		return 1000 + below(d, 20000);
+	case V_KILL:
+		return below(d, 120);
+	case V_CUT:
+		return i == 0 ? below(d, 120) : below(d, 5) * 25;
+	case V_LATENCY:
+		return below(d, 3) * below(d, 1500);
+	case V_NET:
+		return i == 0 ? below(d, CHAOS_KINDS) : below(d, 40);
+	case V_DOWN:
+		return below(d, 3) == 0;
+	case V_DISK:
+		return i == 0 ? calls[below(d, 6)] :
+		       i == 1 ? 1 + below(d, 30) :
+		       i == 2 ? errs[below(d, 2)] :
+				below(d, 4) == 0;
+	case V_FULL:
+		return below(d, 40);
+	case V_CLOCK:
+		return -below(d, 3600); /* the store's never lags behind */
+	default:
+		return 0;
+	}
+}
+
+static void draw_op(struct draw *d, struct op *op, enum verb v)
+{
+	const char *a = verbs[v].args;
+	int i;
+
+	memset(op, 0, sizeof(*op));
+	op->verb = v;
+	for (i = 0; a[i]; i++) {
+		switch (a[i]) {
+		case 'p':
+			op->arg[i] = draw_path(d);
+			break;
+		case 'd':
+			op->arg[i] = below(d, DIRS);
+			break;
+		case 'e':
+			op->arg[i] = 1 + below(d, DIRS - 1);
+			break;
+		case 'h':
+			if (below(d, 3) == 0)
+				d->handle = below(d, HANDLES - 1);
+			op->arg[i] = d->handle;
+			break;
+		case 's':
+			op->arg[i] = draw_size(d);
+			break;
+		case 'o':
+			op->arg[i] = draw_size(d) / 2;
+			break;
+		default:
+			op->arg[i] = draw_number(d, v, i);
+		}
+	}
+}
+
+/* Each seed leaves out some kinds of operations altogether, so that the others
+ * meet more often. */
+static unsigned choose_weights(struct draw *d, unsigned what, unsigned *weight)
+{
+	unsigned all = 0;
+	int v;
+
+	for (v = 0; v < V_COUNT; v++) {
+		bool on = !verbs[v].group || (verbs[v].group & what);
+
+		weight[v] = on && (v == V_PUT || v == V_RUN || below(d, 4)) ?
+				    verbs[v].weight :
+				    0;
+		all += weight[v];
+	}
+	return all;
+}
+
+void prog_draw(struct prog *p, uint64_t seed, unsigned what)
+{
+	struct draw d = { .state = seed };
+	unsigned weight[V_COUNT], all = choose_weights(&d, what, weight);
+	unsigned want = 50 + (unsigned)below(&d, 40);
+
+	p->seed = seed;
+	p->n = 0;
+	draw_op(&d, &p->op[p->n++], V_MKDIR);
+	draw_op(&d, &p->op[p->n++], V_LATENCY);
+	while (p->n < want) {
+		unsigned at = (unsigned)below(&d, all);
+		int v = 0;
+
+		while (at >= weight[v])
+			at -= weight[v++];
+		draw_op(&d, &p->op[p->n++], (enum verb)v);
+	}
+	/* every run has a crash */
+	draw_op(&d, &p->op[want - 1 - (unsigned)below(&d, 12)],
+		(what & PROG_CUTS) && below(&d, 2) ? V_CUT : V_KILL);
+}
+
+/* ---- text */
+
+void op_print(const struct op *op, FILE *to)
+{
+	const char *a = verbs[op->verb].args;
+	int i;
+
+	fputs(verbs[op->verb].name, to);
+	for (i = 0; a[i]; i++) {
+		if (a[i] == 'p')
+			fprintf(to, " %s", path_text(op->arg[i]));
+		else if (a[i] == 'd' || a[i] == 'e')
+			fprintf(to, " %s", *dir_text(op->arg[i]) ?
+						   dir_text(op->arg[i]) :
+						   ".");
+		else
+			fprintf(to, " %d", op->arg[i]);
+	}
+	fputc('\n', to);
+}
+
+void prog_print(const struct prog *p, FILE *to)
+{
+	unsigned i;
+
+	fprintf(to, "seed %" PRIu64 "\n", p->seed);
+	for (i = 0; i < p->n; i++)
+		op_print(&p->op[i], to);
+}
+
+static bool read_arg(char kind, const char *word, int *ret)
+{
+	char *end;
+
+	if (kind == 'p') {
+		*ret = path_of(word);
+		return *ret >= 0;
+	}
+	if (kind == 'd' || kind == 'e') {
+		*ret = dir_of(strcmp(word, ".") == 0 ? "" : word);
+		return *ret >= 0;
+	}
+	*ret = (int)strtol(word, &end, 10);
+	return end != word && !*end;
+}
+
+static bool read_op(char *line, struct op *op)
+{
+	char *save = NULL, *word = strtok_r(line, " \n", &save);
+	const char *a;
+	int v, i;
+
+	for (v = 0; v < V_COUNT && strcmp(word, verbs[v].name) != 0; v++)
+		;
+	if (v == V_COUNT)
+		return false;
+	memset(op, 0, sizeof(*op));
+	op->verb = (enum verb)v;
+	a = verbs[v].args;
+	for (i = 0; a[i]; i++) {
+		word = strtok_r(NULL, " \n", &save);
+		if (!word || !read_arg(a[i], word, &op->arg[i]))
+			return false;
+	}
+	return !strtok_r(NULL, " \n", &save);
+}
+
+bool prog_read(struct prog *p, FILE *from)
+{
+	char line[128];
+	unsigned n = 0;
+
+	memset(p, 0, sizeof(*p));
+	while (fgets(line, sizeof(line), from)) {
+		n++;
+		if (line[0] == '#' || line[0] == '\n')
+			continue;
+		if (strncmp(line, "seed ", 5) == 0) {
+			p->seed = strtoull(line + 5, NULL, 10);
+			continue;
+		}
+		if (p->n == PROG_MOST || !read_op(line, &p->op[p->n])) {
+			p->n = n;
+			return false;
+		}
+		p->n++;
+	}
+	return true;
+}

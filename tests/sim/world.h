@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole ckptfs without a kernel on a simulated machine: database, blobs,
+ * line, barrier; and a bucket in memory behind a network that misbehaves
+ * (chaos.h).  One machine has one mount, which dies and comes back.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/disk.h"
+#include "ckptfs/fs.h"
+#include "ckptfs/host.h"
+#include "ckptfs/meta.h"
+#include "ckptfs/store.h"
+
+#include "sim.h"
+
+#define WORLD_PREFIX "run/"
+#define WORLD_PART 8192u /* bytes of a part */
+
+struct cache;
+
+struct world {
+	struct clk store_clk; /* nobody sets it */
+	struct sim *sim;
+	struct disk *disk;
+	struct store *bucket; /* the truth, asked without faults */
+	struct store *net; /* what the daemon talks to: retry > chaos > bucket */
+	struct store *chaos;
+	struct meta *meta;
+	struct cache *cache;
+	struct fs *fs; /* NULL while dead */
+	struct fs_opts opts; /* of the next mount */
+	struct meta_report report;
+	bool passthrough; /* the kernel offers it */
+	uint64_t random; /* for whoever drives */
+};
+
+/* Told of each change of an object that others can see. */
+typedef void world_change_fn(void *arg, const char *key);
+
+/* A machine with an empty cache and an empty bucket, not mounted.  Out of
+ * memory: aborts, as all of this folder. */
+void world_init(struct world *w, uint64_t seed, world_change_fn *changed,
+		void *arg);
+void world_fini(struct world *w);
+
+/* 0, or why the mount failed; then it is dead. */
+int world_mount(struct world *w);
+void world_unmount(struct world *w);
+/* kill -9: nothing more reaches the disk or the bucket. */
+void world_kill(struct world *w);
+/* The power goes: see simdisk_power_cut(). */
+void world_cut(struct world *w, unsigned keep);
+/* The process reached its last call to the disk. */
+bool world_is_halted(const struct world *w);
+
+uint64_t world_draw(struct world *w, uint64_t n); /* 0 .. n-1 */
+
+/* ---- what a process does */
+
+struct fs_ctx world_ctx(void);
+
+struct wfile {
+	uint64_t ino;
+	struct fs_opened o;
+	int ext; /* its way past the daemon; -1: none */
+	bool open;
+};
+
+/* 0: no such name, or *err says what else. */
+uint64_t world_ino(struct world *w, const char *path, int *err);
+/* flags with O_CREAT make the name if it is not there. */
+int world_open(struct world *w, const char *path, int flags,
+	       struct wfile *ret);
+int world_write(struct world *w, struct wfile *f, const void *p, size_t n,
+		uint64_t off);
+/* The bytes, at most n of them: how many, or a negative errno. */
+ssize_t world_read(struct world *w, struct wfile *f, void *p, size_t n);
+int world_flush(struct world *w, struct wfile *f);
+void world_release(struct world *w, struct wfile *f);
+/* The process goes with the machine or the daemon. */
+void world_abandon(struct world *w, struct wfile *f);
+/* Folder and last component of a path of at most two. */
+uint64_t world_parent(struct world *w, const char *path, const char **ret_last,
+		      int *err);
+
+/* Until nothing is queued, or for so long: whether nothing is. */
+bool world_settle(struct world *w, int64_t ns);
+/* State of a path as status tells it; "gone". */
+const char *world_state(struct world *w, const char *path);
+
+#endif
