@@ -81,7 +81,7 @@ static bool superseded_soon(struct transfer *t, const struct line_op *op,
 
 		if (o->seq <= op->seq || o->final ||
 		    strcmp(o->key, op->key) != 0 || !it ||
-		    now - it->queued_mono > 100 * NS_PER_MS)
+		    now - it->queued_mono >= 100 * NS_PER_MS)
 			continue;
 		note_wait(it->queued_mono + 100 * NS_PER_MS, now, wait);
 		return true;
