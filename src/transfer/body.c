@@ -14,6 +14,40 @@
 #define LOG_MODULE "transfer"
 #define CRC_CHUNK (1u << 20)
 
+int src_begin(struct blob_src *s, const struct meta_version *v)
+{
+	s->v = *v;
+	s->fd = body_open(s->t, v);
+	return s->fd < 0 ? s->fd : 0;
+}
+
+/* The version was given a blob of its own, since this one is to change. */
+static bool has_parted(const struct blob_src *s)
+{
+	struct meta_version v;
+	int r = meta_begin(s->t->meta);
+
+	if (r < 0)
+		return true;
+	r = meta_version_get(s->t->meta, s->v.vid, &v);
+	meta_end(s->t->meta);
+	return r < 0 || v.blob != s->v.blob;
+}
+
+/* Bytes that were read before the blob moved are those that were sealed.  What
+ * is appended to moves, and keeps them. */
+static bool src_moved(const struct blob_src *s)
+{
+	struct disk_stat st;
+
+	if (!s->v.seal_ctime_ns)
+		return false; /* nobody can change it */
+	if (s->v.append_only)
+		return has_parted(s);
+	return disk_stat(s->t->host->disk, s->fd, &st) < 0 ||
+	       st.size != s->v.size || st.ctime_ns != s->v.seal_ctime_ns;
+}
+
 ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n)
 {
 	struct blob_src *s = arg;
@@ -25,6 +59,11 @@ ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n)
 	got = disk_pread(s->t->host->disk, s->fd, p, n, s->base + off);
 	if (got > 0)
 		count_sent(s, (size_t)got);
+	if (got == (ssize_t)n && src_moved(s)) {
+		log_info("%s is being changed while it is sent: sent again",
+			 s->it->key);
+		return -EIO;
+	}
 	return got == (ssize_t)n ? got : got < 0 ? got : -EIO;
 }
 
@@ -360,11 +399,17 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 				 .arg = &s,
 				 .len = part_len(it, i),
 				 .has_crc64 = true };
-	int r;
+	struct meta_version v;
+	int r = meta_begin(t->meta);
 
-	s.fd = body_open(t, &it->v);
-	if (s.fd < 0)
-		return s.fd;
+	if (r < 0)
+		return r;
+	r = meta_version_get(t->meta, it->vid, &v); /* its blob of today */
+	meta_end(t->meta);
+	if (r == 0)
+		r = src_begin(&s, &v);
+	if (r < 0)
+		return r == -ENOENT ? -EAGAIN : r;
 	r = crc_of(t, s.fd, s.base, src.len, &src.crc64);
 	if (r == 0)
 		r = store_mpu_part(t->store, it->key, it->upload_id, i + 1,

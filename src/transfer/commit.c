@@ -118,11 +118,10 @@ static int put_whole(struct transfer *t, struct titem *it,
 	struct store_src src = { .read = blob_read,
 				 .arg = &s,
 				 .len = it->v.size };
-	int r;
+	int r = src_begin(&s, &it->v);
 
-	s.fd = body_open(t, &it->v);
-	if (s.fd < 0)
-		return s.fd;
+	if (r < 0)
+		return r;
 	put_meta(t, &it->v, &meta);
 	r = store_put(t->store, it->key, &src, &meta, cond, obj);
 	src_end(&s);

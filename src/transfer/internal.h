@@ -271,9 +271,12 @@ struct blob_src {
 	struct transfer *t;
 	struct titem *it;
 	int fd;
+	struct meta_version v; /* whose bytes they are */
 	uint64_t base;
 	uint64_t handed; /* out of it->going again by src_end() */
 };
+/* Open the bytes of v. */
+int src_begin(struct blob_src *s, const struct meta_version *v) MUST_USE;
 void src_end(struct blob_src *s); /* closes fd, too */
 ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n);
 void write_id_of(const struct transfer *t, const struct meta_version *v,
