@@ -113,6 +113,8 @@ static int set_size(struct fs *fs, struct inode *in, uint64_t size)
 	int r = open_for_write(fs, in, size == 0 ? O_TRUNC | O_WRONLY : O_RDWR);
 
 	if (r == 0)
+		r = unshare_for_cut(fs, in);
+	if (r == 0)
 		r = live_open_blob(fs, in, true);
 	if (r == 0)
 		r = disk_truncate(fs->host->disk, in->live->wfd, size);

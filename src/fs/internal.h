@@ -297,6 +297,8 @@ int version_leave_chain(struct fs *fs, uint64_t vid,
 			const struct meta_version *out);
 /* A version row that exists speaks of this blob from now on. */
 int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes);
+/* One of several versions that share it has another now. */
+int blob_left(struct fs *fs, uint64_t blob);
 /* The blob of a version row is this long now. */
 int blob_sized(struct fs *fs, const struct meta_version *v);
 /* Does the bucket, or the line, hold anything under the key of this inode? */
@@ -392,6 +394,9 @@ bool has_hole(struct fs *fs, int fd, uint64_t size);
 
 /* unshare.c: busy held */
 int open_for_write(struct fs *fs, struct inode *in, int flags);
+/* The live blob is about to be made shorter: what was sealed of it must not be;
+ * recovery would take it for lost bytes. */
+int unshare_for_cut(struct fs *fs, struct inode *in);
 
 /* janitor.c */
 int64_t janitor_step(void *arg);

@@ -274,6 +274,11 @@ int blob_gained(struct fs *fs, uint64_t blob, uint64_t bytes)
 	return ref_note(fs, blob, 1, bytes);
 }
 
+int blob_left(struct fs *fs, uint64_t blob)
+{
+	return ref_note(fs, blob, -1, 0);
+}
+
 int blob_sized(struct fs *fs, const struct meta_version *v)
 {
 	return ref_note(fs, v->blob, 0, v->size);

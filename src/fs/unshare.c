@@ -263,6 +263,59 @@ static int begin_change(struct fs *fs, struct inode *in, bool append)
 	return l->nopen == 0 ? begin_copy(fs, in) : begin_shared(fs, in);
 }
 
+/* Who only appends shares the bytes of the version before; now somebody comes
+ * who may change them. */
+static int part_from_replaced(struct fs *fs, struct inode *in)
+{
+	uint64_t shared = in->live->ver.blob;
+	struct meta_version old;
+	struct inode_tag t;
+	int r = meta_begin(fs->meta), fd = -1;
+
+	if (r < 0)
+		return r;
+	r = meta_version_get(fs->meta, in->live->ver.replaces, &old);
+	meta_end(fs->meta);
+	if (r < 0 || old.blob != shared)
+		return r == -ENOENT ? 0 : r;
+	if (old.state != META_SEALED)
+		return barrier_now(fs->barrier, CLK_NEVER);
+	inode_tag(fs, in, &t);
+	r = live_open_blob(fs, in, false);
+	if (r == 0)
+		r = cache_blob_copy(fs->cache, in->live->rfd, old.size, &t.tag,
+				    &old.blob, &fd);
+	if (r < 0)
+		return r;
+	cache_blob_close(fs->cache, fd);
+	old.passthrough = old.append_only = false;
+	old.seal_ctime_ns = 0; /* a blob of its own: nobody can move it */
+	barrier_note_blob(fs->barrier, old.blob, -1);
+	r = tx_begin(fs);
+	if (r < 0)
+		return r;
+	r = meta_version_set(fs->meta, &old);
+	if (r == 0)
+		r = blob_gained(fs, old.blob, old.size);
+	if (r == 0)
+		r = blob_left(fs, shared);
+	r = tx_end(fs, r, 0, false);
+	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
+}
+
+int unshare_for_cut(struct fs *fs, struct inode *in)
+{
+	const struct meta_version *v = &in->live->ver;
+
+	if (v->state == META_UNFINISHED && v->replaces)
+		return part_from_replaced(fs, in);
+	if (v->state == META_PUBLISHED)
+		return begin_in_place(fs, in, true);
+	if (v->state != META_SEALED)
+		return 0;
+	return v->provisional ? seal_withdraw(fs, in) : begin_shared(fs, in);
+}
+
 int open_for_write(struct fs *fs, struct inode *in, int flags)
 {
 	bool trunc = flags & O_TRUNC;
@@ -278,6 +331,10 @@ int open_for_write(struct fs *fs, struct inode *in, int flags)
 	} else {
 		if (!l->writing)
 			r = begin_change(fs, in, append && !trunc);
+		else if (!append && l->ver.replaces)
+			r = part_from_replaced(fs, in);
+		if (r == 0 && trunc)
+			r = unshare_for_cut(fs, in);
 		if (r == 0 && trunc) {
 			r = live_open_blob(fs, in, true);
 			if (r == 0)
