@@ -149,7 +149,7 @@ static int read_line(struct client *c, char **ret)
 		n = recv(c->fd, piece, sizeof(piece), 0);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (n < 0 && errno == EAGAIN)
 			return -ETIMEDOUT;
 		if (n <= 0)
 			return -EPIPE;
