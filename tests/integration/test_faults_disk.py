@@ -124,6 +124,34 @@ def test_f22_no_inode_is_left(disk, s3_bucket, mounts):
     assert s3_bucket.keys() == sorted([*made, "again"])
 
 
+def test_f24_no_descriptor_is_left(s3_bucket, mounts, passthrough):
+    """The daemon may have 100: opens fail, nothing is dropped."""
+    m = mounts(s3_bucket, passthrough=passthrough, upload_delay="0s")
+    m.prefix = ["prlimit", "--nofile=100:100"]
+    m.mount()
+    held, failed = [], 0
+    for i in range(200):
+        try:
+            held.append((m / f"{i}").open("wb", buffering=0))
+            held[-1].write(b"%d" % i)
+        except OSError as e:
+            assert e.errno in (errno.EMFILE, errno.ENFILE, errno.EIO)
+            failed += 1
+    assert failed > 0
+    for f in held:
+        f.close()
+    wait_until(lambda: m.status()["opens"]["now"] == 0, what="all closed")
+    wait_until(
+        lambda: "open" not in [e["state"] for e in m.status()["queue"]],
+        what="all at rest",
+    )
+    m.sync()
+    assert len(s3_bucket.keys()) == len(held)
+    (m / "more").write_bytes(b"x")
+    m.sync()
+    assert_same(s3_bucket, m.path)
+
+
 # ---- gone, damaged
 
 
