@@ -39,6 +39,7 @@ struct world {
 	bool in_doubt; /* one more may have */
 	unsigned durable; /* covered by a barrier that succeeded */
 	unsigned flying; /* covered by one that did not, else the same */
+	unsigned opening; /* and by that of an opening cut short after it */
 	unsigned wrong;
 	const char *why;
 };
@@ -218,13 +219,14 @@ static void look(struct world *w, bool same_boot)
 		is_wrong(w, "unreadable");
 	else if (same_boot && n != w->now && !(w->in_doubt && n == w->now + 1))
 		is_wrong(w, "a commit is lost though only the process died");
-	else if (!same_boot && n != w->durable && n != w->flying)
+	else if (!same_boot && n != w->durable && n != w->flying &&
+		 n != w->opening)
 		is_wrong(w, "not the state of a barrier");
 	else if (!has_state(w, &w->states[n]))
 		is_wrong(w, "a mixture of states");
 	meta_end(w->m);
 	/* The open has made a barrier. */
-	w->now = w->durable = w->flying = n;
+	w->now = w->durable = w->flying = w->opening = n;
 	w->in_doubt = false;
 }
 
@@ -264,7 +266,7 @@ static bool reopen(struct world *w, bool same_boot)
 		/* It may have come as far as its own barrier, with all there
 		 * was. */
 		if (same_boot)
-			w->flying = w->now;
+			w->opening = w->now;
 		if (!die(w))
 			same_boot = false;
 	}
