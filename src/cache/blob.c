@@ -153,7 +153,12 @@ int cache_blob_new(struct cache *c, const struct cache_tag *tag,
 			      0600);
 	} while (r == -EEXIST);
 	if (r < 0)
-		return log_err(r, "make blob %s", path);
+		r = log_err(r, "make blob %s", path);
+	/* Somebody deleted the folder: the name is not at fault. */
+	if (r == -ENOENT)
+		return -EIO;
+	if (r < 0)
+		return r;
 	write_tag(c, r, tag);
 	lock_acquire(&c->lock);
 	c->dirty.dir[dir_of(blob)] = true;

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "ckptfs/disk.h"
@@ -76,6 +77,16 @@ NO_TSA int meta_mark(struct meta *m, struct meta_mark *ret)
 	return 0;
 }
 
+/* Syncing what has no name any more succeeds, and means nothing. */
+static bool is_deleted(struct meta *m)
+{
+	int fd = disk_open(m->host.disk, META_BARRIER, O_RDONLY, 0);
+
+	if (fd >= 0)
+		disk_close(m->host.disk, fd);
+	return fd == -ENOENT;
+}
+
 int meta_barrier(struct meta *m, const struct meta_mark *mark)
 {
 	struct slot s;
@@ -87,6 +98,10 @@ int meta_barrier(struct meta *m, const struct meta_mark *mark)
 		return -EIO;
 	if (mark->commits <= meta_commits_durable(m))
 		return 0;
+	if (is_deleted(m)) {
+		set_failed(m);
+		return log_err(-EIO, "the cache folder was deleted");
+	}
 	r = disk_fdatasync(m->host.disk, vfs_wal_fd(m->vfs));
 	if (r < 0) {
 		set_failed(m);

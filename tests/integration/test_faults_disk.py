@@ -5,6 +5,7 @@ inodes or descriptors, gone, damaged, dead."""
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -150,6 +151,25 @@ def test_f24_no_descriptor_is_left(s3_bucket, mounts, passthrough):
     (m / "more").write_bytes(b"x")
     m.sync()
     assert_same(s3_bucket, m.path)
+
+
+def test_f28_the_cache_folder_is_deleted(mnt, bucket):
+    """What it held is lost; no object changes, and everybody is told."""
+    (mnt / "published").write_bytes(b"published")
+    mnt.sync()
+    cache = cache_of(mnt)
+    shutil.rmtree(cache)
+    with pytest.raises(OSError) as e:
+        (mnt / "new").write_bytes(b"new")
+    assert e.value.errno == errno.EIO
+    # also where no byte has to go to the disk
+    (mnt / "folder").mkdir()
+    wait_until(lambda: mnt.status()["cache"]["failed"], what="status to say so")
+    mnt.run("status", "--check", mnt.path, status=1)
+    mnt.sync(status=1)
+    assert mnt.log.read_text().count("cache folder was deleted") == 1
+    assert bucket.keys() == ["published"]
+    assert bucket.get("published") == b"published"
 
 
 # ---- gone, damaged
