@@ -196,6 +196,37 @@ def test_f13_a_damaged_database_is_refused_and_left_alone(mnt, name):
     assert (mnt / "f").read_bytes() == b"x" * 1000
 
 
+def test_f15_a_lost_blob_is_reported(s3_bucket, mounts, proxy):
+    """Somebody deleted the bytes of one file while nothing was mounted: it is
+    named, and what stands behind it in the line waits until it is given up."""
+    m = mounts(s3_bucket, upload_delay="0s").mount()
+    proxy.fault("status", method="PUT|POST", count=-1)
+    blobs = cache_of(m) / "blobs"
+    before = set(blobs.rglob("*"))
+    (m / "lost").write_bytes(b"l" * 1000)
+    (blob,) = (p for p in set(blobs.rglob("*")) - before if p.is_file())
+    (m / "behind").write_bytes(b"b" * 1000)
+    dir_fd = os.open(m.path, os.O_RDONLY)
+    os.fsync(dir_fd)  # so that no row is taken back for it
+    os.close(dir_fd)
+    m.kill9()
+    blob.unlink()
+    proxy.heal()
+    m.mount()
+    wait_until(
+        lambda: m.status(m / "lost")["state"] == "parked", what="the file, parked"
+    )
+    said = m.sync(status=1).stderr
+    assert "not in the bucket: lost (parked" in said
+    assert s3_bucket.keys() == []
+    with pytest.raises(OSError) as e:
+        (m / "lost").read_bytes()
+    assert e.value.errno == errno.EIO
+    (m / "lost").unlink()
+    m.sync()
+    assert s3_bucket.keys() == ["behind"]
+
+
 @root
 def test_f29_the_disk_dies(disk, s3_bucket, mounts, passthrough):
     """Of the file system below nothing can be read or written any more."""

@@ -159,7 +159,7 @@ def certificate(tmp_path):
 
 
 @pytest.mark.option("ca_bundle")
-def test_ca_bundle_is_whom_to_trust(versitygw, proxies, mounts, certificate):
+def test_f46_ca_bundle_is_whom_to_trust(versitygw, proxies, mounts, certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     proxy = proxies(versitygw.endpoint, context)

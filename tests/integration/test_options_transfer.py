@@ -166,7 +166,7 @@ def test_what_passes_a_file_that_does_not_get_through(
 
 @pytest.mark.option("conflict")
 @pytest.mark.parametrize("conflict", ["keep", "overwrite"])
-def test_what_becomes_of_another_writers_object(s3_mount, s3_bucket, conflict):
+def test_f52_what_becomes_of_another_writers_object(s3_mount, s3_bucket, conflict):
     s3_mount.mount(conflict=conflict, metadata_ttl="1h")
     (s3_mount / "f").write_bytes(b"first")
     s3_mount.sync()

@@ -35,7 +35,7 @@ def bytes_after(proxy, count):
 
 
 @over_all_servers
-def test_an_upload_resumes_from_the_parts_the_store_has(mnt, s3_bucket, proxy):
+def test_f33_an_upload_resumes_from_the_parts_the_store_has(mnt, s3_bucket, proxy):
     data = os.urandom(96 * MIB)
     killed_in_mid_upload(mnt, proxy, data)
     sent = [
@@ -153,7 +153,7 @@ def test_a_live_mount_point_is_not_taken_over(mnt, s3_bucket, mounts):
     (mnt / "f").write_bytes(b"x")
 
 
-def test_again_and_again(mnt, s3_bucket):
+def test_f67_again_and_again(mnt, s3_bucket):
     for i in range(6):
         (mnt / f"{i}").write_bytes(os.urandom(MIB))
         (mnt / "last").write_bytes(b"%d" % i * 100_000)

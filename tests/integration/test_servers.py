@@ -150,7 +150,7 @@ def parts_mount(s3_bucket, mounts):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_lost_answer_to_complete(parts_mount, s3_bucket, proxy, count):
+def test_f37_a_lost_answer_to_complete(parts_mount, s3_bucket, proxy, count):
     m = parts_mount
     (m / "old").write_bytes(big(1))
     m.sync()
@@ -164,7 +164,7 @@ def test_a_lost_answer_to_complete(parts_mount, s3_bucket, proxy, count):
     assert m.status()["last_error"] is None
 
 
-def test_a_lost_answer_to_complete_and_a_crash(parts_mount, s3_bucket, proxy):
+def test_f39_a_lost_answer_to_complete_and_a_crash(parts_mount, s3_bucket, proxy):
     m = parts_mount
     (m / "f").write_bytes(big(1))
     m.sync()

@@ -46,7 +46,7 @@ for f in docs m4 .ci configure.ac Makefile.am; do
 	[ ! -e $f ] || cp -R $f "$work/tree"
 done
 chmod -R u+w "$work/tree"
-for check in layers size headers docs seams; do
+for check in layers size headers docs faults seams; do
 	top_srcdir=$work/tree sh "$top/tests/static/check-$check.sh" || {
 		echo "check-$check does not accept the tree as it is"
 		exit 1
@@ -62,6 +62,10 @@ plant check-headers.sh include/ckptfs/breach.h 'struct a { size_t n; };\n'
 plant check-headers.sh include/ckptfs/breach.h 'struct a { int n; };\n'
 # shellcheck disable=SC2016 # a path in backticks
 plant check-docs.sh README.md '\nSee `src/no/such.c` here.\n'
+plant check-faults.sh docs/fault-matrix.md '| 71 | a | b | c | `f71_no_such` in |\n' f71_no_such
+plant check-faults.sh docs/fault-matrix.md '| 9 | a | b | c | open |\n' 'row 9'
+plant check-faults.sh tests/unit/test_breach.c 'START_TEST(f07_nobody)\n{\n\tf07_nobody;\n' f07_nobody
+plant check-faults.sh tests/integration/test_breach.py 'def test_f07_nobody(mnt):\n' f07_nobody
 plant check-seams.sh src/fs/breach.c 'int f(void)\n{\n\treturn time(0);\n}\n'
 plant check-seams.sh src/meta/breach.c '\tfd = open(path, 0);\n'
 plant check-seams.sh src/cache/breach.c '\tn = (int)pread(fd, p, 1, 0);\n'

@@ -372,7 +372,7 @@ static void fail_syncfs(struct disk *d, unsigned long n)
 	simdisk_fail(d, SIM_SYNCFS, n, -EIO, false);
 }
 
-START_TEST(bytes_that_a_sync_lost_are_never_promised)
+START_TEST(f17_bytes_that_a_sync_lost_are_never_promised)
 {
 	ck_assert_uint_gt(walk(fail_fdatasync, (unsigned)_i, 1), 10);
 	ck_assert_uint_gt(walk(fail_sync_dir, (unsigned)_i, 1), 4);
@@ -386,7 +386,7 @@ static void add(TCase *c)
 
 	tcase_add_loop_test(
 		c, a_power_cut_anywhere_leaves_what_the_barrier_says, 0, loops);
-	tcase_add_loop_test(c, bytes_that_a_sync_lost_are_never_promised, 0,
+	tcase_add_loop_test(c, f17_bytes_that_a_sync_lost_are_never_promised, 0,
 			    loops);
 }
 

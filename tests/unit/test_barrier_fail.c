@@ -84,7 +84,7 @@ static const struct {
 	{ "m f1 n! ", false, true },
 };
 
-START_TEST(a_failed_log_ends_all_barriers)
+START_TEST(f18_a_failed_log_ends_all_barriers)
 {
 	start_settled();
 	seal(1);
@@ -177,7 +177,7 @@ START_TEST(a_blob_that_dies_after_the_mark_is_synced)
 }
 END_TEST
 
-START_TEST(dead_blobs_of_an_earlier_mount_are_unlinked)
+START_TEST(f40_dead_blobs_of_an_earlier_mount_are_unlinked)
 {
 	unsigned i;
 
@@ -207,14 +207,14 @@ static void add(TCase *c)
 	tcase_add_test(c,
 		       a_failed_sync_poisons_the_blob_before_the_log_is_marked);
 	tcase_add_test(c, a_failed_syncfs_poisons_all_it_covered);
-	tcase_add_loop_test(c, a_failed_log_ends_all_barriers, 0,
+	tcase_add_loop_test(c, f18_a_failed_log_ends_all_barriers, 0,
 			    ARRAY_SIZE(broken));
 	tcase_add_test(
 		c, a_dead_blob_is_unlinked_after_the_barrier_that_covers_it);
 	tcase_add_test(c, a_blob_that_dies_during_a_barrier_outlives_it);
 	tcase_add_test(c, a_dead_blob_is_not_synced);
 	tcase_add_test(c, a_blob_that_dies_after_the_mark_is_synced);
-	tcase_add_test(c, dead_blobs_of_an_earlier_mount_are_unlinked);
+	tcase_add_test(c, f40_dead_blobs_of_an_earlier_mount_are_unlinked);
 }
 
 int main(void)

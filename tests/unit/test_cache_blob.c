@@ -356,7 +356,7 @@ START_TEST(a_copy_that_fails_anywhere_leaves_nothing)
 }
 END_TEST
 
-START_TEST(names_survive_a_power_cut_once_synced)
+START_TEST(f10_names_survive_a_power_cut_once_synced)
 {
 	uint64_t blob[600], late;
 	unsigned i;
@@ -430,7 +430,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_copy_is_the_same_with_and_without_clones, 0,
 			    ARRAY_SIZE(lacks));
 	tcase_add_test(c, a_copy_that_fails_anywhere_leaves_nothing);
-	tcase_add_test(c, names_survive_a_power_cut_once_synced);
+	tcase_add_test(c, f10_names_survive_a_power_cut_once_synced);
 	tcase_add_test(c, names_of_an_earlier_process_are_synced_too);
 	tcase_add_test(c, a_failed_sync_of_names_is_final);
 }

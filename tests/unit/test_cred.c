@@ -341,7 +341,7 @@ START_TEST(what_lasts_is_asked_for_once)
 }
 END_TEST
 
-START_TEST(what_expires_is_renewed_ahead_and_kept_meanwhile)
+START_TEST(f48_what_expires_is_renewed_ahead_and_kept_meanwhile)
 {
 	struct cred_chain *chain = fake_chain();
 	struct cred *c = NULL;
@@ -418,7 +418,7 @@ static void add(TCase *c)
 	tcase_add_test(c, s12_what_is_no_file_is_refused_at_once);
 	tcase_add_test(c, region_and_endpoint_have_their_order);
 	tcase_add_test(c, what_lasts_is_asked_for_once);
-	tcase_add_test(c, what_expires_is_renewed_ahead_and_kept_meanwhile);
+	tcase_add_test(c, f48_what_expires_is_renewed_ahead_and_kept_meanwhile);
 	tcase_add_test(c, what_the_store_refuses_is_asked_for_again);
 	tcase_add_test(c, many_askers_make_one_request);
 }

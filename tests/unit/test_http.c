@@ -401,7 +401,7 @@ START_TEST(cancel_ends_what_runs_and_what_comes)
 }
 END_TEST
 
-START_TEST(silence_times_out)
+START_TEST(f44_silence_times_out)
 {
 	struct httpd_reply script[] = { { .then = HTTPD_HANG },
 					{ .then = HTTPD_HANG } };
@@ -504,7 +504,7 @@ static void add(TCase *c)
 	tcase_add_test(c, what_may_go_out_once_is_not_sent_again);
 	tcase_add_test(c, a_failing_source_ends_the_request);
 	tcase_add_test(c, cancel_ends_what_runs_and_what_comes);
-	tcase_add_test(c, silence_times_out);
+	tcase_add_test(c, f44_silence_times_out);
 	tcase_add_test(c, nobody_there_is_unreachable_and_nonsense_is_invalid);
 	tcase_add_test(c, redirects_are_answers);
 	tcase_add_test(c, the_pacer_sees_every_byte);

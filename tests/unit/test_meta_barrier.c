@@ -251,7 +251,7 @@ static void fill_disk(uint64_t but)
 	ck_assert_uint_eq(space.avail, but);
 }
 
-START_TEST(on_a_full_disk_the_ballast_keeps_the_database_going)
+START_TEST(f21_on_a_full_disk_the_ballast_keeps_the_database_going)
 {
 	unsigned i;
 	int r = 0;
@@ -328,7 +328,8 @@ static void add(TCase *c)
 		       a_checkpoint_is_due_by_length_and_the_log_is_used_again);
 	tcase_add_test(c, an_older_mark_takes_nothing_back);
 	tcase_add_test(c, commits_go_on_while_barriers_are_made);
-	tcase_add_test(c, on_a_full_disk_the_ballast_keeps_the_database_going);
+	tcase_add_test(c,
+		       f21_on_a_full_disk_the_ballast_keeps_the_database_going);
 	tcase_add_test(c, no_ballast_is_made_where_there_is_hardly_room);
 	tcase_add_test(c, a_ballast_that_is_there_is_kept);
 	tcase_add_test(c, a_checkpoint_without_room_can_be_made_later);

@@ -318,7 +318,7 @@ static bool some_go_wrong(const struct meta_rules *rules)
 	return false;
 }
 
-START_TEST(what_is_found_is_the_state_of_the_last_barrier)
+START_TEST(f11_what_is_found_is_the_state_of_the_last_barrier)
 {
 	const char *why;
 
@@ -356,7 +356,8 @@ END_TEST
 
 static void add(TCase *c)
 {
-	tcase_add_loop_test(c, what_is_found_is_the_state_of_the_last_barrier,
+	tcase_add_loop_test(c,
+			    f11_what_is_found_is_the_state_of_the_last_barrier,
 			    1, 2 + (HISTORIES - 1) / (int)harness_step());
 	tcase_add_test(c, without_the_cut_it_is_not);
 	tcase_add_test(c, with_a_checkpoint_of_more_than_the_barrier_it_is_not);

@@ -493,6 +493,40 @@ START_TEST(operations_out_of_order_are_refused)
 }
 END_TEST
 
+/* Rot, or an end, at any 512 bytes of the log: what the barrier covers is
+ * there or refused; what came later goes as a whole. */
+START_TEST(f12_a_log_damaged_anywhere_is_cut_or_refused)
+{
+	struct meta_report report;
+	uint64_t covered = 0, whole = 1, at;
+
+	stop();
+	for (at = 0; at < whole; at += 512) {
+		sim_free(bed_sim);
+		bed_sim = sim_new(at);
+		reopen();
+		add_op("a");
+		ck_assert_int_eq(barrier(), 0);
+		covered = size_of("db-wal");
+		add_op("b");
+		whole = size_of("db-wal");
+		stop();
+		if (_i == 0)
+			scribble("db-wal", at);
+		else
+			shorten("db-wal", at);
+		if (at < covered) {
+			ck_assert_int_eq(try_open(&report), -EIO);
+			continue;
+		}
+		ck_assert_int_eq(try_open(&report), 0);
+		ck_assert_uint_eq(last_op(), 1);
+		stop();
+	}
+	ck_assert_uint_gt(whole, covered);
+}
+END_TEST
+
 /* ---- the making ---- */
 
 START_TEST(a_making_cut_short_is_made_anew)
@@ -553,6 +587,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, what_cannot_be_told_is_refused_and_left_alone, 0,
 			    9);
 	tcase_add_test(c, operations_out_of_order_are_refused);
+	tcase_add_loop_test(c, f12_a_log_damaged_anywhere_is_cut_or_refused, 0,
+			    2);
 	tcase_add_test(c, a_making_cut_short_is_made_anew);
 }
 

@@ -214,7 +214,7 @@ START_TEST(pages_are_followed_and_joined_in_order)
 }
 END_TEST
 
-START_TEST(a_listing_that_is_cut_or_circles_is_an_error)
+START_TEST(f57_a_listing_that_is_cut_or_circles_is_an_error)
 {
 	struct httpd_reply script[] = {
 		answer("200 OK", "",
@@ -333,7 +333,7 @@ static void add(TCase *c)
 	tcase_add_test(c, bytes_of_another_version_are_stale);
 	tcase_add_test(c, listings_are_decoded_only_if_they_say_so);
 	tcase_add_test(c, pages_are_followed_and_joined_in_order);
-	tcase_add_test(c, a_listing_that_is_cut_or_circles_is_an_error);
+	tcase_add_test(c, f57_a_listing_that_is_cut_or_circles_is_an_error);
 	tcase_add_test(c, a_batch_delete_tells_each_key);
 	tcase_add_test(c, a_copy_pins_its_source);
 	tcase_add_test(c, what_killed_probes_left_is_swept_once_it_is_old);

@@ -88,7 +88,7 @@ START_TEST(the_servers_clock_is_learnt)
 }
 END_TEST
 
-START_TEST(an_expired_credential_is_fetched_again_once)
+START_TEST(f47_an_expired_credential_is_fetched_again_once)
 {
 	struct httpd_reply script[] = {
 		error("400 Bad Request", "", "ExpiredToken"),
@@ -324,7 +324,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_server_that_checks_no_crc_gets_a_signed_body);
 	tcase_add_test(c, a_checksum_that_comes_back_wrong_is_told);
 	tcase_add_test(c, the_servers_clock_is_learnt);
-	tcase_add_test(c, an_expired_credential_is_fetched_again_once);
+	tcase_add_test(c, f47_an_expired_credential_is_fetched_again_once);
 	tcase_add_test(c, a_credential_that_never_worked_is_refused);
 	tcase_add_test(c, the_region_is_taken_from_the_answer);
 	tcase_add_test(c, a_head_refused_without_a_word_is_asked_by_get);

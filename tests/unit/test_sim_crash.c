@@ -163,17 +163,130 @@ static void at_any_call(unsigned long first, int keep)
 	ck_assert_uint_gt(n, 100); /* it was a walk through all of it */
 }
 
-START_TEST(the_process_dies_at_any_call)
+START_TEST(f08_the_process_dies_at_any_call)
 {
 	at_any_call(0, -1);
 }
 END_TEST
 
-START_TEST(the_power_goes_at_any_call)
+START_TEST(f09_the_power_goes_at_any_call)
 {
 	static const int keeps[] = { 0, 50, 100 };
 
 	at_any_call((unsigned)_i + 1, keeps[_i]);
+}
+END_TEST
+
+/* ---- what was promised by one call */
+
+static const int kept[] = { 0, 50, 100 };
+
+/* The bucket takes nothing (count 0: it does again). */
+static void refuse_all(unsigned count)
+{
+	static const struct store_fault no = { .err = -EAGAIN,
+					       .act = STORE_FAULT_BEFORE };
+
+	ck_assert_int_eq(store_fault_set(bucket, count ? &no : NULL, count), 0);
+}
+
+START_TEST(f06_what_was_synced_is_there_though_it_is_open)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "synced", 0), 0);
+	ck_assert_int_eq(fs_fsync(fs, f.o.file, false), 0);
+	ck_assert_int_eq(f_write(&f, " and not", 6), 0);
+	rig_cut((unsigned)kept[_i]);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "unfinished");
+	ck_assert_int_eq(strncmp(text_of("a"), "synced", 6), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	rig_end();
+}
+END_TEST
+
+/* With close=local at once, else once a barrier has come by itself. */
+START_TEST(f07_what_was_closed_is_published_after_a_power_cut)
+{
+	bool local = _i % 2;
+
+	rig_begin(1);
+	rig_unmount();
+	rig_opts.close_mode = local ? FS_LOCAL : FS_ASYNC;
+	ck_assert_int_eq(rig_open(), 0);
+	refuse_all(1);
+	ck_assert_int_eq(put_file("a", "whole"), 0);
+	if (!local)
+		(void)sim_run_for(sim, 2 * NS_PER_S);
+	rig_cut((unsigned)kept[_i / 2]);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert(is(text_of("a"), "whole"));
+	refuse_all(0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert(is(object_of("a"), "whole"));
+	rig_end();
+}
+END_TEST
+
+START_TEST(f62_what_was_deleted_stays_so_after_a_power_cut)
+{
+	rig_begin(1);
+	ck_assert_int_eq(put_file("a", "old"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	refuse_all(1);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	rig_cut((unsigned)kept[_i]);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_uint_eq(ino_of("a"), 0);
+	refuse_all(0);
+	ck_assert(is(object_of("a"), "old"));
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_uint_eq(ino_of("a"), 0);
+	rig_end();
+}
+END_TEST
+
+/* ---- what dies again while it recovers */
+
+/* A save hit by a crash, then a mount that dies after n calls; whether it was
+ * hit by that. */
+static bool recovery_dies_after(unsigned long n, bool power)
+{
+	struct told t = { 1, 1, 1, 1, 1 };
+	bool hit;
+	int r;
+
+	before(n);
+	simdisk_halt_after(disk, 60 + n % 97);
+	save(&t);
+	ck_assert(simdisk_halted(disk));
+	rig_die();
+	simdisk_halt_after(disk, n);
+	r = rig_open();
+	hit = simdisk_halted(disk);
+	ck_assert(hit || r == 0);
+	if (power)
+		rig_cut(50);
+	else
+		rig_die();
+	assert_kept(n, &t, power);
+	rig_end();
+	return hit;
+}
+
+START_TEST(f66_the_recovery_dies_at_any_call)
+{
+	unsigned long n = 0;
+
+	while (recovery_dies_after(n, _i == 1))
+		n++;
+	ck_assert_uint_gt(n, 20);
 }
 END_TEST
 
@@ -197,7 +310,7 @@ START_TEST(a_new_file_comes_back_unfinished)
 }
 END_TEST
 
-START_TEST(a_rewritten_file_shows_what_it_was)
+START_TEST(f05_a_rewritten_file_shows_what_it_was)
 {
 	struct file f;
 
@@ -295,12 +408,20 @@ END_TEST
 static void add(TCase *c)
 {
 	tcase_set_timeout(c, 60);
-	tcase_add_test(c, the_process_dies_at_any_call);
-	tcase_add_loop_test(c, the_power_goes_at_any_call, 0, 3);
+	tcase_add_test(c, f08_the_process_dies_at_any_call);
+	tcase_add_loop_test(c, f09_the_power_goes_at_any_call, 0, 3);
+	tcase_add_loop_test(c,
+			    f06_what_was_synced_is_there_though_it_is_open, 0,
+			    3);
+	tcase_add_loop_test(
+		c, f07_what_was_closed_is_published_after_a_power_cut, 0, 6);
+	tcase_add_loop_test(
+		c, f62_what_was_deleted_stays_so_after_a_power_cut, 0, 3);
+	tcase_add_loop_test(c, f66_the_recovery_dies_at_any_call, 0, 2);
 	tcase_add_test(c, a_new_file_comes_back_unfinished);
-	tcase_add_loop_test(c, a_rewritten_file_shows_what_it_was, 0, 2);
 	tcase_add_loop_test(c, what_was_appended_goes_with_its_row, 0, 2);
 	tcase_add_loop_test(c, what_was_fsynced_after_a_seal_is_there, 0, 2);
+	tcase_add_loop_test(c, f05_a_rewritten_file_shows_what_it_was, 0, 2);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
 }
 

@@ -120,7 +120,7 @@ START_TEST(who_reads_it_fetches_it_again)
 }
 END_TEST
 
-START_TEST(what_the_bucket_has_not_stays)
+START_TEST(f41_what_the_bucket_has_not_stays)
 {
 	static const struct store_fault no = { .key = "parked",
 					       .err = -EACCES,
@@ -482,7 +482,7 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, rig_end);
 	tcase_add_test(c, a_file_goes_and_is_still_there);
 	tcase_add_test(c, who_reads_it_fetches_it_again);
-	tcase_add_test(c, what_the_bucket_has_not_stays);
+	tcase_add_test(c, f41_what_the_bucket_has_not_stays);
 	tcase_add_loop_test(c, what_is_open_stays, 0, 6);
 	tcase_add_test(c, what_is_mapped_stays_with_its_bytes);
 	tcase_add_test(c, what_is_mapped_after_a_snapshot_stays);

@@ -283,7 +283,7 @@ START_TEST(unsent_data_that_cannot_go_is_no_reason_to_wait)
 }
 END_TEST
 
-START_TEST(after_a_failed_barrier_nothing_new_is_taken)
+START_TEST(f16_after_a_failed_barrier_nothing_new_is_taken)
 {
 	struct file f, g;
 
@@ -419,7 +419,7 @@ static void add(TCase *c)
 	tcase_add_test(c, what_is_begun_may_exceed_the_size_of_the_cache);
 	tcase_add_test(c, a_parked_file_is_no_reason_to_wait);
 	tcase_add_test(c, unsent_data_that_cannot_go_is_no_reason_to_wait);
-	tcase_add_test(c, after_a_failed_barrier_nothing_new_is_taken);
+	tcase_add_test(c, f16_after_a_failed_barrier_nothing_new_is_taken);
 	tcase_add_test(c, a_large_file_finds_its_blocks_reserved);
 	tcase_add_loop_test(c, nothing_is_reserved_where_there_is_no_room, 0,
 			    2);
