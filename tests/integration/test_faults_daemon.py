@@ -384,7 +384,6 @@ def test_f30_a_second_daemon_touches_nothing(tmp_path, mounts, second):
     assert bucket.keys() == ["f", "g"]
 
 
-
 def test_a_suspended_daemon_is_not_taken_for_dead(folder_mount):
     """It may wake up: nobody else takes its mount or its cache."""
     m = folder_mount.mount()

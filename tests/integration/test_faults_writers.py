@@ -339,7 +339,6 @@ def test_f23_a_writer_beyond_its_limit(mnt, s3_bucket, writers):
     assert s3_bucket.get("f.bin") == b"f" * MIB
 
 
-
 def test_f23_a_daemon_with_a_limit_of_its_own(s3_bucket, mounts, passthrough):
     """Mounted from a shell with ulimit -f: writes fail, the daemon lives."""
     m = mounts(s3_bucket, passthrough=passthrough, upload_delay="0s")
