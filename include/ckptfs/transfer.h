@@ -39,6 +39,9 @@ struct transfer_opts {
 	int64_t upload_interval_ns; /* least time between puts of a live log */
 	int64_t upload_max_delay_ns; /* temporary names are held this long */
 	bool overwrite; /* conflict=overwrite */
+	/* The power may have gone: of what is queued uploads may have been
+	 * begun that no row speaks of any more. */
+	bool forgotten;
 };
 
 /* What transfer tells fs; called with no lock held. */

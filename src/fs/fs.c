@@ -161,6 +161,7 @@ int fs_new(const struct host *host, struct meta *meta, struct cache *cache,
 	fs->store = store;
 	fs->opts = *opts;
 	fs->same_boot = opts->same_boot;
+	fs->opts.transfer.forgotten = !opts->same_boot;
 	lock_init(&fs->ns, LOCK_NS, "names");
 	lock_init(&fs->busy_lock, LOCK_LEAF, "busy");
 	lock_init(&fs->count_lock, LOCK_LEAF, "counters");

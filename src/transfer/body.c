@@ -254,6 +254,18 @@ int body_sweep(struct transfer *t, const struct meta_upload *up)
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
+/* The row of a begin went with the power?  It came after the seal. */
+static int sweep_forgotten(struct transfer *t, const struct titem *it)
+{
+	struct meta_upload up = { .vid = it->vid,
+				  .begun_real_ns = it->v.sealed_real_ns };
+
+	if (!t->opts.forgotten || it->seq > t->found_seq)
+		return 0;
+	memcpy(up.key, it->key, strlen(it->key));
+	return body_sweep(t, &up);
+}
+
 static int begin_anew(struct transfer *t, struct titem *it,
 		      struct meta_upload *up)
 {
@@ -373,7 +385,9 @@ int body_begin(struct transfer *t, struct titem *it)
 			log_info("an unfinished upload of %s is left behind",
 				 up.key);
 	}
-	r = begin_anew(t, it, &up);
+	r = got == 0 ? 0 : sweep_forgotten(t, it);
+	if (r == 0)
+		r = begin_anew(t, it, &up);
 	if (r == 0)
 		r = make_parts(it, &up);
 	if (r < 0)

@@ -155,6 +155,7 @@ struct transfer {
 	int64_t oldest_real_ns;
 	bool oldest_unknown; /* look again */
 	uint64_t last_seq; /* rows up to this one were read */
+	uint64_t found_seq; /* those up to this one were there at the start */
 	uint64_t *touched; /* rows to read again */
 	size_t ntouched, cap_touched;
 	bool stale;

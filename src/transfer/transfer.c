@@ -88,6 +88,7 @@ int transfer_start(struct transfer *t)
 	if (r == 0) {
 		r = meta_upload_each(t->meta, old_upload, t);
 		t->fold_wanted = t->line.n > 0;
+		t->found_seq = t->last_seq;
 		meta_end(t->meta);
 	}
 	for (i = 0; r == 0 && i < n && i < 64; i++) {

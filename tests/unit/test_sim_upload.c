@@ -287,9 +287,29 @@ START_TEST(a_copy_whose_answer_was_lost_is_ours)
 }
 END_TEST
 
+/* The seal was on the disk, the row of the begin not yet. */
+START_TEST(a_begin_that_went_with_the_power_is_swept)
+{
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	broken("mpu_part", "a", STORE_FAULT_BEFORE, 0);
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	(void)sim_run_for(sim, 1200 * NS_PER_MS);
+	ck_assert_uint_eq(calls("mpu_begin run/a"), 1);
+	rig_cut(0);
+	heal();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert(ino_of("a"));
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), TEXT);
+	ck_assert_uint_eq(calls("mpu_begin run/a"), 2);
+	ck_assert_uint_eq(uploads(), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_begin_that_went_with_the_power_is_swept);
 	tcase_add_test(c, a_renamed_body_is_begun_once_the_old_one_is_gone);
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_file);
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_name);
