@@ -7,6 +7,7 @@
 . "$TOP/contrib/lib/debsrc.sh"
 . "$TOP/contrib/lib/native.sh"
 . "$TOP/contrib/lib/tools.sh"
+. "$TOP/contrib/lib/uml.sh"
 . "$TOP/contrib/lib/build.sh"
 
 # bootstrap: packages, private libraries, build/ckptfs.  What is missing

@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind fuzz lint dist store mount user kills lightning)
+LANES=(unit asan tsan valgrind fuzz lint dist store mount user kills lightning powercut)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
@@ -21,6 +21,7 @@ declare -A LANE=(
 	[user]="unit tests and real mounts as an ordinary user"
 	[kills]="kill -9 at every system call of a save, and at random"
 	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
+	[powercut]="power cuts of a machine with a daemon (--cuts N)"
 )
 
 # A lane is there once what it tests is.
@@ -34,6 +35,7 @@ if ! grep -q '"mount"' "$TOP/src/main.c" "$TOP"/src/cli/*; then
 	lane_drop user
 	lane_drop kills
 	lane_drop lightning
+	lane_drop powercut
 fi
 
 passed() { echo "pass $1" >>"$RESULTS"; }
@@ -285,4 +287,38 @@ lane_lightning() {
 	# The tests of a file share a process that took long to start.
 	run_pytest lightning -n 2 --dist loadfile -m lightning \
 		"$TOP/tests/integration"
+}
+
+# Half of the cuts with the system's kernel and the ordinary path, half with a
+# newer one and passthrough, side by side.
+CUTS=50
+lane_powercut() {
+	local work log i rc=0 path=(off on) cuts=($((CUTS / 2)) $((CUTS - CUTS / 2)))
+	local kernel=() modules=() pids=()
+	bootstrap && need_fuse && need_test_python || return 1
+	need_uml || return 1
+	kernel+=("$UML") modules+=("$UML_MODULES")
+	need_new_uml || return 1
+	kernel+=("$UML") modules+=("$UML_MODULES")
+	work=$(mktemp -d)
+	for i in 0 1; do
+		PYTHONDONTWRITEBYTECODE=1 CKPTFS=$TOP/build/ckptfs \
+			"$TEST_PYTHON" "$TOP/tests/integration/powercut.py" \
+			--kernel "${kernel[i]}" --modules "${modules[i]}" \
+			--cuts "${cuts[i]}" --option "passthrough=${path[i]}" \
+			"$work/$i" >"$work/$i.log" 2>&1 </dev/null &
+		pids+=($!)
+	done
+	for i in 0 1; do
+		log=$work/$i.log
+		if wait "${pids[i]}"; then
+			passed "${cuts[i]}"
+			rm -rf "${work:?}/$i"
+		else
+			failed "powercut/passthrough=${path[i]}"
+			rc=1
+		fi
+		sed "s/^/powercut, passthrough=${path[i]}: /" "$log"
+	done
+	[ $rc = 1 ] || rm -rf "$work"
 }

@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The first process of the machine that loses its power (powercut.py starts it):
+# root is the host's file system, read-only; the one folder of the host that can
+# be written to is /media; the disk of the cache is at /mnt, that of the bucket at
+# /run/bucket (the host's file system tells a file's times now so and now so).
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs run /run
+export TMPDIR=/run HOME=/run
+word() {
+	sed -n "s/.*cut_$1=\\([^ ]*\\).*/\\1/p" /proc/cmdline
+}
+mount -t hostfs -o "$(word work)" none /media || exec poweroff -f
+module=$(word modules)/kernel/fs/fuse/fuse.ko
+[ ! -e "$module" ] || busybox insmod "$module"
+[ -c /dev/fuse ] || mount -t devtmpfs dev /dev
+mkdir /run/bucket
+mount -t ext4 /dev/ubda /mnt && mount -t ext4 /dev/ubdb /run/bucket ||
+	echo '"no disk"' >"/media/broken.$(word boot)"
+CKPTFS=$(word program)
+export CKPTFS
+"$(word python)" -S -B "$(word job)" "$(word boot)" "$(word options)" \
+	>"/media/job.$(word boot).out" 2>&1
+echo "\"ended: see job.$(word boot).out\"" >"/media/ended.$(word boot)"
+exec sleep 1000
