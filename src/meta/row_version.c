@@ -2,7 +2,14 @@
 /* Rows of versions, of uploads and their parts, and of dead blobs. */
 #include "config.h"
 
+#include <errno.h>
+#include <inttypes.h>
+
+#include "ckptfs/log.h"
+
 #include "meta/internal.h"
+
+#define LOG_MODULE "meta"
 
 enum {
 	VERSION_COMPLETE = 1,
@@ -69,6 +76,11 @@ static void read_version(struct run *r, struct meta_version *v)
 	v->crc64 = col_u64(r);
 	v->replaces = col_u64(r);
 	v->used_real_ns = col_i64(r);
+	/* SQLite has no check of what is in a row. */
+	if (v->size > INT64_MAX && r->err == 0)
+		r->err = log_err(-EIO, "version %" PRIu64 " cannot be of %" PRIu64
+				 " bytes: the database is damaged", v->vid,
+				 v->size);
 }
 
 int meta_version_add(struct meta *m, struct meta_version *row)
@@ -134,7 +146,8 @@ static int each_version(struct run *r, meta_version_fn *fn, void *arg)
 
 	while (stop == 0 && run_step(r) == 1) {
 		read_version(r, &row);
-		stop = fn(arg, &row);
+		if (r->err == 0)
+			stop = fn(arg, &row);
 	}
 	err = run_end(r);
 	return err < 0 ? err : stop;

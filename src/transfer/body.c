@@ -314,13 +314,29 @@ static int load_upload(struct transfer *t, struct titem *it,
 	return tx(t, r == -ENOENT ? 1 : r);
 }
 
+static uint64_t count_parts(const struct titem *it, const struct meta_upload *up)
+{
+	return it->v.size / up->part_size + (it->v.size % up->part_size != 0);
+}
+
+/* The upload that was begun is one of this content. */
+static bool is_usable(const struct transfer *t, const struct titem *it,
+		      const struct meta_upload *up)
+{
+	uint64_t n;
+
+	if (!up->id[0] || !up->part_size || strcmp(up->key, it->key) != 0)
+		return false;
+	n = count_parts(it, up);
+	return n > 0 && n <= t->store->limits.parts_max;
+}
+
 static int make_parts(struct titem *it, const struct meta_upload *up)
 {
 	free(it->parts);
 	free(it->upload_id);
 	it->part_size = up->part_size;
-	it->nparts = (unsigned)((it->v.size + up->part_size - 1) /
-				up->part_size);
+	it->nparts = (unsigned)count_parts(it, up);
 	it->parts_done = it->parts_going = 0;
 	it->parts = calloc(it->nparts, sizeof(*it->parts));
 	it->upload_id = strdup(up->id);
@@ -354,8 +370,7 @@ int body_begin(struct transfer *t, struct titem *it)
 
 	if (got < 0)
 		return got;
-	if (got == 0 && up.id[0] && up.part_size &&
-	    strcmp(up.key, it->key) == 0) {
+	if (got == 0 && is_usable(t, it, &up)) {
 		r = make_parts(it, &up);
 		if (r < 0)
 			return r;
