@@ -527,17 +527,6 @@ START_TEST(f12_a_log_damaged_anywhere_is_cut_or_refused)
 }
 END_TEST
 
-START_TEST(a_size_that_no_file_has_is_refused)
-{
-	struct meta_version v = { .state = META_SEALED, .size = UINT64_MAX - 5 };
-
-	bed_begin();
-	ck_assert_int_eq(meta_version_add(bed_meta, &v), 0);
-	ck_assert_int_eq(meta_version_get(bed_meta, v.vid, &v), -EIO);
-	meta_end(bed_meta);
-}
-END_TEST
-
 /* ---- the making ---- */
 
 START_TEST(a_making_cut_short_is_made_anew)
@@ -600,7 +589,6 @@ static void add(TCase *c)
 	tcase_add_test(c, operations_out_of_order_are_refused);
 	tcase_add_loop_test(c, f12_a_log_damaged_anywhere_is_cut_or_refused, 0,
 			    2);
-	tcase_add_test(c, a_size_that_no_file_has_is_refused);
 	tcase_add_test(c, a_making_cut_short_is_made_anew);
 }
 

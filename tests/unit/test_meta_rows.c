@@ -457,9 +457,20 @@ START_TEST(each_mount_is_an_epoch_of_one_cache)
 }
 END_TEST
 
+START_TEST(a_size_that_no_file_has_is_refused)
+{
+	struct meta_version v = { .state = META_SEALED, .size = UINT64_MAX - 5 };
+
+	ck_assert_int_eq(meta_version_add(m, &v), 0);
+	ck_assert_int_eq(meta_version_get(m, v.vid, &v), -EIO);
+	meta_end(m);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_size_that_no_file_has_is_refused);
 	tcase_add_test(c, an_inode_comes_back_as_it_was);
 	tcase_add_test(c, the_root_is_there_from_the_beginning);
 	tcase_add_test(c, an_inode_that_is_not_there_is_said_so);
