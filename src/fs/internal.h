@@ -337,6 +337,22 @@ bool kept_is_nameless(const struct meta_inode *row);
  * goes. */
 int kept_left(struct fs *fs, uint64_t ino, uint64_t but);
 
+/* held.c: the files below a folder that are no longer held back once it has its
+ * new name, by seal.  Zeroed first; META held. */
+struct held_file;
+struct held {
+	struct held_file *v;
+	size_t n, cap;
+};
+/* Find them and give them their places, behind what is in the line; in a
+ * transaction, the names in memory as before. */
+int held_place(struct fs *fs, const char *from, const char *to, struct held *h);
+/* The rows of names are as they are to be. */
+int held_settle(struct fs *fs, const struct held *h);
+/* Committed; ns held, too. */
+void held_let_go(const struct held *h);
+void held_release(struct held *h);
+
 /* attr.c */
 void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *ret);
 void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret);

@@ -17,6 +17,7 @@ struct move {
 	struct inode *in, *over; /* what moves; what it replaces, or NULL */
 	char key[META_KEY_MAX + 1], newkey[META_KEY_MAX + 1];
 	uint64_t seq; /* the place that being renamed gave it; 0: none */
+	struct held below; /* the same of what is below a folder */
 };
 
 static bool is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
@@ -87,8 +88,10 @@ static int move_op(struct fs *fs, struct move *m)
 
 	if (in->kind == META_DIR) {
 		r = transfer_owed_moved(fs->transfer, m->key, m->newkey);
-		return r < 0 ? r : op_add(fs, META_OP_RENAME_DIR, in->ino, 0,
-					  m->key, m->newkey, true, NULL);
+		if (r == 0)
+			r = op_add(fs, META_OP_RENAME_DIR, in->ino, 0, m->key,
+				   m->newkey, true, NULL);
+		return r < 0 ? r : held_place(fs, m->key, m->newkey, &m->below);
 	}
 	if (in->kind == META_FILE && in->held) {
 		r = move_later(fs, m);
@@ -155,6 +158,7 @@ static void move_memory(struct fs *fs, struct move *m, struct dentry *d,
 	m->in->ctime_ns = clk_real(fs->host->clk);
 	if (m->seq)
 		inode_let_go(m->in, m->seq);
+	held_let_go(&m->below);
 	lock_release(&fs->ns);
 }
 
@@ -192,6 +196,8 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 		r = move_rows(fs, m);
 	if (r == 0 && m->seq)
 		r = transfer_settle(fs->transfer, m->in->ino, m->in->vid);
+	if (r == 0)
+		r = held_settle(fs, &m->below);
 	r = tx_commit(fs, r);
 	if (r == 0) {
 		move_memory(fs, m, d, name);
@@ -199,6 +205,7 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 		name = NULL;
 	}
 	r = tx_close(fs, r, 0, true);
+	held_release(&m->below);
 	free(d);
 	free(name);
 	return r;
