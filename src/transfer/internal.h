@@ -154,6 +154,7 @@ struct transfer {
 	size_t n_parked;
 	int64_t oldest_real_ns;
 	bool oldest_unknown; /* look again */
+	int64_t last_end_real_ns; /* of the last commit */
 	uint64_t last_seq; /* rows up to this one were read */
 	uint64_t found_seq; /* those up to this one were there at the start */
 	uint64_t *touched; /* rows to read again */
@@ -296,6 +297,8 @@ int commit_rename(struct transfer *t, struct titem *it);
 int commit_rename_dir(struct transfer *t, struct titem *it);
 
 /* record.c: transactions */
+/* A commit ends now; no two at the same time. */
+int64_t commit_ends(struct transfer *t);
 int record_done(struct transfer *t, struct titem *it,
 		const struct meta_object *obj, bool drop_object);
 int record_park(struct transfer *t, struct titem *it, const char *why);

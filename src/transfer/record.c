@@ -52,6 +52,19 @@ static int version_published(struct transfer *t, const struct titem *it,
 	return r == -ENOENT ? 0 : r;
 }
 
+int64_t commit_ends(struct transfer *t)
+{
+	int64_t now = clk_real(t->host->clk);
+
+	lock_acquire(&t->lock);
+	/* Later than the one before, unless the clock was set. */
+	if (now <= t->last_end_real_ns && t->last_end_real_ns - now < NS_PER_S)
+		now = t->last_end_real_ns + 1;
+	t->last_end_real_ns = now;
+	lock_release(&t->lock);
+	return now;
+}
+
 /* The operation is done.  obj: what the bucket has under its key now (NULL:
  * no news); drop_object: nothing. */
 int record_done(struct transfer *t, struct titem *it,
@@ -64,7 +77,7 @@ int record_done(struct transfer *t, struct titem *it,
 		return r;
 	if (obj) {
 		row = *obj;
-		row.commit_end_ns = clk_real(t->host->clk);
+		row.commit_end_ns = commit_ends(t);
 		r = meta_object_set(t->meta, &row);
 	} else if (drop_object) {
 		have_goes(t, it->key);

@@ -68,7 +68,7 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 	memcpy(row.etag, o->etag, sizeof(o->etag));
 	row.bound = seq;
 	row.mtime_ns = o->mtime_ns;
-	row.commit_end_ns = clk_real(t->host->clk);
+	row.commit_end_ns = commit_ends(t);
 	if (swept)
 		r = meta_upload_del(t->meta, VID_COPY | seq);
 	if (r == 0 || r == -ENOENT)
@@ -246,6 +246,9 @@ static int by_age(const void *x, const void *y)
 
 	if (a->bound != b->bound)
 		return a->bound < b->bound ? -1 : 1;
+	/* One rename made them visible, in this order. */
+	if (a->commit_end_ns != b->commit_end_ns)
+		return a->commit_end_ns < b->commit_end_ns ? -1 : 1;
 	if (a->mtime_ns != b->mtime_ns)
 		return a->mtime_ns < b->mtime_ns ? -1 : 1;
 	return strcmp(a->key, b->key);

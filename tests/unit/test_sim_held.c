@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fs_rig.h"
@@ -129,6 +130,40 @@ START_TEST(deleted_after_that_it_is_gone)
 }
 END_TEST
 
+static void assert_moved(const char *from, const char *to)
+{
+	char first[64], last[64], gone_first[64], gone_last[64];
+
+	(void)snprintf(first, sizeof(first), "copy %s/z run/%s/z", from, to);
+	(void)snprintf(last, sizeof(last), "copy %s/a run/%s/a", from, to);
+	(void)snprintf(gone_first, sizeof(first), "del %s/a", from);
+	(void)snprintf(gone_last, sizeof(last), "del %s/z", from);
+	ck_assert_uint_ne(call_of(first), 0);
+	ck_assert_uint_lt(call_of(first), call_of(last));
+	ck_assert_uint_lt(call_of(last), call_of(gone_first));
+	ck_assert_uint_lt(call_of(gone_first), call_of(gone_last));
+}
+
+/* Copied oldest first and deleted newest first, also when all of it has the
+ * place of one rename. */
+START_TEST(what_was_made_visible_together_keeps_its_order)
+{
+	uint64_t dir = make_dir(FS_ROOT_INO, TEMPORARY);
+
+	put_in(dir, "z", "zz");
+	put_in(dir, "a", "aa");
+	rename_to(TEMPORARY, "1");
+	ck_assert(settle(30 * NS_PER_S));
+	rename_to("1", "2");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_moved("1", "2");
+	rename_to("2", "3");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_moved("2", "3");
+	ck_assert_str_eq(names_in_bucket(), " 3/a 3/z ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -137,6 +172,7 @@ static void add(TCase *c)
 	tcase_add_test(c, what_was_closed_later_waits_for_it);
 	tcase_add_test(c, another_temporary_name_is_none);
 	tcase_add_test(c, deleted_after_that_it_is_gone);
+	tcase_add_test(c, what_was_made_visible_together_keeps_its_order);
 }
 
 int main(void)
