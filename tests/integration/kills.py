@@ -93,6 +93,7 @@ class Job:
         self.folders = set()
         self.maybe = []  # (name, what may be there) of the call under way
         self.writing = None  # name, bytes of a file not yet closed
+        self.moving = None  # folder, its new name
 
     def _try(self, call, *args, **how):
         try:
@@ -142,6 +143,26 @@ class Job:
         self.files[new] = self.files.pop(name)
         self.maybe = []
 
+    def rename_folder(self, name, new):
+        self.moving = (name, new)
+        self._try(os.rename, self.root / name, self.root / new)
+        self._moved()
+
+    def _moved(self):
+        (name, new), self.moving = self.moving, None
+
+        def now(n):
+            return new + n[len(name) :] if f"{n}/".startswith(f"{name}/") else n
+
+        self.files = {now(n): data for n, data in self.files.items()}
+        self.folders = {now(n) for n in self.folders}
+
+    def symlink(self, target, name):
+        self.maybe = [(name, (link(target), self.files.get(name)))]
+        self._try(os.symlink, target, self.root / name)
+        self.files[name] = link(target)
+        self.maybe = []
+
     def unlink(self, name):
         self.maybe = [(name, (self.files[name], None))]
         self._try(os.unlink, self.root / name)
@@ -150,6 +171,8 @@ class Job:
 
     def _there(self, name):
         path = self.root / name
+        if path.is_symlink():
+            return link(os.readlink(path))
         if path.is_dir():
             return "folder"
         return path.read_bytes() if path.exists() else None
@@ -180,6 +203,12 @@ class Job:
         """After a crash: what was acknowledged is there, what was under way has
         happened or has not."""
         maybe, self.maybe = self.maybe, []
+        if self.moving:
+            old, new = ((self.root / n).is_dir() for n in self.moving)
+            assert old != new, self.moving
+            if new:
+                self._moved()
+            self.moving = None
         if self.writing and self._unfinished():
             maybe = []
         self.writing = None
@@ -205,6 +234,11 @@ class Job:
         assert folders == self.folders - {""}
 
 
+def link(target):
+    """What stands for a symbolic link, and is its object."""
+    return b"-> " + os.fsencode(target)
+
+
 def short(data):
     return data if data is None or isinstance(data, str) else f"{len(data)} bytes"
 
@@ -217,7 +251,8 @@ def assert_nothing_left(mnt, bucket):
     """Drained: the bucket holds what the mount shows, and nothing besides."""
     mnt.sync()
     names = {
-        str(p.relative_to(mnt.path)) + "/" * p.is_dir() for p in mnt.path.rglob("*")
+        str(p.relative_to(mnt.path)) + "/" * (p.is_dir() and not p.is_symlink())
+        for p in mnt.path.rglob("*")
     }
     pages = bucket.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
     objects = {o["Key"] for page in pages for o in page.get("Contents", ())}
@@ -229,7 +264,10 @@ def assert_nothing_left(mnt, bucket):
     assert objects <= names, "markers of folders that are gone"
     for name in names & objects:
         if not name.endswith("/"):
-            assert bucket.get(name) == (mnt / name).read_bytes(), name
+            path = mnt / name
+            is_link = path.is_symlink()
+            data = os.fsencode(os.readlink(path)) if is_link else path.read_bytes()
+            assert bucket.get(name) == data, name
     # what was given up goes after what is waited for
     wait_until(
         lambda: not [k for k in bucket.uploads() if not k.startswith(PROBE)],

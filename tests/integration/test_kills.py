@@ -9,6 +9,7 @@ not synced in time only a power cut finds.
 
 import os
 import random
+import re
 import threading
 
 import pytest
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.kills, pytest.mark.root]
 KILLS = int(os.environ.get("CKPTFS_KILLS", "100"))
 SHARES = 4  # of the kills, to run side by side
 PART = 5 * MIB
+TEMPORARY = re.compile(r"\.tmp$|-checkpoint-tmp-")
 
 
 class Judge:
@@ -51,9 +53,16 @@ def killer(s3_bucket, mounts, passthrough, tmp_path):
     return k
 
 
+def step_of(step):
+    return f"step-{step:05}"
+
+
 def save(job, step, rng, big):
-    """A step as train.py has it, and what Lightning does beside."""
-    where = f"step-{step}"
+    """A step as train.py has it, at times in a folder that gets its name when it
+    is whole, as Orbax does; and what Lightning does beside."""
+    where = step_of(step)
+    if step % 3 == 1:
+        where += ".orbax-checkpoint-tmp-1"
     job.mkdir(where)
     for i in range(2):
         size = 2 * PART + 1000 if big and i == 0 else rng.randrange(20_000)
@@ -61,6 +70,11 @@ def save(job, step, rng, big):
     job.put("last", rng.randbytes(rng.randrange(20_000)))
     job.put(f"{where}/complete.tmp", b"%d" % step)
     job.rename(f"{where}/complete.tmp", f"{where}/complete")
+    if step % 3 == 1:
+        job.rename_folder(where, step_of(step))
+    if "latest" in job.files:
+        job.unlink("latest")
+    job.symlink(step_of(step), "latest")
     job.put("log", b"step %d\n" % step, os.O_APPEND)
     if "best" in job.files:
         job.rename("best", "best-before")
@@ -68,9 +82,14 @@ def save(job, step, rng, big):
 
 
 def clean(job, step):
-    """Steps before this one go, the marker of each first."""
-    steps = {n.split("/")[0] for n in {*job.files, *job.folders} if n[:5] == "step-"}
-    for where in sorted(steps - {f"step-{step}"}, key=lambda n: int(n[5:])):
+    """Steps before this one go, the marker of each first; at times moved aside."""
+    steps = {n for n in job.folders if n[:5] == "step-" and n != step_of(step)}
+    if step % 4 == 3:
+        for where in steps:
+            job.rename_folder(where, where.replace("step", "old"))
+        steps = {where.replace("step", "old") for where in steps}
+    steps |= {n for n in job.folders if n[:4] == "old-"}
+    for where in sorted(steps):
         for name in sorted(n for n in job.files if n.startswith(where + "/")):
             job.unlink(name)
         job.rmdir(where)
@@ -86,8 +105,11 @@ def after_a_crash(killer, jobs):
     killer.again()
     for job in jobs:
         job.settle()
-        for name in [n for n in job.files if n.endswith(".tmp")]:
-            job.unlink(name)  # not renamed: nobody would publish it
+        # Not renamed: nobody would publish it.
+        for name in [n for n in job.files if TEMPORARY.search(n)]:
+            job.unlink(name)
+        for name in [n for n in job.folders if TEMPORARY.search(n)]:
+            job.rmdir(name)
 
 
 def dies_in_a_save(killer, job, step, n):
