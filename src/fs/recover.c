@@ -282,7 +282,9 @@ static int references(struct fs *fs, struct all *a)
 	if (!a->replaced)
 		return -ENOMEM;
 	for (i = 0; r == 0 && i < a->n; i++) {
-		a->replaced[i] = a->v[i].replaces;
+		/* What is published has replaced it for good. */
+		if (a->v[i].state != META_PUBLISHED)
+			a->replaced[i] = a->v[i].replaces;
 		r = blob_gained(fs, a->v[i].blob, a->v[i].size);
 	}
 	qsort(a->replaced, a->n, sizeof(*a->replaced), by_number);
