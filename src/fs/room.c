@@ -280,5 +280,5 @@ int64_t keeper_step(void *arg)
 	lock_release(&fs->count_lock);
 	if (need)
 		(void)let_go(fs, need, INT64_MAX);
-	return again;
+	return again ? again : NS_PER_S; /* the disk has never said */
 }

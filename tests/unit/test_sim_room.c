@@ -306,6 +306,20 @@ START_TEST(f16_after_a_failed_barrier_nothing_new_is_taken)
 }
 END_TEST
 
+START_TEST(a_disk_that_never_tells_its_room_is_asked_now_and_then)
+{
+	unsigned long before;
+
+	rig_unmount();
+	simdisk_fail(disk, SIM_SPACE, 1, -EIO, true);
+	ck_assert_int_eq(rig_open(), 0);
+	before = simdisk_calls(disk, SIM_SPACE);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_lt(simdisk_calls(disk, SIM_SPACE) - before, 50);
+	simdisk_heal(disk);
+}
+END_TEST
+
 /* Another byte of it, whichever way it comes: the file ends there. */
 static void grow_to(struct file *f, uint64_t size)
 {
@@ -420,6 +434,8 @@ static void add(TCase *c)
 	tcase_add_test(c, a_parked_file_is_no_reason_to_wait);
 	tcase_add_test(c, unsent_data_that_cannot_go_is_no_reason_to_wait);
 	tcase_add_test(c, f16_after_a_failed_barrier_nothing_new_is_taken);
+	tcase_add_test(c,
+		       a_disk_that_never_tells_its_room_is_asked_now_and_then);
 	tcase_add_test(c, a_large_file_finds_its_blocks_reserved);
 	tcase_add_loop_test(c, nothing_is_reserved_where_there_is_no_room, 0,
 			    2);
