@@ -164,6 +164,41 @@ static int unfinished_row(struct fs *fs, struct meta_version *v)
 	return r < 0 ? r : meta_inode_set(fs->meta, &in);
 }
 
+/* A log that was published up to some line, and has grown since: those bytes are
+ * nobody's yet.  1: so it is. */
+static int grown_since(struct fs *fs, const struct meta_version *v)
+{
+	struct meta_version more = { .state = META_UNFINISHED,
+				     .ino = v->ino,
+				     .blob = v->blob,
+				     .complete = true,
+				     .passthrough = v->passthrough,
+				     .mode = v->mode,
+				     .replaces = v->vid };
+	struct meta_inode in;
+	struct disk_stat st;
+	int r = meta_inode_get(fs->meta, v->ino, &in), fd;
+
+	if (r < 0 || in.vid != v->vid || in.parent == 0)
+		return r == -ENOENT ? 0 : r;
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	r = fd < 0 ? fd : disk_stat(fs->host->disk, fd, &st);
+	cache_blob_close(fs->cache, fd);
+	if (r < 0 || st.size <= v->size)
+		return 0; /* without a blob it is not here at all */
+	more.sealed_real_ns = clk_real(fs->host->clk);
+	in.size = more.size = st.size;
+	in.mtime_ns = more.mtime_ns = st.mtime_ns;
+	r = version_add(fs, &more);
+	in.vid = more.vid;
+	if (r == 0)
+		r = meta_inode_set(fs->meta, &in);
+	log_warn("%s was appended to when the daemon stopped: what came after "
+		 "its last version is kept as unfinished",
+		 in.name);
+	return r < 0 ? r : 1;
+}
+
 static int by_number(const void *x, const void *y)
 {
 	uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
@@ -261,6 +296,12 @@ static int versions(struct fs *fs, struct all *a)
 			r = restamp(fs, v);
 		if (r == 0 && v->state == META_UNFINISHED)
 			r = unfinished_row(fs, v);
+		else if (r == 0 && v->append_only && v->blob)
+			r = grown_since(fs, v);
+		if (r == 1) { /* it is fallen back on: no garbage */
+			v->ino = 0;
+			r = 0;
+		}
 	}
 	if (r == 0)
 		r = meta_inode_each_unlinked(fs->meta, take_unlinked, &gone);

@@ -405,6 +405,27 @@ START_TEST(what_was_fsynced_after_a_seal_is_there)
 }
 END_TEST
 
+/* Up to some line it is in the bucket; what came after is nobody's yet. */
+START_TEST(a_log_that_grew_since_it_was_published_is_unfinished)
+{
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(f_create(&f, "a.csv", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one,", 0), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	assert_text(object_of("a.csv"), "one,");
+	ck_assert_int_eq(f_write(&f, "two", 4), 0);
+	rig_die();
+	simdisk_external_close(disk, f.ext);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a.csv"), "unfinished");
+	assert_text(text_of("a.csv"), "one,two");
+	assert_text(object_of("a.csv"), "one,");
+	rig_end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_set_timeout(c, 60);
@@ -423,6 +444,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, what_was_fsynced_after_a_seal_is_there, 0, 2);
 	tcase_add_loop_test(c, f05_a_rewritten_file_shows_what_it_was, 0, 2);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
+	tcase_add_test(c,
+		       a_log_that_grew_since_it_was_published_is_unfinished);
 }
 
 int main(void)
