@@ -66,6 +66,16 @@ int cache_sync_names(struct cache *c) NONNULL(1) MUST_USE;
 typedef int cache_blob_fn(void *arg, uint64_t blob);
 int cache_blob_each(struct cache *c, cache_blob_fn *fn, void *arg) NONNULL(1, 2)
 	MUST_USE;
+/* Whose it was when it was made; -ENODATA: it does not say. */
+struct cache_owner {
+	uint64_t ino, parent;
+	char name[256];
+};
+int cache_blob_owner(struct cache *c, uint64_t blob, struct cache_owner *ret)
+	NONNULL(1, 3) MUST_USE;
+/* The epoch of the mount that made it. */
+uint32_t cache_blob_epoch(uint64_t blob);
+#define CACHE_LOST "lost+found"
 /* Move a blob no row knows to lost+found/. */
 int cache_blob_lose(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
 /* 0 if the blob is there, at least size long and, unless it is sparse, without

@@ -40,6 +40,10 @@
 #define META_KEY_MAX 1024
 #define META_ROOT_INO 1
 
+/* While this file is in the cache folder its database is being made from the
+ * blobs, and nobody else may open it. */
+#define META_REBUILD "db-rebuild"
+
 struct host;
 struct meta;
 
@@ -171,6 +175,9 @@ struct meta_opts {
 	uint64_t log_limit;
 	/* Bytes kept back for the database on a full disk; 0: none. */
 	uint64_t ballast;
+	/* A database that is made begins with an epoch above this one. */
+	uint32_t epoch_above;
+	bool rebuild; /* the caller is who left META_REBUILD there */
 };
 
 struct meta_report {
@@ -198,8 +205,8 @@ struct meta_report {
  * One unreadable slot loses nothing: it is the one that was being written, or
  * both say the same (see meta_checkpoint()).  No readable slot, or no
  * database beside one, or a log shorter than recorded: -EIO, said in the log,
- * and nothing is changed; for there is no telling what of it is true.  A
- * database whose making was cut short is made anew.
+ * and nothing is changed; for there is no telling what of it is true.  So with
+ * META_REBUILD.  A database whose making was cut short is made anew.
  */
 int meta_open(const struct host *host, const struct meta_opts *opts,
 	      struct meta **ret, struct meta_report *ret_report)
@@ -353,5 +360,24 @@ int meta_owed_each(struct meta *m, meta_owed_fn *fn, void *arg)
 	NONNULL(1, 2) MUST_USE;
 /* Whether there are any, in a transaction: known without asking SQLite. */
 bool meta_owed_any(const struct meta *m) NONNULL(1);
+
+/* ---- for fsck; in a transaction ---- */
+
+enum meta_fault {
+	META_FAULT_DAMAGE, /* the file is damaged: text says where */
+	META_FAULT_NAME, /* text is the name of inode n, which has no row */
+	META_FAULT_CONTENT, /* inode n, named text, shows a version without
+			       a row: its folder cannot be read */
+	META_FAULT_NAMELESS, /* inode n is to be in a folder by that name, and
+				is not */
+};
+typedef int meta_fault_fn(void *arg, enum meta_fault kind, uint64_t n,
+			  const char *text);
+/* What of the rows cannot be; non-zero from fn stops.  All of it is read. */
+int meta_check(struct meta *m, meta_fault_fn *fn, void *arg) NONNULL(1, 2)
+	MUST_USE;
+/* Names without an inode go, content without a row is forgotten, an inode
+ * gets its name back if that is free.  Damage stays. */
+int meta_mend(struct meta *m) NONNULL(1) MUST_USE;
 
 #endif

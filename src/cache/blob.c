@@ -136,6 +136,52 @@ static void write_tag(struct cache *c, int fd, const struct cache_tag *tag)
 			 "the cache cannot be rebuilt");
 }
 
+/* As write_tag() has it; nothing but a name that a file can have. */
+static bool read_tag(const char *v, struct cache_owner *ret)
+{
+	char *end;
+	size_t n;
+
+	ret->ino = strtoull(v, &end, 16);
+	if (end == v || *end != ' ')
+		return false;
+	v = end + 1;
+	ret->parent = strtoull(v, &end, 16);
+	if (end == v || *end != ' ')
+		return false;
+	v = end + 1;
+	n = strlen(v);
+	if (n == 0 || n >= sizeof(ret->name) || strchr(v, '/') ||
+	    strcmp(v, ".") == 0 || strcmp(v, "..") == 0)
+		return false;
+	memcpy(ret->name, v, n + 1);
+	return true;
+}
+
+int cache_blob_owner(struct cache *c, uint64_t blob, struct cache_owner *ret)
+{
+	char v[320];
+	ssize_t n;
+	int fd = cache_blob_open(c, blob, O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	n = disk_get_xattr(c->host->disk, fd, BLOB_TAG_XATTR, v,
+			   sizeof(v) - 1);
+	cache_blob_close(c, fd);
+	if (n == -EOPNOTSUPP)
+		n = -ENODATA;
+	if (n < 0)
+		return (int)n;
+	v[n] = '\0';
+	return read_tag(v, ret) ? 0 : -ENODATA;
+}
+
+uint32_t cache_blob_epoch(uint64_t blob)
+{
+	return (uint32_t)(blob >> NUMBER_BITS);
+}
+
 int cache_blob_new(struct cache *c, const struct cache_tag *tag,
 		   uint64_t *ret_blob, int *ret_fd)
 {

@@ -12,7 +12,7 @@
 #define BLOB_DIRS 256
 #define BLOB_TAG_XATTR "user.ckptfs.tag"
 #define BLOB_ROOT "blobs"
-#define BLOB_LOST "lost+found"
+#define BLOB_LOST CACHE_LOST
 
 /* Folders that gained or lost a name since the last sync. */
 struct blob_dirty {

@@ -22,10 +22,11 @@ static const struct command {
 	{ "prefetch", cmd_prefetch, "fetch files before they are read" },
 	{ "evict", cmd_evict, "let go of local copies" },
 	{ "recover", cmd_recover, "decide about what is torn, parked, …" },
+	{ "fsck", cmd_fsck, "check the cache of what is not mounted" },
 };
 
 /* Designed, not there yet: a clearer no. */
-static const char *const later[] = { "fsck", "probe" };
+static const char *const later[] = { "probe" };
 
 /* Control characters of one byte, or of two (U+0080 to U+009F). */
 static size_t is_order(const char *s)

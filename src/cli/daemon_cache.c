@@ -13,6 +13,7 @@
 #include "ckptfs/cache.h"
 #include "ckptfs/clock.h"
 #include "ckptfs/disk.h"
+#include "ckptfs/fsck.h"
 #include "ckptfs/meta.h"
 #include "ckptfs/rng.h"
 #include "ckptfs/text.h"
@@ -191,8 +192,28 @@ static int meta_failed(struct daemon *d, int r)
 				 "there, or give another cache_dir=",
 				 d->cache_path);
 	return say_error(&d->say, CLI_FAILED,
-			 "the state in %s cannot be opened: %s", d->cache_path,
-			 strerror(-r));
+			 "the state in %s cannot be opened: %s%s", d->cache_path,
+			 strerror(-r),
+			 r == -EIO ? "; 'ckptfs fsck --cache SOURCE' tells more, "
+				     "and mends it with --fix" :
+				     "");
+}
+
+/* A new one would know none of the bytes that are there. */
+static int check_lost(struct daemon *d)
+{
+	bool lost;
+	int r = fsck_is_lost(&d->host, &lost);
+
+	if (r < 0)
+		return meta_failed(d, r);
+	if (!lost)
+		return CLI_DONE;
+	return say_error(&d->say, CLI_FAILED,
+			 "the database in %s is lost, and files are there: "
+			 "'ckptfs fsck --cache SOURCE --fix' makes it anew from "
+			 "them",
+			 d->cache_path);
 }
 
 int daemon_open_meta(struct daemon *d, struct fs_opts *ret)
@@ -202,8 +223,11 @@ int daemon_open_meta(struct daemon *d, struct fs_opts *ret)
 				  .check = fs_check_version,
 				  .ballast = BALLAST };
 	struct meta_report report;
-	int r = cache_open(&d->host, 0, &checker);
+	int r = check_lost(d);
 
+	if (r != CLI_DONE)
+		return r;
+	r = cache_open(&d->host, 0, &checker);
 	if (r == 0) {
 		opts.check_arg = checker;
 		r = meta_open(&d->host, &opts, &d->meta, &report);

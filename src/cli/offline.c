@@ -65,9 +65,7 @@ int offline_open(const char *command, const char *source, const char *dash_o,
 		status = daemon_find_cache(d);
 	if (status == CLI_DONE)
 		status = check_there(d);
-	if (status == CLI_DONE)
-		status = daemon_open_cache(d);
-	return status == CLI_DONE ? quiet() : status;
+	return status == CLI_DONE ? daemon_open_cache(d) : status;
 }
 
 static struct store *no_store(const char *prefix)
@@ -93,7 +91,9 @@ int offline_fs(struct offline *off)
 	int r, status;
 
 	memset(&fo, 0, sizeof(fo));
-	status = daemon_open_meta(d, &fo);
+	status = quiet();
+	if (status == CLI_DONE)
+		status = daemon_open_meta(d, &fo);
 	if (status != CLI_DONE)
 		return status;
 	d->store = no_store(d->src.prefix);

@@ -353,6 +353,11 @@ int held_settle(struct fs *fs, const struct held *h);
 void held_let_go(const struct held *h);
 void held_release(struct held *h);
 
+/* row_path.c: the path of a row below the mount, by rows alone; "" if it has
+ * none.  In a transaction. */
+int row_path(struct meta *m, const struct meta_inode *row,
+	     char ret[META_KEY_MAX + 1]);
+
 /* attr.c */
 void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *ret);
 void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret);

@@ -103,38 +103,13 @@ static const struct place *place_of(const struct gather *g, uint64_t vid)
 			    NULL;
 }
 
-/* The path of a row, folders that are not in memory included; "" if it has
- * none. */
 static int path_of(struct fs *fs, const struct meta_inode *row,
 		   char ret[META_KEY_MAX + 1])
 {
-	char *end = ret + META_KEY_MAX, *p = end;
-	struct meta_inode up = *row;
-	size_t n;
-	int r = 0;
-
-	if (kept_is_nameless(row)) {
-		(void)snprintf(ret, META_KEY_MAX + 1, "%s",
-			       key_path(fs, row->target));
-		return 0;
-	}
-	*p = '\0';
-	while (r == 0 && up.ino != FS_ROOT_INO) {
-		n = strlen(up.name);
-		if (!up.parent || (size_t)(p - ret) < n + 1)
-			r = -ENOENT;
-		else if (p < end)
-			*--p = '/';
-		if (r == 0) {
-			p -= n;
-			memcpy(p, up.name, n);
-			r = meta_inode_get(fs->meta, up.parent, &up);
-		}
-	}
-	if (r < 0)
-		p = end;
-	memmove(ret, p, (size_t)(end - p) + 1);
-	return r == -ENOENT ? 0 : r;
+	if (!kept_is_nameless(row))
+		return row_path(fs->meta, row, ret);
+	(void)snprintf(ret, META_KEY_MAX + 1, "%s", key_path(fs, row->target));
+	return 0;
 }
 
 static bool is_under(const char *path, const char *under)

@@ -169,7 +169,7 @@ static int first_rows(struct meta *m, const struct meta_opts *opts,
 	if (r == 0)
 		r = kv_set_text(m, "cache_id", cache_id);
 	if (r == 0)
-		r = kv_set(m, "epoch", 0);
+		r = kv_set(m, "epoch", opts->epoch_above);
 	if (r == 0)
 		r = inode_insert(m, &root);
 	return r;

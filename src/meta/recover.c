@@ -228,13 +228,27 @@ static int open_found(struct recovery *rc, struct meta *m,
 	return r == 0 ? open_old(m, opts, report) : r;
 }
 
+/* Half of a rebuilt one would look like a cache that lost the rest. */
+static int check_rebuild(struct disk *d)
+{
+	int fd = disk_open(d, META_REBUILD, O_RDONLY, 0);
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	disk_close(d, fd);
+	return log_err(-EIO, "making the database anew was cut short: "
+			     "'ckptfs fsck --cache SOURCE --fix' ends it");
+}
+
 int recover_open(struct meta *m, const struct meta_opts *opts,
 		 struct meta_report *report)
 {
 	struct recovery rc;
 	int r;
 
-	r = look(m, &rc);
+	r = opts->rebuild ? 0 : check_rebuild(m->host.disk);
+	if (r == 0)
+		r = look(m, &rc);
 	if (r < 0)
 		return r;
 	plan_recovery(&rc.found, &rc.plan);

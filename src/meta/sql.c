@@ -129,4 +129,23 @@ const char *const meta_sql[QUERIES] = {
 	[Q_KV_SET] = "INSERT OR REPLACE INTO kv(key, value) VALUES(?,?)",
 	[Q_KV_GET] = "SELECT value FROM kv WHERE key=?",
 	[Q_USER_VERSION] = "PRAGMA user_version",
+
+	[Q_CHECK_DAMAGE] = "PRAGMA integrity_check(16)",
+	[Q_CHECK_NAME] = "SELECT n.ino, n.name FROM name n"
+			 " LEFT JOIN inode i ON i.ino=n.ino"
+			 " WHERE i.ino IS NULL ORDER BY n.parent, n.name",
+	[Q_CHECK_CONTENT] = "SELECT i.ino, i.name FROM inode i"
+			    " LEFT JOIN version v ON v.vid=i.vid"
+			    " WHERE i.vid<>0 AND v.vid IS NULL ORDER BY i.ino",
+	[Q_CHECK_NAMELESS] = "SELECT i.ino, i.name FROM inode i"
+			     " LEFT JOIN name n ON n.parent=i.parent"
+			     " AND n.name=i.name WHERE i.parent<>0"
+			     " AND n.ino IS NOT i.ino ORDER BY i.ino",
+	[Q_MEND_NAME] = "DELETE FROM name"
+			" WHERE ino NOT IN (SELECT ino FROM inode)",
+	[Q_MEND_CONTENT] = "UPDATE inode SET vid=0 WHERE vid<>0"
+			   " AND vid NOT IN (SELECT vid FROM version)",
+	[Q_MEND_NAMELESS] = "INSERT OR IGNORE INTO name(parent, name, ino)"
+			    " SELECT parent, name, ino FROM inode"
+			    " WHERE parent IN (SELECT ino FROM inode)",
 };

@@ -122,7 +122,16 @@ def test_the_commands_are_those_there_are():
     for command in commands[:-2]:
         assert run(command, "--help").returncode == 0, command
         for flag in complete(f"ckptfs {command} -"):
-            if flag not in ("--timeout", "-o", "-f", "--watch", "--id", "--source"):
+            if flag not in (
+                "--timeout",
+                "-o",
+                "-f",
+                "--watch",
+                "--id",
+                "--source",
+                "--cache",
+                "--fix",
+            ):
                 assert run(command, flag).returncode != 2, (command, flag)
     assert complete("ckptfs s") == [c for c in commands if c.startswith("s")]
     assert complete("ckptfs sync -") == ["--timeout", "--help"]

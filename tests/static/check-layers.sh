@@ -14,9 +14,9 @@ allowed() {
 	cache)    echo "$base disk cache" ;;
 	meta)     echo "$base disk meta" ;;
 	transfer) echo "$base disk store cache meta fetch line transfer" ;;
-	fs)       echo "$base disk store cache meta fetch transfer fs barrier space" ;;
+	fs)       echo "$base disk store cache meta fetch transfer fs fsck barrier space" ;;
 	fuse)     echo "$base fs fuse" ;;
-	cli)      echo "$base disk http cred store cache meta transfer fs fuse cli options" ;;
+	cli)      echo "$base disk http cred store cache meta transfer fs fsck fuse cli options" ;;
 	*)        return 1 ;;
 	esac
 }

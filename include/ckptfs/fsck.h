@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is the cache of a source whole?  Of one that nobody has mounted: the caller
+ * holds its lock.  What is found is told line by line:
+ *
+ *	the database	there, whole, its rows agreeing with each other
+ *	rows and blobs	each version has its bytes, each blob its version
+ *
+ * To mend never deletes bytes.  What no row knows goes to lost+found/.  A local
+ * copy that is not whole, of what the bucket has, is forgotten: it is fetched
+ * again, and its blob goes there, too.  A database that is lost or damaged is
+ * put aside there, and made anew from the blobs: each becomes an unfinished
+ * version, for `ckptfs recover` to publish, export or discard, under the name
+ * that was written on it when it was made.  What the bucket lacks of it, and
+ * names changed since, only a person can tell.
+ *
+ * Even without mending, what a crash left is recovered as a mount would.
+ */
+#ifndef CKPTFS_FSCK_H
+#define CKPTFS_FSCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ckptfs/compiler.h"
+
+struct host;
+
+struct fsck_opts {
+	const char *source; /* normalised, as of struct meta_opts */
+	const char *prefix; /* of the mount in the bucket: "" or "a/b/" */
+	bool fix;
+	/* A finding, in words.  mended: it is one no more. */
+	void (*found)(void *arg, const char *text, bool mended);
+	void *arg;
+};
+
+struct fsck_sums {
+	uint64_t versions, blobs, bytes; /* looked at */
+	uint64_t found, mended;
+};
+
+/*
+ * 0, with found == mended if all is well (now); -EBUSY: the cache is another
+ * source's; -ENOTSUP: a newer ckptfs made it; -EIO, -ENOSPC, -ENOMEM: it could
+ * not be looked at, or mended.
+ */
+int fsck_cache(const struct host *host, const struct fsck_opts *opts,
+	       struct fsck_sums *ret) NONNULL(1, 2, 3) MUST_USE;
+
+/* Whether there are blobs, and no database that could know them: a mount would
+ * make a new one. */
+int fsck_is_lost(const struct host *host, bool *ret) NONNULL(1, 2) MUST_USE;
+
+#endif
