@@ -389,6 +389,26 @@ static int by_number(const void *x, const void *y)
 	return (a > b) - (a < b);
 }
 
+static void swap(uint64_t *a, uint64_t *b)
+{
+	uint64_t x = *a;
+
+	*a = *b;
+	*b = x;
+}
+
+/* What could not be read is read by the next who looks: else the line would go
+ * on with rows that are gone, and without those that came.  In a transaction,
+ * so nothing else was touched meanwhile. */
+static void refresh_again(struct transfer *t, uint64_t *touched, size_t n)
+{
+	lock_acquire(&t->lock);
+	t->touched = touched;
+	t->ntouched = t->cap_touched = n;
+	t->stale = true;
+	lock_release(&t->lock);
+}
+
 int line_refresh(struct transfer *t)
 {
 	uint64_t *touched;
@@ -409,12 +429,17 @@ int line_refresh(struct transfer *t)
 	for (i = 0; r == 0 && i < n; i++) {
 		r = reread(t, touched[i], &gone);
 		if (r == 0 && gone)
-			touched[n_gone++] = touched[i];
+			swap(&touched[n_gone++], &touched[i]);
 	}
 	if (n_gone)
 		remove_rows(t, touched, n_gone);
-	free(touched);
-	return r == 0 ? read_new(t) : r;
+	if (r == 0)
+		r = read_new(t);
+	if (r < 0)
+		refresh_again(t, touched, n);
+	else
+		free(touched);
+	return r;
 }
 
 int line_tx(struct transfer *t)
