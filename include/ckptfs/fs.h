@@ -365,6 +365,7 @@ struct fs_stats {
 	uint64_t bytes_fetched;
 	bool failed; /* the cache disk failed: no new dirty data */
 	bool through_refused; /* the kernel gave no passthrough when asked */
+	bool unseen_writers; /* some are in a pid namespace beside ours */
 	struct transfer_stats transfer;
 };
 void fs_stats(struct fs *fs, struct fs_stats *ret) NONNULL(1, 2);

@@ -64,7 +64,7 @@ static int add_item(void *arg, const struct fs_pending *p)
 static void do_status(struct daemon *d, struct control_conn *conn)
 {
 	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
-	const char *warnings[DAEMON_WARNINGS + 2];
+	const char *warnings[DAEMON_WARNINGS + 3];
 	struct status_facts f = { .pid = getpid(),
 				  .mountpoint = d->point,
 				  .source = d->src.name,
@@ -86,6 +86,11 @@ static void do_status(struct daemon *d, struct control_conn *conn)
 	if (d->passthrough && f.stats.through_refused)
 		warnings[f.nwarnings++] = "the kernel refuses passthrough: "
 					  "data goes through the daemon";
+	if (f.stats.unseen_writers)
+		warnings[f.nwarnings++] = "writers are in another pid "
+					  "namespace: whether one was killed "
+					  "cannot be told, and close does not "
+					  "wait";
 	if (f.stats.failed)
 		warnings[f.nwarnings++] = "the cache disk failed: no new data "
 					  "is taken";

@@ -325,6 +325,8 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	lock_release(&fs->count_lock);
 	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
 	ret->failed = fs_is_broken(fs);
+	ret->unseen_writers =
+		__atomic_load_n(&fs->unseen_writers, __ATOMIC_RELAXED);
 	ret->through_refused =
 		__atomic_load_n(&fs->through_refused, __ATOMIC_RELAXED);
 	transfer_stats(fs->transfer, &ret->transfer);

@@ -190,6 +190,7 @@ struct fs {
 	struct lock count_lock; /* leaf; guards the counters */
 	uint64_t opens_passthrough, opens_cached, open_files;
 	bool through_refused; /* __atomic; the kernel said no: ask no more */
+	bool unseen_writers; /* __atomic; said once */
 	bool failed; /* the disk failed */
 	bool same_boot;
 	int64_t list_down_until; /* mono: the store did not answer a listing */

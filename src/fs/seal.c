@@ -484,6 +484,10 @@ static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
 
 	if (fs->kernel.who)
 		fs->kernel.who(fs->kernel.arg, ctx->pid, &who);
+	if (!ctx->pid && !__atomic_exchange_n(&fs->unseen_writers, true,
+					      __ATOMIC_RELAXED))
+		log_warn("writers are in another pid namespace: whether one "
+			 "was killed cannot be told, and close does not wait");
 	if (!who.tgid || !is_opener(in, who.tgid)) {
 		l->forked = true; /* counts only if RELEASE follows */
 		return 0;

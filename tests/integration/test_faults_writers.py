@@ -315,6 +315,8 @@ def test_writers_the_daemon_cannot_see(s3_bucket, mounts, writers, passthrough):
         assert w.kill(signal.SIGKILL) < 0
         said = m.sync(status=1).stderr
         assert "cut.pt (torn" in said
+        (warning,) = m.status()["warnings"]
+        assert "writers are in another pid namespace" in warning
         assert s3_bucket.keys() == ["killed.ckpt", "whole.pt"]
         assert s3_bucket.get("whole.pt") == whole
         (m / "cut.pt").unlink()
