@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,10 +71,12 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 {
 	struct meta_object row;
 	struct store_obj now;
+	char words[160];
 	int r;
 
 	if (is_refusal(err))
 		return err;
+	(void)snprintf(words, sizeof(words), "%s", store_last_error());
 	r = store_head(t->store, it->key, &now);
 	if (r == 0 && is_ours(t, it, &now)) {
 		*obj = now;
@@ -81,8 +84,10 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 	}
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (err != -EEXIST && err != -ESTALE)
+	if (err != -EEXIST && err != -ESTALE) {
+		store_set_error("%s", words); /* not those of the look */
 		return err;
+	}
 	if (r == 0 && !is_our_older(t, it, &now))
 		return -EBUSY; /* a conflict */
 	/* Deleted by others, or our own older one: what stands there now is

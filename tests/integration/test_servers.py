@@ -205,6 +205,19 @@ def test_a_refusal_says_what_the_server_said(s3_mount, proxy):
     m.sync()
 
 
+def test_trouble_says_what_the_server_said(s3_mount, proxy):
+    """And not what it said to the question whether the object is there."""
+    m = s3_mount.mount(upload_delay="0s")
+    fault = proxy.fault("status", method="PUT", path="/f$", code=503, count=-1)
+    (m / "f").write_bytes(b"x")
+    wait_until(lambda: fault.hits >= 4, what="tries")
+    said = m.run("status", "--check", m.path, status=3).stdout
+    assert "HTTP 503" in said + str(m.status()["last_error"])
+    assert "404" not in said + m.log.read_text()
+    proxy.heal()
+    m.sync()
+
+
 # ---- a name that is a file and a folder
 
 
