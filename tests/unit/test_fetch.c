@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "ckptfs/clock.h"
 #include "ckptfs/store.h"
