@@ -52,7 +52,7 @@ static struct meta_version a_version(void)
 		.ino = UINT64_MAX,
 		.state = META_PARKED,
 		.blob = UINT64_C(1) << 63,
-		.size = UINT64_MAX - 2,
+		.size = INT64_MAX - 2,
 		.mtime_ns = INT64_MIN,
 		.seal_ctime_ns = -7,
 		.sealed_real_ns = 8,
