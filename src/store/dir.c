@@ -15,7 +15,7 @@
 
 #define DEBRIS_AGE (24 * 3600 * NS_PER_S) /* since the last change of it */
 
-static int dir_head(struct store *s, const char *key, struct store_obj *ret)
+int dir_head(struct store *s, const char *key, struct store_obj *ret)
 {
 	struct dir_store *d = (struct dir_store *)s;
 	struct dir_reader rd = DIR_READER_INIT;

@@ -156,6 +156,7 @@ void dir_new_drop(struct dir_store *d, struct dir_new *n);
 
 /* ---- the methods, by file ---- */
 
+int dir_head(struct store *s, const char *key, struct store_obj *ret);
 int dir_list(struct store *s, const char *prefix, const char *after,
 	     bool delimited, store_list_fn *fn, void *arg);
 int dir_put(struct store *s, const char *key, const struct store_src *src,

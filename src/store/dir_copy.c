@@ -26,6 +26,21 @@ static int copy_bytes(struct dir_store *d, const struct dir_reader *from,
 	return r;
 }
 
+static int copy_marker(struct store *s, const char *from,
+		       const char *from_etag, const char *to,
+		       const struct store_meta *meta,
+		       const struct store_cond *cond, struct store_obj *ret)
+{
+	const struct store_cond is = { .if_match = from_etag };
+	const struct store_src none = { .len = 0 };
+	struct store_obj obj;
+	int r = dir_head(s, from, &obj);
+
+	if (!r || (r == -ENOENT && from_etag))
+		r = store_cond_check(&is, r ? NULL : &obj);
+	return r ? r : dir_put(s, to, &none, meta ? meta : &obj.meta, cond, ret);
+}
+
 int dir_copy(struct store *s, const char *from, const char *from_etag,
 	     const char *to, const struct store_meta *meta,
 	     const struct store_cond *cond, struct store_obj *ret)
@@ -41,10 +56,12 @@ int dir_copy(struct store *s, const char *from, const char *from_etag,
 		r = dir_key_check(to);
 	if (r)
 		return r;
-	if (dir_key_is_marker(from) || dir_key_is_marker(to)) {
-		store_set_error("a folder cannot be copied");
-		return -EOPNOTSUPP;
+	if (dir_key_is_marker(from) != dir_key_is_marker(to)) {
+		store_set_error("a folder and a file are no copies");
+		return -EINVAL;
 	}
+	if (dir_key_is_marker(from))
+		return copy_marker(s, from, from_etag, to, meta, cond, ret);
 	r = dir_err(dir_reader_open(d, from, from_etag, &src), true);
 	if (!r)
 		r = dir_err(copy_bytes(d, &src, &n), false);

@@ -307,6 +307,31 @@ START_TEST(a_copy_names_its_source_version)
 }
 END_TEST
 
+START_TEST(a_marker_can_be_copied)
+{
+	struct store *s = suite_open(_i);
+	struct store_cond absent = { .if_absent = true }, *cond = NULL;
+	struct store_obj old, obj;
+
+	if (s->caps & STORE_CAP_PUT_COND)
+		cond = &absent;
+	old = suite_have(s, k("m/"), 0, 1);
+	if (s->caps & STORE_CAP_COPY) {
+		ck_assert_int_eq(store_copy(s, k("m/"), old.etag, k("n/"), NULL,
+					    cond, &obj),
+				 0);
+		ck_assert_int_eq(store_head(s, k("n/"), &obj), 0);
+		ck_assert_uint_eq(obj.size, 0);
+		ck_assert_int_eq(store_copy(s, k("m/"), "other", k("o/"), NULL,
+					    NULL, &obj),
+				 -ESTALE);
+		suite_expect_none(s, k("o/"));
+		ck_assert_int_eq(store_head(s, k("m/"), &obj), 0);
+	}
+	suite_close(s);
+}
+END_TEST
+
 /* A copy with a condition on its destination is right or refused. */
 START_TEST(a_copy_may_guard_its_destination)
 {
@@ -441,6 +466,7 @@ void store_suite_add_change(TCase *c, int n)
 	tcase_add_loop_test(c, many_are_deleted_at_once, 0, n);
 	tcase_add_loop_test(c, a_copy_is_the_same_bytes, 0, n);
 	tcase_add_loop_test(c, a_copy_names_its_source_version, 0, n);
+	tcase_add_loop_test(c, a_marker_can_be_copied, 0, n);
 	tcase_add_loop_test(c, a_copy_may_guard_its_destination, 0, n);
 	tcase_add_loop_test(c, a_rename_moves, 0, n);
 	tcase_add_loop_test(c, readers_see_one_version_or_the_other, 0, n);
