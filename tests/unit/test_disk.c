@@ -316,6 +316,56 @@ START_TEST(a_write_lease_is_refused_while_somebody_reads)
 }
 END_TEST
 
+/* A disk that takes a few bytes at a time, and at some point no more. */
+static struct {
+	char text[64];
+	uint64_t room;
+	ssize_t then;
+} stingy;
+
+static ssize_t write_few(struct disk *disk, int fd, const void *p, size_t n,
+			 uint64_t off)
+{
+	(void)disk;
+	(void)fd;
+	if (off >= stingy.room)
+		return stingy.then;
+	if (n > 7)
+		n = 7;
+	if (n > stingy.room - off)
+		n = (size_t)(stingy.room - off);
+	memcpy(stingy.text + off, p, n);
+	return (ssize_t)n;
+}
+
+static const struct {
+	uint64_t room;
+	ssize_t then;
+	int want;
+} shorts[] = {
+	{ 64, 0, 0 },
+	{ 26, 0, 0 },
+	{ 25, -ENOSPC, -ENOSPC },
+	{ 7, -EIO, -EIO },
+	{ 10, 0, -EIO },
+};
+
+START_TEST(f20_a_short_write_is_finished_or_an_error)
+{
+	static const struct disk_ops ops = { .name = "stingy",
+					     .pwrite = write_few };
+	static const char all[] = "abcdefghijklmnopqrstuvwxyz";
+	struct disk disk = { .ops = &ops };
+
+	memset(&stingy, 0, sizeof(stingy));
+	stingy.room = shorts[_i].room;
+	stingy.then = shorts[_i].then;
+	ck_assert_int_eq(disk_pwrite(&disk, 3, all, 26, 0), shorts[_i].want);
+	if (shorts[_i].want == 0)
+		ck_assert_str_eq(stingy.text, all);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	const TTest *const all[] = {
@@ -336,6 +386,8 @@ static void add(TCase *c)
 
 	for (i = 0; i < ARRAY_SIZE(all); i++)
 		tcase_add_loop_test(c, all[i], 0, DISKS_KINDS);
+	tcase_add_loop_test(c, f20_a_short_write_is_finished_or_an_error, 0,
+			    ARRAY_SIZE(shorts));
 }
 
 int main(void)
