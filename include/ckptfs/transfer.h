@@ -148,14 +148,14 @@ int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 /* In a transaction that has added no operation yet: whether a queued one speaks
  * of this key, or of a folder above it (in doubt: yes). */
 bool transfer_queued(struct transfer *t, const char *key) NONNULL(1, 2);
-/* The same, or its delete is owed, or ended at since_real_ns or later: then a
+/* The same, or its delete is owed, or ended at since_mono_ns or later: then a
  * listing that began at that time says nothing about it. */
-bool transfer_covers(struct transfer *t, const char *key, int64_t since_real_ns)
+bool transfer_covers(struct transfer *t, const char *key, int64_t since_mono_ns)
 	NONNULL(1, 2);
 /* The same of anything below a folder (no slash at the end): then it says
  * nothing about the folder's being there. */
 bool transfer_covers_below(struct transfer *t, const char *dir,
-			   int64_t since_real_ns) NONNULL(1, 2);
+			   int64_t since_mono_ns) NONNULL(1, 2);
 
 enum transfer_why {
 	TRANSFER_WHY_UPLOADING,

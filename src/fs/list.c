@@ -38,11 +38,21 @@ struct listing {
 	struct inode *dir;
 	char prefix[META_KEY_MAX + 2];
 	size_t nprefix;
-	int64_t began_real;
+	int64_t began_real, began_mono;
+	int64_t now_real; /* of the merge; nothing commits meanwhile */
 	struct seen *seen;
 	bool has_marker; /* the folder's own, and what it is */
 	struct store_obj marker;
 };
+
+/* Our last commit of it may have ended after the listing began.  One of the
+ * future ended before the clock was set back (of its own accord such a time is
+ * at most a second ahead). */
+static bool is_newer(const struct listing *l, const struct meta_object *o)
+{
+	return o->commit_end_ns >= l->began_real &&
+	       o->commit_end_ns <= l->now_real + 2 * NS_PER_S;
+}
 
 static int take(void *arg, const char *key, const struct store_obj *obj)
 {
@@ -192,12 +202,12 @@ static int merge_dir_gone(struct listing *l, struct inode *in)
 	if (r < 0 || strlen(key) + 1 > META_KEY_MAX)
 		return 0;
 	memcpy(key + strlen(key), "/", 2);
-	if (is_pending(in) || transfer_covers(fs->transfer, key, l->began_real))
+	if (is_pending(in) || transfer_covers(fs->transfer, key, l->began_mono))
 		return 0;
 	there = meta_object_get(fs->meta, key, &obj);
 	if (there < 0 && there != -ENOENT)
 		return there;
-	if (there == 0 && obj.commit_end_ns >= l->began_real)
+	if (there == 0 && is_newer(l, &obj))
 		return 0;
 	r = dir_load(fs, in);
 	if (r < 0)
@@ -233,7 +243,7 @@ static int merge_known(struct listing *l, const struct seen *s,
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if ((s->is_file && strcmp(obj.etag, s->etag) == 0) ||
-	    obj.commit_end_ns >= l->began_real)
+	    is_newer(l, &obj))
 		return 0;
 	/* Another writer's: a new inode under the name, as after rename(2). */
 	r = merge_gone(l, in);
@@ -249,11 +259,11 @@ static int merge_one(struct listing *l, const struct seen *s)
 
 	if (r < 0)
 		return 0; /* longer than we can name */
-	if (transfer_covers(l->fs->transfer, key, l->began_real))
+	if (transfer_covers(l->fs->transfer, key, l->began_mono))
 		return 0;
 	d = dentry_find(l->dir, s->name);
 	if (!d && s->is_dir &&
-	    transfer_covers_below(l->fs->transfer, key, l->began_real))
+	    transfer_covers_below(l->fs->transfer, key, l->began_mono))
 		return 0; /* what shows there may be on its way out */
 	if (!d)
 		return merge_new(l, s, key, s->is_dir);
@@ -281,10 +291,10 @@ static int merge_missing(struct listing *l)
 			continue;
 		}
 		if (s || !in || !in->key || is_pending(in) ||
-		    transfer_covers(fs->transfer, in->key, l->began_real))
+		    transfer_covers(fs->transfer, in->key, l->began_mono))
 			continue;
 		r = meta_object_get(fs->meta, in->key, &obj);
-		if (r == 0 && obj.commit_end_ns < l->began_real)
+		if (r == 0 && !is_newer(l, &obj))
 			r = merge_gone(l, in);
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -302,12 +312,12 @@ static int merge_marker(struct listing *l)
 	int r;
 
 	if (l->dir->ino == FS_ROOT_INO || !l->dir->parent ||
-	    transfer_covers(fs->transfer, l->prefix, l->began_real))
+	    transfer_covers(fs->transfer, l->prefix, l->began_mono))
 		return 0;
 	r = meta_object_get(fs->meta, l->prefix, &old);
 	if (r < 0 && (r != -ENOENT || !l->has_marker))
 		return r == -ENOENT ? 0 : r;
-	if (r == 0 && (old.commit_end_ns >= l->began_real ||
+	if (r == 0 && (is_newer(l, &old) ||
 		       (l->has_marker && !strcmp(old.etag, l->marker.etag))))
 		return 0;
 	memcpy(row.key, l->prefix, l->nprefix);
@@ -329,6 +339,7 @@ static int merge(struct listing *l)
 
 	if (r < 0)
 		return r;
+	l->now_real = clk_real(l->fs->host->clk);
 	r = dir_load(l->fs, l->dir);
 	if (r == 0)
 		r = merge_marker(l);
@@ -356,6 +367,7 @@ static int list_now(struct fs *fs, struct inode *dir)
 		l.nprefix++;
 	}
 	l.began_real = clk_real(fs->host->clk);
+	l.began_mono = clk_mono(fs->host->clk);
 	r = store_list(fs->store, l.prefix, NULL, true, take, &l);
 	if (r == 0)
 		r = merge(&l);

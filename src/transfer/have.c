@@ -11,7 +11,7 @@
 struct have_dir {
 	UT_hash_handle hh;
 	size_t there; /* keys below it that the bucket has */
-	int64_t gone_real_ns; /* the last delete below it ended; 0: none did */
+	int64_t gone_mono_ns; /* the last delete below it ended; 0: none did */
 	char path[];
 };
 
@@ -49,7 +49,7 @@ static struct have_dir *dir_get(struct transfer *t, const char *dir, size_t n)
 
 /* The folders above a key: one more or less below them; a delete ended. */
 static void count(struct transfer *t, const char *key, int delta,
-		  int64_t gone_real_ns)
+		  int64_t gone_mono_ns)
 {
 	size_t n = strlen(key);
 
@@ -59,8 +59,8 @@ static void count(struct transfer *t, const char *key, int delta,
 		if (!d)
 			return;
 		d->there += (size_t)delta;
-		if (gone_real_ns > d->gone_real_ns)
-			d->gone_real_ns = gone_real_ns;
+		if (gone_mono_ns > d->gone_mono_ns)
+			d->gone_mono_ns = gone_mono_ns;
 	}
 }
 
@@ -96,7 +96,7 @@ void have_tell(struct transfer *t, const char *key, bool there, uint64_t vid,
 
 void have_goes(struct transfer *t, const char *key)
 {
-	int64_t now = clk_real(t->host->clk);
+	int64_t now = clk_mono(t->host->clk);
 	struct have *h;
 
 	lock_acquire(&t->lock);
@@ -104,7 +104,7 @@ void have_goes(struct transfer *t, const char *key)
 		have_set(t, key, true, 0, 0); /* as one that is not known */
 	h = have_find(t, key);
 	if (h)
-		h->gone_real_ns = now;
+		h->gone_mono_ns = now;
 	count(t, key, 0, now);
 	lock_release(&t->lock);
 }
@@ -116,13 +116,14 @@ bool have_below(struct transfer *t, const char *dir)
 	return t->have_unsure || (d && d->there);
 }
 
-bool have_gone_below(struct transfer *t, const char *dir, int64_t since_real_ns)
+bool have_gone_below(struct transfer *t, const char *dir, int64_t since_mono_ns)
 {
 	const struct have_dir *d = dir_find(t, dir, strlen(dir));
 	const struct have *h = have_find(t, dir);
 
-	return t->have_unsure || (d && d->gone_real_ns >= since_real_ns) ||
-	       (h && h->gone_real_ns >= since_real_ns);
+	return t->have_unsure || (d && d->gone_mono_ns &&
+				   d->gone_mono_ns >= since_mono_ns) ||
+	       (h && h->gone_mono_ns && h->gone_mono_ns >= since_mono_ns);
 }
 
 void have_free(struct transfer *t)

@@ -95,7 +95,7 @@ struct have {
 	UT_hash_handle hh;
 	uint64_t vid, bound;
 	bool there;
-	int64_t gone_real_ns; /* our last delete of it ended; 0: none did */
+	int64_t gone_mono_ns; /* our last delete of it ended; 0: none did */
 	char key[];
 };
 
@@ -229,7 +229,7 @@ void have_goes(struct transfer *t, const char *key);
 bool have_below(struct transfer *t, const char *dir);
 /* Whether a delete of dir, or of something below it, ended since. */
 bool have_gone_below(struct transfer *t, const char *dir,
-		     int64_t since_real_ns);
+		     int64_t since_mono_ns);
 void have_free(struct transfer *t);
 /* A link's or marker's identity in the line, in place of a version's. */
 #define VID_LINK (UINT64_C(1) << 62)

@@ -228,7 +228,7 @@ bool transfer_queued(struct transfer *t, const char *key)
 	return yes;
 }
 
-bool transfer_covers(struct transfer *t, const char *key, int64_t since_real_ns)
+bool transfer_covers(struct transfer *t, const char *key, int64_t since_mono_ns)
 {
 	struct have *h;
 	bool gone;
@@ -237,7 +237,7 @@ bool transfer_covers(struct transfer *t, const char *key, int64_t since_real_ns)
 		return true;
 	lock_acquire(&t->lock);
 	h = have_find(t, key);
-	gone = h && h->gone_real_ns >= since_real_ns;
+	gone = h && h->gone_mono_ns && h->gone_mono_ns >= since_mono_ns;
 	lock_release(&t->lock);
 	return gone;
 }
@@ -257,7 +257,7 @@ static int find_below(void *arg, const char *key, uint64_t ino)
 }
 
 bool transfer_covers_below(struct transfer *t, const char *dir,
-			   int64_t since_real_ns)
+			   int64_t since_mono_ns)
 {
 	struct below b = { .dir = dir };
 
@@ -269,7 +269,7 @@ bool transfer_covers_below(struct transfer *t, const char *dir,
 	lock_acquire(&t->lock);
 	b.found |= line_speaks_of(&t->line, dir) ||
 		   line_speaks_below(&t->line, dir) ||
-		   have_gone_below(t, dir, since_real_ns);
+		   have_gone_below(t, dir, since_mono_ns);
 	lock_release(&t->lock);
 	return b.found;
 }

@@ -350,6 +350,24 @@ def test_f50_a_clock_that_is_wrong_and_jumps(clock, s3_bucket, mounts, jump):
     s3_bucket.put("theirs", b"theirs")
     wait_until(lambda: "theirs" in os.listdir(clock.path), what="theirs")
     (clock / "after").unlink()
+    (clock / "deleted").write_bytes(b"x")
+    (clock / "replaced").write_bytes(b"x")
+    clock.sync()
+    # set right while it is mounted: what others do is believed at once
+    clock.set_clock(0)
+    s3_bucket.delete("deleted")
+    s3_bucket.put("replaced", b"theirs")
+    wait_until(
+        lambda: sorted(os.listdir(clock.path)) == ["before", "replaced", "theirs"],
+        what="a deletion by others",
+    )
+    wait_until(
+        lambda: (clock / "replaced").read_bytes() == b"theirs", what="their object"
+    )
+    s3_bucket.put("after", b"theirs")
+    wait_until(lambda: "after" in os.listdir(clock.path), what="a name deleted once")
+    for name in ("after", "replaced"):
+        (clock / name).unlink()
     clock.kill9()
     clock.set_clock(0)
     clock.mount()
