@@ -289,7 +289,7 @@ def test_f45_a_mount_without_a_network(mnt, s3_bucket, proxy, kind):
     (mnt / "d/more").write_bytes(b"more")
     (mnt / "d/published").write_bytes(b"again")
     mnt.run("status", "--check", mnt.path, status=3)
-    assert mnt.status()["last_error"]
+    wait_until(lambda: mnt.status()["last_error"], what="the reason")
     if kind == "refused":
         done = mnt.run("umount", mnt.path, "--timeout", "1s", status=3)
         assert "not in the bucket: d/pending (" in done.stderr
