@@ -161,8 +161,10 @@ class Mount:
     def kill9(self):
         """Kill the daemon as the out-of-memory killer would; it is gone."""
         for pid in self.alive():
-            os.kill(pid, signal.SIGKILL)
-        self.wait_for_daemons()
+            with contextlib.suppress(ProcessLookupError):  # by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
+        # It ends only once the disk has done what a thread waits for.
+        self.wait_for_daemons(60)
 
     def detach(self):
         """The mount point is an ordinary folder again, the hard way."""
