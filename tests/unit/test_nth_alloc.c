@@ -162,7 +162,7 @@ static void walk(enum nth_program p, unsigned long step)
 	ck_assert_uint_gt(n, 1);
 }
 
-START_TEST(each_allocation_fails)
+START_TEST(f25_each_allocation_fails)
 {
 	plan.for_ever = _i % 2;
 	walk((enum nth_program)(_i / 2), harness_step());
@@ -181,7 +181,7 @@ END_TEST
 static void add(TCase *c)
 {
 	tcase_set_timeout(c, 120);
-	tcase_add_loop_test(c, each_allocation_fails, 0, 2 * NTH_PROGRAMS);
+	tcase_add_loop_test(c, f25_each_allocation_fails, 0, 2 * NTH_PROGRAMS);
 	tcase_add_loop_test(c, allocations_of_sqlite_fail, 0, 2 * NTH_PROGRAMS);
 }
 
