@@ -132,13 +132,14 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 	swept = r == 0;
 	if (r == -EEXIST || r == -ESTALE) {
 		/* Perhaps our own copy, whose answer was lost. */
-		if (store_head(t->store, to, &o) == 0 &&
-		    store_head(t->store, from->key, &src) == 0 &&
-		    o.has_meta && src.has_meta && src.meta.write_id[0] &&
-		    strcmp(o.meta.write_id, src.meta.write_id) == 0 &&
-		    o.size == src.size)
-			r = 0;
-		else if (r == -EEXIST || r == -ESTALE)
+		r = store_head(t->store, to, &o);
+		if (r == 0)
+			r = store_head(t->store, from->key, &src);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r < 0 || !o.has_meta || !src.has_meta ||
+		    !src.meta.write_id[0] || o.size != src.size ||
+		    strcmp(o.meta.write_id, src.meta.write_id) != 0)
 			return -EBUSY;
 	}
 	return r < 0 ? r : record_copy(t, from, to, &o, seq, swept);

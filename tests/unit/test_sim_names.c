@@ -455,9 +455,34 @@ START_TEST(a_late_listing_brings_nothing_back)
 }
 END_TEST
 
+/* Whose copy it is, nobody can tell for a moment. */
+START_TEST(a_copy_whose_answer_is_lost_is_no_conflict)
+{
+	static const struct store_fault faults[] = {
+		{ .method = "copy",
+		  .count = 1,
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_AFTER },
+		{ .method = "head",
+		  .count = 1,
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_BEFORE },
+	};
+
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(store_fault_set(bucket, faults, 2), 0);
+	ck_assert_int_eq(fs_rename(fs, 1, "a", 1, "b", 0), 0);
+	ck_assert(settle(600 * NS_PER_S));
+	assert_text(object_of("b"), "x");
+	ck_assert_ptr_null(object_of("a"));
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_copy_whose_answer_is_lost_is_no_conflict);
 	tcase_add_test(c, of_a_file_and_a_folder_the_folder_shows);
 	tcase_add_test(c, a_file_stays_when_a_folder_of_its_name_comes);
 	tcase_add_test(c, a_file_becomes_a_folder_and_a_folder_a_file);
