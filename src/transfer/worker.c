@@ -118,13 +118,20 @@ static void note_put_time(struct transfer *t, const struct titem *it)
 	p->mono = clk_mono(t->host->clk);
 }
 
+/* Its row, with the lock.  NULL: it left the line, and the row of this number is
+ * that of the same version under another name. */
+static struct line_op *op_of(struct transfer *t, const struct titem *it)
+{
+	return it->gone ? NULL : line_find(&t->line, it->seq);
+}
+
 /* The store no longer knows the upload: all of it again. */
 static void body_again(struct transfer *t, struct titem *it)
 {
 	struct line_op *op;
 
 	lock_acquire(&t->lock);
-	op = line_find(&t->line, it->seq);
+	op = op_of(t, it);
 	if (op)
 		op->sent = false;
 	it->body = BODY_NONE;
@@ -173,7 +180,7 @@ static void do_commit(struct transfer *t, struct titem *it)
 		body_again(t, it);
 	}
 	lock_acquire(&t->lock);
-	op = line_find(&t->line, it->seq);
+	op = op_of(t, it);
 	if (op)
 		op->flying = false;
 	it->busy = false;
@@ -196,7 +203,7 @@ static void do_begin(struct transfer *t, struct titem *it)
 
 	lock_acquire(&t->lock);
 	it->busy = false;
-	op = line_find(&t->line, it->seq);
+	op = op_of(t, it);
 	it->body = r < 0				? BODY_NONE :
 		   it->parts_done == it->nparts ? BODY_SENT :
 						  BODY_SENDING;
@@ -230,7 +237,7 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 	}
 	if (it->parts_done == it->nparts) {
 		it->body = BODY_SENT;
-		op = line_find(&t->line, it->seq);
+		op = op_of(t, it);
 		if (op)
 			op->sent = true;
 		t->next_stale = t->bodies_stale = true;
