@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind fuzz lint dist store mount user kills lightning powercut)
+LANES=(unit sim asan tsan valgrind fuzz lint dist store mount user kills lightning powercut)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
@@ -19,6 +19,7 @@ declare -A LANE=(
 	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[user]="unit tests and real mounts as an ordinary user"
+	[sim]="seeded crashes of the core on simulated machines (--seconds N)"
 	[kills]="kill -9 at every system call of a save, and at random"
 	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
 	[powercut]="power cuts of a machine with a daemon (--cuts N)"
@@ -94,6 +95,17 @@ automake_check() {
 
 lane_unit() {
 	bootstrap && automake_check unit "$TOP/build" check
+}
+
+# The seed is another each time, and told.
+lane_sim() {
+	bootstrap && make -C "$TOP/build" -j "$(nproc)" tests/sim/simulate \
+		>"$TOP/build/sim.log" 2>&1 || return 1
+	if "$TOP/build/tests/sim/simulate" --seconds "${SIM_SECONDS:-60}"; then
+		passed 1
+	else
+		failed sim/simulate
+	fi
 }
 
 lane_asan() {

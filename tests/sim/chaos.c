@@ -15,7 +15,6 @@
 #include "store/store_int.h"
 
 #include "chaos.h"
-#include "late.h"
 #include "simdisk_impl.h"
 
 struct chaos {
@@ -25,11 +24,11 @@ struct chaos {
 	struct disk *disk;
 	struct lock lock; /* to wait with */
 	struct thr_cond cond;
-	struct late *late;
 	void (*changed)(void *arg, const char *key);
 	void *arg;
 	uint64_t random;
 	bool dead, down, trace;
+	bool bare; /* a change without a condition was asked for */
 	unsigned lives; /* a request belongs to one of them */
 	int64_t latency_ns;
 	unsigned rate[CHAOS_KINDS]; /* percent */
@@ -102,7 +101,7 @@ static int go(struct chaos *c, struct fate *f, const char *what,
 	}
 	travel(c);
 	if (is_dead(c) || f->life != c->lives)
-		return draw(c, 2) ? 0 : -ECANCELED;
+		return draw(c, 2) ? 0 : -EINVAL;
 	if (c->down || f->kind == CHAOS_LOST) {
 		store_set_error("no answer");
 		return draw(c, 2) ? -ETIMEDOUT : -ENETUNREACH;
@@ -121,7 +120,7 @@ static int come(struct chaos *c, const struct fate *f, int r)
 {
 	travel(c);
 	if (is_dead(c) || f->life != c->lives)
-		return -ECANCELED;
+		return -EINVAL;
 	if (r < 0)
 		return r;
 	if (f->kind == CHAOS_AMBIGUOUS) {
@@ -129,8 +128,8 @@ static int come(struct chaos *c, const struct fate *f, int r)
 		return draw(c, 2) ? -ETIMEDOUT : -ENETUNREACH;
 	}
 	if (f->kind == CHAOS_GARBLED) {
-		store_set_error("200, and an error");
-		return -EPROTO;
+		store_set_error("200, and an error in the body");
+		return -EAGAIN;
 	}
 	return 0;
 }
@@ -143,16 +142,18 @@ static void tell(void *arg, const char *key)
 		c->changed(c->arg, key);
 }
 
-static bool is_late(const struct fate *f)
+/* Whoever changes what users see says what he takes to be there. */
+static void look_at(struct chaos *c, const char *key,
+		    const struct store_cond *cond)
 {
-	return f->kind == CHAOS_LATE;
+	if (!strstr(key, STORE_HIDDEN "/") && !store_cond_is_set(cond))
+		c->bare = true;
 }
 
-/* It is on its way still. */
-static int gave_up(int r)
+/* The network carries the request twice: the answer is the second one's. */
+static bool is_twice(const struct fate *f)
 {
-	store_set_error("no answer in time");
-	return r < 0 ? r : -ETIMEDOUT;
+	return f->kind == CHAOS_TWICE;
 }
 
 static int chaos_probe(struct store *s, const char *prefix, bool read_only)
@@ -209,11 +210,12 @@ static int chaos_put(struct store *s, const char *key,
 
 	if (r < 0)
 		return r;
-	if (is_late(&f))
-		return gave_up(late_put(c->late, key, src, meta, cond));
+	look_at(c, key, cond);
 	r = store_put(c->inner, key, src, meta, cond, &o);
 	if (r == 0)
 		tell(c, key);
+	if (is_twice(&f))
+		r = store_put(c->inner, key, src, meta, cond, &o);
 	r = come(c, &f, r);
 	if (r == 0)
 		*ret = o;
@@ -229,11 +231,12 @@ static int chaos_del(struct store *s, const char *key,
 
 	if (r < 0)
 		return r;
-	if (is_late(&f))
-		return gave_up(late_del(c->late, key, cond));
+	look_at(c, key, cond);
 	r = store_del(c->inner, key, cond);
 	if (r == 0)
 		tell(c, key);
+	if (is_twice(&f))
+		r = store_del(c->inner, key, cond);
 	return come(c, &f, r);
 }
 
@@ -259,6 +262,7 @@ static int chaos_copy(struct store *s, const char *from, const char *from_etag,
 
 	if (r < 0)
 		return r;
+	look_at(c, to, cond);
 	r = store_copy(c->inner, from, from_etag, to, meta, cond, &o);
 	if (r == 0)
 		tell(c, to);
@@ -373,12 +377,13 @@ static int chaos_mpu_commit(struct store *s, const char *key, const char *id,
 
 	if (r < 0)
 		return r;
-	if (is_late(&f))
-		return gave_up(late_commit(c->late, key, id, parts, n, meta,
-					   cond));
+	look_at(c, key, cond);
 	r = store_mpu_commit(c->inner, key, id, parts, n, meta, cond, &o);
 	if (r == 0)
 		tell(c, key);
+	if (is_twice(&f))
+		r = store_mpu_commit(c->inner, key, id, parts, n, meta, cond,
+				     &o);
 	r = come(c, &f, r);
 	if (r == 0)
 		*ret = o;
@@ -404,7 +409,6 @@ static void chaos_free(struct store *s)
 {
 	struct chaos *c = of(s);
 
-	late_free(c->late);
 	store_free(c->inner);
 	thr_cond_fini(&c->cond);
 	lock_fini(&c->lock);
@@ -449,7 +453,6 @@ struct store *chaos_new(struct store *inner, const struct host *host,
 	c->random = seed ^ UINT64_C(0x2545f4914f6cdd1d);
 	lock_init(&c->lock, LOCK_LEAF, "chaos");
 	thr_cond_init(&c->cond);
-	c->late = late_new(inner, host, tell, c);
 	return &c->store;
 }
 
@@ -462,6 +465,11 @@ void chaos_kill(struct store *s)
 void chaos_revive(struct store *s)
 {
 	of(s)->dead = false;
+}
+
+bool chaos_was_bare(struct store *s)
+{
+	return of(s)->bare;
 }
 
 void chaos_set_latency(struct store *s, int64_t ns)

@@ -2,7 +2,7 @@
 /*
  * The network between the daemon and its bucket, as a decorator of a store:
  * requests and answers take their time (so that everybody else's steps come in
- * between), get lost, come late or twice, are refused for a while; and a
+ * between), get lost, come twice, are refused for a while; and a
  * process that died sends nothing any more, though what it sent may arrive.
  */
 #ifndef SIM_CHAOS_H
@@ -27,6 +27,9 @@ struct store *chaos_new(struct store *inner, const struct host *host,
 void chaos_kill(struct store *s);
 void chaos_revive(struct store *s);
 
+/* Whether anything users see was to be changed without a condition (A4). */
+bool chaos_was_bare(struct store *s);
+
 /* The most a request and its answer take, each; 0: no time. */
 void chaos_set_latency(struct store *s, int64_t ns);
 
@@ -35,7 +38,7 @@ enum chaos_kind {
 	CHAOS_LOST, /* the request never arrives */
 	CHAOS_AMBIGUOUS, /* it does, the answer never comes */
 	CHAOS_GARBLED, /* 200, and then an error in the body */
-	CHAOS_LATE, /* no answer in time; it arrives after that */
+	CHAOS_TWICE, /* carried out twice, the second answer comes */
 	CHAOS_KINDS
 };
 /* Of a hundred requests so many fail so, until told otherwise. */

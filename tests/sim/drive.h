@@ -25,7 +25,9 @@ struct drive {
 	int64_t alive_ns; /* when it was last known to live */
 	bool unfinished; /* files were open when it died: their bytes lie
 			    beside */
+	bool was_cut; /* an upload may be known to no row */
 	bool faulty_disk; /* it may refuse anything */
+	bool faulty_net; /* it may not be heard */
 	unsigned rules; /* of those that make it so */
 	char why[256]; /* the first promise that was broken */
 	const char *kind; /* of promise */

@@ -85,6 +85,8 @@ void drive_crash(struct drive *d)
 
 	note_durable(d);
 	d->armed = false;
+	d->was_cut |= d->cut;
+	d->o.cut |= d->cut;
 	die(d);
 	d->rules = 0;
 	d->faulty_disk = false;
@@ -106,7 +108,7 @@ void drive_crash(struct drive *d)
 	}
 	note_unfinished(d, i);
 	model_resume(&d->m, drive_now(d), i, &t, d->cut);
-	order_resume(&d->o, &d->m, d->cut);
+	order_resume(&d->o, &d->m);
 	d->cut = false;
 }
 
@@ -188,6 +190,7 @@ static void calm(struct drive *d)
 	int k;
 
 	heal(d);
+	d->faulty_net = false;
 	chaos_set_down(d->w.chaos, false);
 	for (k = 0; k < CHAOS_KINDS; k++)
 		chaos_set_rate(d->w.chaos, (enum chaos_kind)k, 0);
@@ -230,10 +233,12 @@ void drive_fate(struct drive *d, const struct op *op)
 		chaos_set_latency(d->w.chaos, a[0] * NS_PER_MS);
 		break;
 	case V_NET:
+		d->faulty_net = true;
 		chaos_set_rate(d->w.chaos, (enum chaos_kind)a[0],
 			       (unsigned)a[1]);
 		break;
 	case V_DOWN:
+		d->faulty_net |= a[0];
 		chaos_set_down(d->w.chaos, a[0]);
 		break;
 	case V_DISK:

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "cache/blob.h"
+#include "chaos.h"
 #include "drive.h"
 
 /* ---- the mount */
@@ -22,7 +23,8 @@ static void look_file(struct drive *d, int path, struct found *ret)
 	int r = world_open(&d->w, path_text(path), O_RDONLY, &f);
 
 	if (r < 0) {
-		if (!world_is_halted(&d->w) && !d->faulty_disk)
+		if (!world_is_halted(&d->w) && !d->faulty_disk &&
+		    !d->faulty_net)
 			drive_fail(d, "%s: open: %s", path_text(path),
 				   strerror(-r));
 		return;
@@ -68,7 +70,6 @@ static void look_one(struct drive *d, int path, struct found *ret)
 
 void drive_look(struct drive *d, struct tree *ret)
 {
-	struct shown now[PATHS];
 	int i, r = 0;
 
 	memset(ret, 0, sizeof(*ret));
@@ -77,11 +78,6 @@ void drive_look(struct drive *d, struct tree *ret)
 	for (i = 0; i < PATHS; i++)
 		if (ret->dir[path_dir(i)])
 			look_one(d, i, &ret->at[i]);
-	bucket_look(d->w.bucket, &d->m, now);
-	for (i = 0; i < PATHS; i++) {
-		ret->in_bucket[i] = now[i].there;
-		ret->bucket[i] = now[i].b;
-	}
 }
 
 struct listing {
@@ -229,9 +225,12 @@ static int on_object(void *arg, const char *key, const struct store_obj *o)
 
 static int on_upload(void *arg, const char *key, const char *id, int64_t ns)
 {
+	const struct drive *d = arg;
+
 	(void)id;
 	(void)ns;
-	drive_fail(arg, "an upload of %s is left in the bucket", key);
+	if (!d->was_cut)
+		drive_fail(arg, "an upload of %s is left in the bucket", key);
 	return 0;
 }
 
@@ -251,6 +250,8 @@ void drive_check_rest(struct drive *d)
 	if (store_list(d->w.bucket, WORLD_PREFIX, NULL, false, on_object, d) ||
 	    store_mpu_list(d->w.bucket, WORLD_PREFIX, on_upload, d))
 		abort();
+	if (chaos_was_bare(d->w.chaos))
+		drive_fail(d, "a change without a condition");
 	if (drive_failed(d))
 		return;
 	model_rest(&d->m, drive_now(d));

@@ -4,9 +4,10 @@
  * a machine of its own that dies on the way, comes back and drains.  A program
  * that finds a broken promise is shrunk and printed; so is its seed.
  *
- *	simulate [--seed N] [--seconds N] [--runs N] [--jobs N] [--only WHAT]
+ *	simulate [--seed N] [--seconds N] [--runs N] [--jobs N] [--only SET]
  *	simulate --replay FILE [--trace]
  *
+ * SET: the sum of what is drawn beside crashes (prog.h); by itself power cuts.
  * The first failure ends it: exit status 1.
  */
 #include "config.h"
@@ -204,7 +205,7 @@ int main(int argc, char **argv)
 	struct log_opts log = { .path = "/dev/null" };
 	struct options o = { .runs = UINT64_MAX,
 			     .seconds = 60,
-			     .what = PROG_ALL };
+			     .what = PROG_CUTS };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	o.jobs = cpus < 1 ? 1 : cpus > JOBS_MOST ? JOBS_MOST : (unsigned)cpus;

@@ -427,7 +427,7 @@ static bool allows_open(const struct model *m, const struct item *e,
 	if (f->kind != REGULAR)
 		return false;
 	return same_bytes(f->b, e->cur) || was_sealed(m, e->id, f->b) ||
-	       (cut && !(e->fresh && e->before));
+	       (cut && !(e->fresh && e->before && !e->flushed));
 }
 
 static bool allows(const struct model *m, const struct item *e,
@@ -448,33 +448,6 @@ static bool allows(const struct model *m, const struct item *e,
 	return !e->has_times || e->loose || e->mtime_ns == f->mtime_ns;
 }
 
-/* An operation that the cut took away had been published, and is found in the
- * bucket. */
-static bool came_back(const struct model *m, int i, const struct tree *t,
-		      int path)
-{
-	const struct bytes *b = t->bucket[path];
-
-	if (t->in_bucket[path] != (t->at[path].kind != NONE))
-		return false;
-	if (t->in_bucket[path] && !same_bytes(b, t->at[path].b))
-		return false;
-	for (i++; i < m->n; i++)
-		if (m->s[i]->fuzzy[path] ||
-		    same_bytes(m->s[i]->at[path].pub, b))
-			return true;
-	return false;
-}
-
-static bool dir_came_back(const struct model *m, int i, const struct tree *t,
-			  int dir)
-{
-	for (i++; i < m->n; i++)
-		if (m->s[i]->dir[dir] == t->dir[dir])
-			return true;
-	return false;
-}
-
 bool model_allows(const struct model *m, int i, const struct tree *t, bool cut,
 		  int *ret_path)
 {
@@ -483,14 +456,12 @@ bool model_allows(const struct model *m, int i, const struct tree *t, bool cut,
 
 	for (k = 0; k < DIRS; k++) {
 		*ret_path = -1 - k;
-		if (s->dir[k] != t->dir[k] &&
-		    !(cut && dir_came_back(m, i, t, k)))
+		if (s->dir[k] != t->dir[k])
 			return false;
 	}
 	for (k = 0; k < PATHS; k++) {
 		*ret_path = k;
-		if (!allows(m, &s->at[k], &t->at[k], cut) &&
-		    !(cut && came_back(m, i, t, k)))
+		if (!allows(m, &s->at[k], &t->at[k], cut))
 			return false;
 	}
 	return true;

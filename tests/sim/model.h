@@ -10,7 +10,8 @@
  *  O1	live: answers and bytes are those of the last state
  *  O2	after a kill: the last acknowledged state, or the one the call under way
  *	would have led to; after a power cut: any state from the last barrier
- *	on.  What was open for writing may come back as it was before
+ *	on; the bucket is never ahead of that.  What was open for writing may
+ *	come back as it was before
  *  O3	the bucket at any instant: order.h; once drained, it equals the mount
  *
  * Paths are numbers: DIRS folders (the first is the root) of NAMES names each.
@@ -150,10 +151,6 @@ struct found {
 struct tree {
 	bool dir[DIRS];
 	struct found at[PATHS];
-	/* what the bucket has: of a cut's lost operations some may have been
-	 * published, and are found there */
-	const struct bytes *bucket[PATHS];
-	bool in_bucket[PATHS];
 };
 
 /* Whether state number i may come back so. */

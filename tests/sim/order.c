@@ -126,7 +126,8 @@ bool order_check(struct order *o, const struct model *m,
 	int i, k, first = o->n ? o->base[0].state : 0, path = 0;
 
 	for (i = 0; i < PATHS; i++)
-		if (now[i].there && !now[i].b) {
+		if (now[i].there && !now[i].b &&
+		    !(o->cut && m->now->fuzzy[i])) {
 			(void)snprintf(why, size, "%s: torn or foreign bytes",
 				       path_text(i));
 			return false;
@@ -156,12 +157,10 @@ void order_rest(struct order *o, const struct shown now[PATHS])
 	add_base(o, 0, now);
 }
 
-void order_resume(struct order *o, const struct model *m, bool cut)
+void order_resume(struct order *o, const struct model *m)
 {
 	int i;
 
-	/* What the cut took away may have been published. */
-	o->off |= cut;
 	for (i = 0; i < o->n; i++)
 		o->off |= o->base[i].state >= m->n;
 }

@@ -35,6 +35,8 @@ struct base {
 struct order {
 	struct base base[BASES_MOST]; /* it may have been any of them last */
 	int n;
+	bool cut; /* what was sealed by a flush, and written to since, may have
+		     become anything */
 	bool off; /* until the next rest */
 };
 
@@ -47,6 +49,6 @@ bool order_check(struct order *o, const struct model *m,
 /* The model rests, and the bucket is as it says. */
 void order_rest(struct order *o, const struct shown now[PATHS]);
 /* The model went back to its last state but this one. */
-void order_resume(struct order *o, const struct model *m, bool cut);
+void order_resume(struct order *o, const struct model *m);
 
 #endif
