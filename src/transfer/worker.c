@@ -273,7 +273,7 @@ static void do_abort(struct transfer *t, struct orphan *o)
 				 "next mount",
 				 up.key);
 		else
-			r = forget_upload(t, o->vid);
+			(void)forget_upload(t, o->vid);
 	}
 	lock_acquire(&t->lock);
 	orphan_free(t, o);
