@@ -111,7 +111,8 @@ static void open_changed(struct model *m, struct item *e, int how)
 	}
 	if (!alone || e->loose)
 		blur(m, e);
-	e->fresh = e->open ? e->fresh : alone;
+	if (!e->open) /* who appends does it in place */
+		e->fresh = alone && !(how & OPEN_APPEND);
 	e->open = true;
 	if (how & OPEN_TRUNC) {
 		e->cur = model_bytes(m, NULL, 0, 0, 0);

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Programs that broke a promise once: none does any more.
 set -eu
+top_srcdir=${top_srcdir:-.}
+top_builddir=${top_builddir:-build}
 bad=0
 for ops in "$top_srcdir"/tests/sim/regress/*.ops; do
 	[ -e "$ops" ] || continue
