@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit sim asan tsan valgrind fuzz lint dist store mount user kills lightning powercut)
+LANES=(unit asan tsan valgrind fuzz lint dist store mount user kills lightning powercut)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
