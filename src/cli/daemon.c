@@ -164,7 +164,9 @@ static void on_ready(void *arg, bool passthrough, const char *lacks)
 	struct daemon *d = arg;
 	char size[TEXT_QTY_LEN];
 
+	(void)pthread_mutex_lock(&d->lock);
 	d->passthrough = passthrough;
+	(void)pthread_mutex_unlock(&d->lock);
 	if (d->o->passthrough == OPT_ON && !passthrough) {
 		(void)say_error(&d->say, CLI_FAILED,
 				"passthrough=on, but there is none: it needs "

@@ -74,16 +74,18 @@ static void do_status(struct daemon *d, struct control_conn *conn)
 				  .cache_size = d->cache_size,
 				  .warnings = warnings };
 	struct status_doc doc;
+	bool granted;
 	int r;
 
 	f.state = daemon_phase(d) == DAEMON_MOUNTED ? "mounted" : "draining";
 	fs_stats(d->fs, &f.stats);
-	f.passthrough = d->passthrough && !f.stats.through_refused;
 	(void)pthread_mutex_lock(&d->lock);
+	granted = d->passthrough;
 	for (; f.nwarnings < d->nwarnings; f.nwarnings++)
 		warnings[f.nwarnings] = d->warnings[f.nwarnings];
 	(void)pthread_mutex_unlock(&d->lock);
-	if (d->passthrough && f.stats.through_refused)
+	f.passthrough = granted && !f.stats.through_refused;
+	if (granted && f.stats.through_refused)
 		warnings[f.nwarnings++] = "the kernel refuses passthrough: "
 					  "data goes through the daemon";
 	if (f.stats.unseen_writers)
