@@ -115,6 +115,20 @@ static int restamp(struct fs *fs, struct meta_version *v)
 	return meta_version_set(fs->meta, v);
 }
 
+/* It is not here, and the row has what the content beside it was closed with. */
+static int show_bucket(struct fs *fs, struct meta_inode *in)
+{
+	struct meta_object o;
+	int r = in->key[0] ? meta_object_get(fs->meta, in->key, &o) : -ENOENT;
+
+	if (r == 0 && o.ino == in->ino) {
+		in->size = o.size;
+		in->mtime_ns = o.mtime_ns;
+		in->meta_known = false;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
 /* The name shows the version before; the unfinished bytes stay beside it. */
 static int step_back(struct fs *fs, struct meta_inode *in,
 		     const struct meta_version *v)
@@ -128,7 +142,9 @@ static int step_back(struct fs *fs, struct meta_inode *in,
 		in->size = old.size;
 		in->mtime_ns = old.mtime_ns;
 	}
-	r = meta_inode_set(fs->meta, in);
+	r = in->vid ? 0 : show_bucket(fs, in);
+	if (r == 0)
+		r = meta_inode_set(fs->meta, in);
 	log_warn("%s was being rewritten when the daemon stopped: it shows its "
 		 "last finished version; the unfinished bytes are kept",
 		 in->name);

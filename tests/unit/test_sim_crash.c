@@ -332,6 +332,34 @@ START_TEST(f05_a_rewritten_file_shows_what_it_was)
 }
 END_TEST
 
+/* What it was is in the bucket alone: as long as it is there, not as what was
+ * closed over it since. */
+START_TEST(a_rewritten_file_shows_what_the_bucket_has)
+{
+	struct fs_bulk how = { .deadline_mono_ns = CLK_NEVER };
+	struct fs_bulk_sums sums;
+	struct fs_attr a, was;
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(put_file("a", "the whole"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_getattr(fs, ino_of("a"), NULL, &was), 0);
+	ck_assert_int_eq(fs_evict(fs, "a", &how, &sums), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "ha", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	ck_assert_int_eq(f_write(&f, "lf", 2), 0);
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(fs_getattr(fs, ino_of("a"), NULL, &a), 0);
+	ck_assert_uint_eq(a.size, strlen("the whole"));
+	ck_assert_int_eq(a.mtime_ns, was.mtime_ns);
+	assert_text(text_of("a"), "the whole");
+	rig_end();
+}
+END_TEST
+
 /* The job's process lives on, and so do its writes. */
 START_TEST(a_writer_that_outlives_the_daemon_is_not_published)
 {
@@ -443,6 +471,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, what_was_appended_goes_with_its_row, 0, 2);
 	tcase_add_loop_test(c, what_was_fsynced_after_a_seal_is_there, 0, 2);
 	tcase_add_loop_test(c, f05_a_rewritten_file_shows_what_it_was, 0, 2);
+	tcase_add_test(c, a_rewritten_file_shows_what_the_bucket_has);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
 	tcase_add_test(c,
 		       a_log_that_grew_since_it_was_published_is_unfinished);
