@@ -190,7 +190,7 @@ static void check_rest_one(struct drive *d, const struct shown *b, int path)
 		return;
 	}
 	if (!e->pub) {
-		if (b->there)
+		if (b->there && !model_owed(&d->m, path))
 			drive_fail(d, "%s is left in the bucket",
 				   path_text(path));
 		return;

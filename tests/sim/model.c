@@ -88,6 +88,16 @@ struct item *model_entry(struct model *m, int handle)
 	return by_id(m->now, m->handle[handle].id);
 }
 
+bool model_owed(const struct model *m, int path)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (m->now->at[i].owes & 1u << path)
+			return true;
+	return false;
+}
+
 static int path_at(const struct model *m, const struct item *e)
 {
 	return (int)(e - m->now->at);
@@ -189,6 +199,7 @@ static void seal(struct model *m, struct item *e)
 	if (e->held)
 		return;
 	e->pub = e->cur;
+	e->owes = 0;
 	e->place = e->seal = m->n - 1;
 	e->from = -1;
 }
@@ -292,6 +303,7 @@ static void move(struct model *m, int from, int to)
 	if (f->held && !path_is_temporary(to)) {
 		f->held = false;
 		f->pub = f->cur;
+		f->owes = 0;
 	}
 	f->place = m->n - 1;
 	f->from = from;
@@ -304,14 +316,20 @@ static void move(struct model *m, int from, int to)
 int model_rename(struct model *m, int64_t now_ns, int from, int to,
 		 bool noreplace)
 {
+	struct item *e;
+
 	if (!m->now->dir[path_dir(to)] || !m->now->dir[path_dir(from)] ||
 	    !m->now->at[from].kind)
 		return -ENOENT;
 	if (noreplace && m->now->at[to].kind)
 		return -EEXIST;
 	(void)enter(m, now_ns);
-	if (from != to)
-		move(m, from, to);
+	if (from == to)
+		return 0;
+	e = &m->now->at[from];
+	if (e->pub && (e->held || e->open))
+		e->owes |= 1u << from;
+	move(m, from, to);
 	return 0;
 }
 
@@ -326,6 +344,19 @@ static bool is_empty(const struct model *m, int dir)
 		if (m->now->dir[d])
 			return false;
 	return true;
+}
+
+/* What is owed below a folder moves with it. */
+static void move_owed(struct state *s, int from, int to)
+{
+	unsigned all = (1u << NAMES) - 1, below;
+	int i;
+
+	for (i = 0; i < PATHS; i++) {
+		below = s->at[i].owes >> from * NAMES & all;
+		s->at[i].owes &= ~(all << from * NAMES);
+		s->at[i].owes |= below << to * NAMES;
+	}
 }
 
 int model_rename_dir(struct model *m, int64_t now_ns, int from, int to)
@@ -348,6 +379,7 @@ int model_rename_dir(struct model *m, int64_t now_ns, int from, int to)
 		m->now->fuzzy[to * NAMES + i] |=
 			m->now->fuzzy[from * NAMES + i];
 	}
+	move_owed(m->now, from, to);
 	return 0;
 }
 
@@ -538,6 +570,8 @@ void model_rest(struct model *m, int64_t now_ns)
 	}
 	(void)enter(m, now_ns);
 	*m->now = last;
+	for (k = 0; k < PATHS; k++)
+		m->now->fuzzy[k] |= model_owed(m, k);
 	m->now->ns = now_ns;
 	m->acked = m->durable = 0;
 }

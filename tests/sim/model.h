@@ -58,6 +58,8 @@ struct item {
 	int place, seal; /* numbers of the states that gave the name, and the
 			    inode, what pub says */
 	int from; /* path it was renamed from at place; -1: none */
+	unsigned owes; /* a bit per path: what the bucket has there goes once
+			  this one has a place in the line, not before */
 	bool gone; /* a link that a later state does not have */
 	bool has_times;
 	unsigned mode;
@@ -137,6 +139,8 @@ void model_undo(struct model *m, int64_t now_ns);
 void model_ack(struct model *m);
 /* The entry an open handle is of; NULL: it has no name any more. */
 struct item *model_entry(struct model *m, int handle);
+/* An object may be there though nothing is, or is to be published. */
+bool model_owed(const struct model *m, int path);
 
 /* ---- crashes */
 
