@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files that were held back because a folder above them had a temporary name,
- * and whose place in the line is the rename that gives it another: as Orbax
+ * What was held back under a temporary name gets its place in the line: one
+ * file, or all below a folder whose rename gives it another name, as Orbax
  * saves, and so does who writes into tmp-checkpoint-N.
  */
 #include "config.h"
@@ -12,6 +12,38 @@
 #include <string.h>
 
 #include "internal.h"
+
+int held_put(struct fs *fs, uint64_t ino, struct meta_version *v,
+	     const char *key, uint64_t *ret_seq)
+{
+	struct meta_op op = { .kind = META_OP_PUT,
+			      .ino = ino,
+			      .vid = v->vid,
+			      .final = !v->provisional,
+			      .cut = true };
+	int r;
+
+	v->held = false;
+	memcpy(op.key, key, strlen(key) + 1);
+	op.unordered = transfer_name_is_live(key_path(fs, key));
+	r = meta_version_set(fs->meta, v);
+	if (r == 0)
+		r = meta_op_add(fs->meta, &op);
+	if (r == 0)
+		r = transfer_settle(fs->transfer, ino, v->vid);
+	if (r == 0)
+		*ret_seq = op.seq;
+	return r;
+}
+
+int held_shown(struct fs *fs, uint64_t ino, struct meta_version *v,
+	       const char *key, uint64_t *ret_seq)
+{
+	if (v->state != META_SEALED || !v->held ||
+	    transfer_name_is_temporary(key_path(fs, key)))
+		return 0;
+	return held_put(fs, ino, v, key, ret_seq);
+}
 
 struct held_file {
 	struct inode *in;

@@ -353,6 +353,14 @@ int held_settle(struct fs *fs, const struct held *h);
 /* Committed; ns held, too. */
 void held_let_go(const struct held *h);
 void held_release(struct held *h);
+/* In a transaction: a held version gets its place under key, which is none to be
+ * held back under, or no longer. */
+int held_put(struct fs *fs, uint64_t ino, struct meta_version *v,
+	     const char *key, uint64_t *ret_seq);
+/* The same if key is no temporary name: its inode shows v again, which was held
+ * under another one.  *ret_seq is left alone if there is no place. */
+int held_shown(struct fs *fs, uint64_t ino, struct meta_version *v,
+	       const char *key, uint64_t *ret_seq);
 
 /* row_path.c: the path of a row below the mount, by rows alone; "" if it has
  * none.  In a transaction. */
@@ -476,6 +484,9 @@ int recover_owed(struct fs *fs);
 /* The same of one inode, whose row shows an earlier version again: its object
  * follows the name, or it is published once more. */
 int owed_set_back(struct fs *fs, uint64_t ino);
+/* The key of an inode whose folders may not be in memory yet. */
+int key_of_row(struct fs *fs, const struct meta_inode *row,
+	       char ret[META_KEY_MAX + 1]);
 /* recover_tail.c: after a power cut, of all versions; before any is looked at */
 int recover_tails(struct fs *fs, const struct meta_version *v, size_t n);
 

@@ -106,14 +106,8 @@ static int64_t release_held(struct fs *fs, struct inode *in)
 	r = meta_version_get(fs->meta, in->vid, &v);
 	if (r == 0)
 		r = key_of_inode(fs, in, key);
-	if (r == 0) {
-		v.held = false;
-		r = meta_version_set(fs->meta, &v);
-	}
 	if (r == 0)
-		r = op_put(fs, in, &v, key, 0, &seq);
-	if (r == 0)
-		r = transfer_settle(fs->transfer, in->ino, v.vid);
+		r = held_put(fs, in->ino, &v, key, &seq);
 	r = tx_commit(fs, r);
 	if (r == 0) {
 		lock_acquire(&fs->ns);

@@ -95,6 +95,7 @@ const char *kept_fall_words(enum kept_fall_kind kind)
 static int set_back(struct fs *fs, struct discard *d, struct meta_version *v)
 {
 	struct kept_fall *f = &d->fall;
+	char key[META_KEY_MAX + 1];
 	struct meta_inode row;
 	int r = version_drop(fs, v);
 
@@ -111,10 +112,13 @@ static int set_back(struct fs *fs, struct discard *d, struct meta_version *v)
 		r = owed_set_back(fs, d->in->ino);
 	if (r == 0 && f->kind == KEPT_EARLIER)
 		r = meta_version_get(fs->meta, f->v.vid, &f->v);
-	if (r == 0 && f->kind == KEPT_EARLIER && f->v.state == META_SEALED &&
-	    !f->v.held)
-		r = transfer_place(fs->transfer, f->v.vid, &d->fall_seq);
-	return r;
+	if (r < 0 || f->kind != KEPT_EARLIER || f->v.state != META_SEALED)
+		return r;
+	if (!f->v.held)
+		return transfer_place(fs->transfer, f->v.vid, &d->fall_seq);
+	r = key_of_inode(fs, d->in, key);
+	return r < 0 ? r :
+		       held_shown(fs, d->in->ino, &f->v, key, &d->fall_seq);
 }
 
 static int take_name(struct fs *fs, struct discard *d, struct meta_version *v)

@@ -330,6 +330,35 @@ static int versions(struct fs *fs, struct all *a)
 	return r;
 }
 
+/* What was open when it got a name that holds nothing back, and shows again what
+ * was held under the one before. */
+static int held_versions(struct fs *fs, struct all *a)
+{
+	char key[META_KEY_MAX + 1];
+	struct meta_inode in;
+	uint64_t seq;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < a->n; i++) {
+		struct meta_version *v = &a->v[i];
+
+		if (!v->ino || v->state != META_SEALED || !v->held)
+			continue;
+		r = meta_inode_get(fs->meta, v->ino, &in);
+		if (r == -ENOENT ||
+		    (r == 0 && (in.vid != v->vid || !in.parent))) {
+			r = 0;
+			continue;
+		}
+		if (r == 0)
+			r = key_of_row(fs, &in, key);
+		if (r == 0)
+			r = held_shown(fs, v->ino, v, key, &seq);
+	}
+	return r;
+}
+
 static int references(struct fs *fs, struct all *a)
 {
 	size_t i;
@@ -424,6 +453,8 @@ int recover_open_versions(struct fs *fs)
 		r = recover_tails(fs, a.v, a.n);
 	if (r == 0)
 		r = versions(fs, &a);
+	if (r == 0)
+		r = held_versions(fs, &a);
 	if (r == 0)
 		r = recover_owed(fs);
 	r = tx_end(fs, r, 0, false);

@@ -41,9 +41,8 @@ static int note(void *arg, const char *key, uint64_t ino)
 	return 0;
 }
 
-/* The key of an inode whose folders may not be in memory yet. */
-static int key_of_row(struct fs *fs, const struct meta_inode *row,
-		      char ret[META_KEY_MAX + 1])
+int key_of_row(struct fs *fs, const struct meta_inode *row,
+	       char ret[META_KEY_MAX + 1])
 {
 	struct inode *dir = NULL, *in;
 	struct meta_inode up;

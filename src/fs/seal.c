@@ -285,7 +285,9 @@ int seal_final(struct fs *fs, struct inode *in)
 static int revert(struct fs *fs, struct inode *in)
 {
 	struct meta_version v = in->live->ver, before;
+	char key[META_KEY_MAX + 1];
 	uint64_t seq = 0;
+	bool held;
 	int r = tx_begin(fs);
 
 	if (r < 0)
@@ -297,13 +299,19 @@ static int revert(struct fs *fs, struct inode *in)
 		r = meta_version_get(fs->meta, v.replaces, &before);
 	if (r == 0 && before.state == META_SEALED && !before.held)
 		r = transfer_place(fs->transfer, before.vid, &seq);
+	held = r == 0 && before.held;
+	if (held)
+		r = key_of_inode(fs, in, key);
+	if (held && r == 0)
+		r = held_shown(fs, in->ino, &before, key, &seq);
+	held = held && seq;
 	r = tx_commit(fs, r == -ENOENT ? -EIO : r);
 	if (r == 0) {
 		lock_acquire(&fs->ns);
 		inode_show_version(in, &before, seq);
 		lock_release(&fs->ns);
 	}
-	return tx_close(fs, r, 0, false);
+	return tx_close(fs, r, 0, held);
 }
 
 /* Unlinked and closed: nothing of it is needed, save what the line holds. */

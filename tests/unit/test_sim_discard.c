@@ -390,6 +390,24 @@ START_TEST(the_bytes_to_copy_are_where_it_is_said)
 }
 END_TEST
 
+/* It was held back under the name before, and torn under this one. */
+START_TEST(what_was_held_before_is_sent)
+{
+	struct file f;
+
+	ck_assert_int_eq(put_file("a.tmp", "held"), 0);
+	ck_assert_int_eq(f_open(&f, "a.tmp", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "a.tmp", FS_ROOT_INO,
+				   "a.pt", 0),
+			 0);
+	ck_assert_int_eq(f_write(&f, TORN, 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_str_eq(kept(), " a.pt=torn ");
+	ck_assert_int_eq(discard("a.pt"), 0);
+	assert_all("a.pt", "held");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -409,6 +427,7 @@ static void add(TCase *c)
 	tcase_add_test(c, one_out_of_the_middle_takes_nothing_with_it);
 	tcase_add_test(c, a_prefix_that_is_on_its_way_is_waited_for);
 	tcase_add_test(c, the_bytes_to_copy_are_where_it_is_said);
+	tcase_add_test(c, what_was_held_before_is_sent);
 }
 
 int main(void)

@@ -164,6 +164,33 @@ START_TEST(what_was_made_visible_together_keeps_its_order)
 }
 END_TEST
 
+/* Opened, renamed while it is, and as it was at the close, or the death: what
+ * was held under the old name is what the new one shows. */
+START_TEST(renamed_while_open_it_is_held_no_more)
+{
+	int how = _i & 1 ? O_WRONLY | O_TRUNC : O_WRONLY;
+	struct file f;
+
+	ck_assert_int_eq(put_file("a.tmp", "held"), 0);
+	(void)sim_run_for(sim, 30 * NS_PER_S);
+	ck_assert_int_eq(f_open(&f, "a.tmp", how), 0);
+	rename_to("a.tmp", "a");
+	if (_i == 0) {
+		ck_assert_int_eq(f_close(&f), 0);
+	} else {
+		(void)sim_run_for(sim, 2 * NS_PER_S);
+		rig_die();
+		ck_assert_int_eq(rig_open(), 0);
+	}
+	ck_assert_str_eq(state_of("a"), "queued");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(text_of("a"), "held");
+	ck_assert_str_eq(names_in_bucket(), " a ");
+	assert_text(object_of("a"), "held");
+	ck_assert_str_eq(state_of("a"), "published");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -173,6 +200,7 @@ static void add(TCase *c)
 	tcase_add_test(c, another_temporary_name_is_none);
 	tcase_add_test(c, deleted_after_that_it_is_gone);
 	tcase_add_test(c, what_was_made_visible_together_keeps_its_order);
+	tcase_add_loop_test(c, renamed_while_open_it_is_held_no_more, 0, 3);
 }
 
 int main(void)
