@@ -199,7 +199,6 @@ static void seal(struct model *m, struct item *e)
 	if (e->held)
 		return;
 	e->pub = e->cur;
-	e->owes = 0;
 	e->place = e->seal = m->n - 1;
 	e->from = -1;
 }
@@ -218,6 +217,8 @@ void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n)
 	if (e->opens)
 		return;
 	seal(m, e);
+	if (!e->held)
+		e->owes = 0;
 	e->loose = false;
 	e->flushed = NULL;
 }
@@ -256,6 +257,8 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 	if (e->opens == 0) {
 		e->open = e->fresh = false;
 		e->before = e->flushed = NULL;
+		if (!e->held && !e->loose) /* no seal is withdrawn any more */
+			e->owes = 0;
 	}
 }
 
@@ -303,7 +306,8 @@ static void move(struct model *m, int from, int to)
 	if (f->held && !path_is_temporary(to)) {
 		f->held = false;
 		f->pub = f->cur;
-		f->owes = 0;
+		if (!f->open)
+			f->owes = 0;
 	}
 	f->place = m->n - 1;
 	f->from = from;
