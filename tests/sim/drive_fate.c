@@ -67,12 +67,13 @@ static bool mount_again(struct drive *d, struct tree *t)
 	return r == 0;
 }
 
+/* Among the states that may have come back: several look the same. */
 static void note_unfinished(struct drive *d, int i)
 {
-	int k;
+	int k, first = d->cut ? d->m.durable : d->m.acked;
 
 	d->unfinished |= i < d->m.n - 1;
-	for (i = d->m.acked < i ? d->m.acked : i; i < d->m.n; i++)
+	for (i = first < i ? first : i; i < d->m.n; i++)
 		for (k = 0; k < PATHS; k++)
 			d->unfinished |= d->m.s[i]->at[k].open ||
 					 d->m.s[i]->at[k].dirty;
