@@ -303,6 +303,14 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
 }
 
+/* A seal that some barrier may cover is not to be found with other bytes. */
+static int withdraw_for_cut(struct fs *fs, struct inode *in)
+{
+	int r = seal_withdraw(fs, in);
+
+	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
+}
+
 int unshare_for_cut(struct fs *fs, struct inode *in)
 {
 	const struct meta_version *v = &in->live->ver;
@@ -313,7 +321,7 @@ int unshare_for_cut(struct fs *fs, struct inode *in)
 		return begin_in_place(fs, in, true);
 	if (v->state != META_SEALED)
 		return 0;
-	return v->provisional ? seal_withdraw(fs, in) : begin_shared(fs, in);
+	return v->provisional ? withdraw_for_cut(fs, in) : begin_shared(fs, in);
 }
 
 int open_for_write(struct fs *fs, struct inode *in, int flags)

@@ -382,6 +382,29 @@ START_TEST(a_writer_that_outlives_the_daemon_is_not_published)
 }
 END_TEST
 
+/* Somebody reads it, so it changes in place: its seal is gone before its bytes
+ * are. */
+START_TEST(what_was_sealed_is_not_found_with_later_bytes)
+{
+	struct file reader, f;
+
+	rig_begin(1);
+	ck_assert_int_eq(put_file("a", "zero"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_open(&reader, "a", O_RDONLY), 0);
+	ck_assert_int_eq(rewrite("a", "one."), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "half", 0), 0);
+	rig_cut(100);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "unfinished");
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	assert_text(object_of("a"), "zero");
+	rig_end();
+}
+END_TEST
+
 /* The job's bytes reached the disk, but no barrier did. */
 START_TEST(what_was_appended_goes_with_its_row)
 {
@@ -472,6 +495,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, what_was_fsynced_after_a_seal_is_there, 0, 2);
 	tcase_add_loop_test(c, f05_a_rewritten_file_shows_what_it_was, 0, 2);
 	tcase_add_test(c, a_rewritten_file_shows_what_the_bucket_has);
+	tcase_add_test(c, what_was_sealed_is_not_found_with_later_bytes);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
 	tcase_add_test(c,
 		       a_log_that_grew_since_it_was_published_is_unfinished);
