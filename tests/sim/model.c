@@ -541,11 +541,30 @@ static void resume_entry(struct state *s, int path, const struct found *f)
 	e->has_times = f->kind == REGULAR;
 }
 
+/* An earlier state looks the same, but for what waits under a temporary name and
+ * what had its place before it came back to one: it may be that one. */
+static void blur_held(struct model *m, int i, const struct tree *t, bool cut)
+{
+	struct state *s = m->s[i];
+	int first = cut ? m->durable : m->acked, j, k;
+
+	for (j = first; j < i; j++) {
+		if (!model_allows(m, j, t, cut, &k))
+			continue;
+		for (k = 0; k < PATHS; k++) {
+			s->at[k].owes |= m->s[j]->at[k].owes;
+			if (s->at[k].held != m->s[j]->at[k].held)
+				s->at[k].held = s->fuzzy[k] = true;
+		}
+	}
+}
+
 void model_resume(struct model *m, int64_t now_ns, int i, const struct tree *t,
 		  bool cut)
 {
 	int k;
 
+	blur_held(m, i, t, cut);
 	while (m->n > i + 1)
 		free(m->s[--m->n]);
 	m->now = m->s[i];
