@@ -88,6 +88,8 @@ struct orphan {
 	struct orphan *next;
 	uint64_t vid;
 	bool taken; /* a worker is at it */
+	unsigned attempts;
+	int64_t retry_at; /* mono */
 };
 
 /* What the bucket has under a key the line speaks of. */
@@ -208,6 +210,8 @@ void item_unpin(struct transfer *t, struct titem *it);
 bool upload_leaves(const struct transfer *t, uint64_t vid);
 /* The upload row that is this item's, if any. */
 uint64_t upload_vid(const struct titem *it);
+/* transfer.c: what it is of is in the line, and sees to it from now on. */
+bool upload_is_of_line(struct transfer *t, uint64_t vid);
 int orphan_add(struct transfer *t, uint64_t vid);
 void orphan_free(struct transfer *t, struct orphan *o);
 /* What is queued of it, or that it is parked, was changed. */

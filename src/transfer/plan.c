@@ -234,17 +234,23 @@ static bool plan_body(struct transfer *t, struct action *a, int64_t *wait)
 	return false;
 }
 
-static bool plan_abort(struct transfer *t, struct action *a)
+static bool plan_abort(struct transfer *t, struct action *a, int64_t *wait)
 {
-	struct orphan *o = t->orphans;
+	int64_t now = clk_mono(t->host->clk);
+	struct orphan *o;
 
-	while (o && o->taken)
-		o = o->next;
-	if (!o)
-		return false;
-	o->taken = true;
-	*a = (struct action){ .act = ACT_ABORT, .orphan = o };
-	return true;
+	for (o = t->orphans; o; o = o->next) {
+		if (o->taken)
+			continue;
+		if (o->retry_at > now) {
+			note_wait(o->retry_at, now, wait);
+			continue;
+		}
+		o->taken = true;
+		*a = (struct action){ .act = ACT_ABORT, .orphan = o };
+		return true;
+	}
+	return false;
 }
 
 /* Each name once: a row whose record the power takes is found done by what the
@@ -297,7 +303,7 @@ struct action plan_next(struct transfer *t, int64_t *wait)
 		return a;
 	}
 	/* A body may wait for an abort, which is short. */
-	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a))
+	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a, wait))
 		(void)plan_body(t, &a, wait);
 	if (t->fold_wanted) /* since before, or as the bodies were chosen */
 		note_wait(t->fold_from, now, wait);

@@ -27,21 +27,26 @@ static const struct line_op *put_of(const struct transfer *t, uint64_t vid)
 	return put;
 }
 
+bool upload_is_of_line(struct transfer *t, uint64_t vid)
+{
+	const struct line_op *op =
+		vid & VID_COPY ? line_find(&t->line, vid & ~VID_COPY) :
+				 put_of(t, vid);
+
+	if (op)
+		item_find(t, op->seq)->has_upload = true;
+	return op != NULL;
+}
+
 /* Begun by an earlier life: resumed, or begun again, while what it is for is in
  * the line, else aborted. */
 static int old_upload(void *arg, const struct meta_upload *up)
 {
 	struct transfer *t = arg;
-	const struct line_op *op = up->vid & VID_COPY ?
-					   line_find(&t->line,
-						     up->vid & ~VID_COPY) :
-					   put_of(t, up->vid);
 	int r = 0;
 
 	lock_acquire(&t->lock);
-	if (op)
-		item_find(t, op->seq)->has_upload = true;
-	else
+	if (!upload_is_of_line(t, up->vid))
 		r = orphan_add(t, up->vid);
 	lock_release(&t->lock);
 	return r;

@@ -256,7 +256,8 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 		failed(t, it, r);
 }
 
-static void do_abort(struct transfer *t, struct orphan *o)
+/* The upload of a version that needs none.  0: nothing is left of it. */
+static int abort_upload(struct transfer *t, const struct orphan *o)
 {
 	struct meta_upload up;
 	int r = meta_begin(t->meta);
@@ -265,18 +266,37 @@ static void do_abort(struct transfer *t, struct orphan *o)
 		r = meta_upload_get(t->meta, o->vid, &up);
 		meta_end(t->meta);
 	}
-	if (r == 0) {
-		r = up.id[0] ? store_mpu_abort(t->store, up.key, up.id) :
-			       body_sweep(t, &up);
-		if (r < 0)
-			log_info("an unfinished upload of %s stays until the "
-				 "next mount",
-				 up.key);
-		else
-			(void)forget_upload(t, o->vid);
-	}
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = up.id[0] ? store_mpu_abort(t->store, up.key, up.id) :
+		       body_sweep(t, &up);
+	if (r == 0)
+		return forget_upload(t, o->vid);
+	if (!store_err_is_transient(r))
+		log_warn("an unfinished upload of %s stays until the next "
+			 "mount: %s",
+			 up.key, strerror(-r));
+	else if (o->attempts == 0)
+		log_info("an unfinished upload of %s is aborted later: %s",
+			 up.key, strerror(-r));
+	return r;
+}
+
+/* Who did not answer is asked again; here, unless the version is in the line
+ * under another name: then its body begins with that, and says why it waits. */
+static void do_abort(struct transfer *t, struct orphan *o)
+{
+	int r = abort_upload(t, o);
+
 	lock_acquire(&t->lock);
-	orphan_free(t, o);
+	if (store_err_is_transient(r) && !upload_is_of_line(t, o->vid)) {
+		o->retry_at =
+			clk_mono(t->host->clk) +
+			plan_backoff(++o->attempts, rng_u64(t->host->rng));
+		o->taken = false;
+	} else {
+		orphan_free(t, o);
+	}
 	lock_release(&t->lock);
 }
 

@@ -161,6 +161,64 @@ START_TEST(a_body_of_an_earlier_life_goes_when_it_is_not_needed)
 }
 END_TEST
 
+/* The body of c is sent, beside that of the oldest under way, which stays; no
+ * upload can be aborted. */
+static void send_two(int err)
+{
+	struct store_fault down[] = {
+		{ .method = "put", .key = "first", .err = -ETIMEDOUT },
+		{ .method = "mpu_abort", .err = err },
+	};
+
+	send_body();
+	ck_assert_int_eq(put_file("c", TEXT), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_eq(uploads(), 2);
+	ck_assert_int_eq(store_fault_set(bucket, down, 2), 0);
+}
+
+START_TEST(an_abort_is_tried_again_until_it_is_heard)
+{
+	unsigned n;
+
+	send_two(-ETIMEDOUT);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "c"), 0);
+	(void)sim_run_for(sim, 600 * NS_PER_S);
+	n = calls("mpu_abort run/c");
+	ck_assert_uint_ge(n, 10);
+	ck_assert_uint_le(n, 100); /* less and less often */
+	ck_assert_uint_eq(uploads(), 2);
+	heal();
+	assert_drained(" a first ");
+}
+END_TEST
+
+START_TEST(a_body_under_its_new_name_waits_for_the_abort)
+{
+	send_two(-ETIMEDOUT);
+	rename_to("c", "b");
+	(void)sim_run_for(sim, 600 * NS_PER_S);
+	ck_assert_uint_eq(call_of("mpu_begin b"), 0);
+	heal();
+	assert_drained(" a b first ");
+	assert_text(object_of("b"), TEXT);
+}
+END_TEST
+
+START_TEST(a_body_under_its_new_name_waits_for_no_refused_abort)
+{
+	send_two(-EACCES);
+	rename_to("c", "b");
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_uint_ne(calls("mpu_abort run/c"), 0);
+	ck_assert_uint_eq(calls("mpu_begin run/b"), 1);
+	heal();
+	ck_assert(settle(600 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " a b first ");
+	assert_text(object_of("b"), TEXT);
+}
+END_TEST
+
 static ssize_t theirs_read(void *arg, uint64_t off, void *p, size_t n)
 {
 	(void)off;
@@ -314,6 +372,9 @@ static void add(TCase *c)
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_file);
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_name);
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_when_it_is_not_needed);
+	tcase_add_test(c, an_abort_is_tried_again_until_it_is_heard);
+	tcase_add_test(c, a_body_under_its_new_name_waits_for_the_abort);
+	tcase_add_test(c, a_body_under_its_new_name_waits_for_no_refused_abort);
 	tcase_add_test(c, a_body_that_loses_to_another_writer_goes);
 	tcase_add_test(c, a_lost_begin_takes_no_other_with_it);
 	tcase_add_test(c, a_body_that_a_later_fold_drops_holds_up_nobody);
