@@ -506,7 +506,8 @@ static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
 	r = live_stat(fs, in, &st);
 	if (r == 0 && (l->fresh || moved(l, &st)))
 		r = seal_file(fs, in, final);
-	return r;
+	/* unlinked just now */
+	return r == -ENOENT && !inode_parent(fs, in) ? 0 : r;
 }
 
 int wait_remote(struct fs *fs, const char *key, uint64_t seq)
@@ -532,8 +533,9 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 	r = flush_busy(fs, ctx, file);
 	file->flushed = true;
 	seq = in->seal_seq;
-	if (r == 0 && seq && waits_remote(fs, file))
-		r = key_of_inode(fs, in, key);
+	if (r == 0 && seq && waits_remote(fs, file) &&
+	    key_of_inode(fs, in, key) < 0)
+		seq = 0; /* unlinked: the bucket is not to have it */
 	busy_end(fs, in);
 	if (r == 0 && fs->opts.close_mode != FS_ASYNC)
 		r = barrier_now(fs->barrier, CLK_NEVER);

@@ -191,6 +191,64 @@ START_TEST(a_rename_before_the_last_word_is_kept)
 }
 END_TEST
 
+/* ---- names that go while a close is under way */
+
+static const struct disk_ops *plain;
+
+/* close(2) asks the disk between looking for a name and sealing. */
+static int stat_and_unlink(struct disk *d, int fd, struct disk_stat *ret)
+{
+	d->ops = plain;
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	return disk_stat(d, fd, ret);
+}
+
+static void unlink_in_the_close(void)
+{
+	static struct disk_ops ops;
+
+	plain = disk->ops;
+	ops = *plain;
+	ops.stat = stat_and_unlink;
+	disk->ops = &ops;
+}
+
+START_TEST(a_close_succeeds_when_its_name_goes_meanwhile)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	unlink_in_the_close();
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_ptr_eq(disk->ops, plain);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
+START_TEST(a_close_waits_for_no_bucket_when_its_name_goes_meanwhile)
+{
+	struct store_fault down = { .method = "put", .err = -ETIMEDOUT };
+	struct file f;
+
+	rig_unmount();
+	rig_opts.close_mode = FS_REMOTE;
+	rig_opts.remote_timeout_ns = 10 * NS_PER_S;
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), -EIO); /* the bucket has it not */
+	unlink_in_the_close();
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_ptr_eq(disk->ops, plain);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -201,6 +259,9 @@ static void add(TCase *c)
 	tcase_add_test(c, unless_it_stays_mapped);
 	tcase_add_test(c, what_is_deleted_leaves_at_once);
 	tcase_add_test(c, a_rename_before_the_last_word_is_kept);
+	tcase_add_test(c, a_close_succeeds_when_its_name_goes_meanwhile);
+	tcase_add_test(
+		c, a_close_waits_for_no_bucket_when_its_name_goes_meanwhile);
 }
 
 int main(void)
