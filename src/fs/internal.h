@@ -379,6 +379,7 @@ int dir_refresh_now(struct fs *fs, struct inode *dir);
  * failed, or -ETIMEDOUT: none had by then. */
 int dir_listed_since(struct fs *fs, struct inode *dir, int64_t since,
 		     int64_t end);
+/* complete.c: mode, mtime and kind of a file are exact. */
 int meta_complete(struct fs *fs, struct inode *in);
 
 /* live.c: busy held */

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "internal.h"
 
@@ -332,6 +331,27 @@ static int merge_marker(struct listing *l)
 	return inode_save(fs, l->dir);
 }
 
+/* What its names begin with in the bucket. */
+static int prefix_of(struct fs *fs, const struct inode *dir,
+		     char ret[META_KEY_MAX + 2])
+{
+	int r = key_of_inode(fs, dir, ret);
+
+	if (r == 0 && dir->ino != FS_ROOT_INO)
+		memcpy(ret + strlen(ret), "/", 2);
+	return r;
+}
+
+/* Its name is what it was when the listing began. */
+static bool is_in_place(const struct listing *l)
+{
+	char now[META_KEY_MAX + 2];
+
+	return prefix_of(l->fs, l->dir, now) == 0 &&
+	       strcmp(now, l->prefix) == 0;
+}
+
+/* 1: done; 0: the folder has another name now, of which this says nothing. */
 static int merge(struct listing *l)
 {
 	struct seen *s, *tmp;
@@ -339,6 +359,10 @@ static int merge(struct listing *l)
 
 	if (r < 0)
 		return r;
+	if (!is_in_place(l)) {
+		meta_end(l->fs->meta);
+		return 0;
+	}
 	l->now_real = clk_real(l->fs->host->clk);
 	r = dir_load(l->fs, l->dir);
 	if (r == 0)
@@ -350,22 +374,19 @@ static int merge(struct listing *l)
 	}
 	if (r == 0)
 		r = merge_missing(l);
-	return tx_end(l->fs, r, 0, false);
+	r = tx_end(l->fs, r, 0, false);
+	return r < 0 ? r : 1;
 }
 
-static int list_now(struct fs *fs, struct inode *dir)
+/* 0: it was moved meanwhile; -ESTALE: it has no name any more. */
+static int list_once(struct fs *fs, struct inode *dir)
 {
 	struct listing l = { .fs = fs, .dir = dir };
-	int64_t began = clk_mono(fs->host->clk);
-	int r = key_of_inode(fs, dir, l.prefix);
+	int r = prefix_of(fs, dir, l.prefix);
 
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? -ESTALE : r;
 	l.nprefix = strlen(l.prefix);
-	if (dir->ino != FS_ROOT_INO) {
-		memcpy(l.prefix + l.nprefix, "/", 2);
-		l.nprefix++;
-	}
 	l.began_real = clk_real(fs->host->clk);
 	l.began_mono = clk_mono(fs->host->clk);
 	r = store_list(fs->store, l.prefix, NULL, true, take, &l);
@@ -374,17 +395,29 @@ static int list_now(struct fs *fs, struct inode *dir)
 	else
 		(void)log_err(r, "list %s: %s", l.prefix, store_last_error());
 	seen_free(l.seen);
+	return r;
+}
+
+static int list_now(struct fs *fs, struct inode *dir)
+{
+	int64_t began = clk_mono(fs->host->clk);
+	int tries = 0, r;
+
+	do {
+		r = tries++ < 4 ? list_once(fs, dir) : -EAGAIN;
+	} while (r == 0);
 	lock_acquire(&fs->busy_lock);
 	dir->tried_ns = began;
-	if (r == 0) {
+	if (r > 0) {
 		dir->listed_ns = began;
 		dir->listing_ns = clk_mono(fs->host->clk) - began;
 	}
-	fs->list_down_until = r < 0 ? clk_mono(fs->host->clk) +
+	fs->list_down_until = r < 0 && r != -ESTALE ?
+				      clk_mono(fs->host->clk) +
 					      fs->opts.metadata_ttl_ns :
 				      0;
 	lock_release(&fs->busy_lock);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* One listing of a folder at a time; whoever comes meanwhile shares it. */
@@ -501,90 +534,4 @@ int dir_refresh_missing(struct fs *fs, struct inode *dir)
 	else if (ttl && ttl < seldom)
 		ttl = seldom;
 	return refresh(fs, dir, true, ttl);
-}
-
-static int apply_head(struct fs *fs, struct inode *in, const char *key,
-		      const struct store_obj *o, const char *target)
-{
-	struct meta_object obj;
-	int r = tx_begin(fs);
-
-	if (r < 0)
-		return r;
-	if (!in->key || strcmp(in->key, key) != 0 || in->meta_known)
-		return tx_end(fs, 0, 0, false); /* overtaken */
-	lock_acquire(&fs->ns);
-	in->size = o->size;
-	if (o->meta.has_mtime)
-		in->mtime_ns = in->ctime_ns = o->meta.mtime_ns;
-	else
-		in->mtime_ns = in->ctime_ns = o->mtime_ns;
-	if (o->meta.has_mode)
-		in->mode = o->meta.mode & 0777;
-	in->meta_known = true;
-	if (target) {
-		in->kind = META_SYMLINK;
-		if (inode_set_str(&in->target, target) < 0)
-			r = -ENOMEM;
-	}
-	lock_release(&fs->ns);
-	if (r == 0)
-		r = inode_save(fs, in);
-	if (r == 0 && meta_object_get(fs->meta, key, &obj) == 0) {
-		memcpy(obj.etag, o->etag, sizeof(o->etag));
-		obj.size = o->size;
-		obj.has_crc64 = o->has_crc64;
-		obj.crc64 = o->crc64;
-		r = meta_object_set(fs->meta, &obj);
-	}
-	return tx_end(fs, r, 0, false);
-}
-
-struct body {
-	char p[1025];
-	size_t n;
-};
-
-static int take_body(void *arg, const void *p, size_t n)
-{
-	struct body *b = arg;
-
-	if (n > sizeof(b->p) - 1 - b->n)
-		return -EFBIG;
-	memcpy(b->p + b->n, p, n);
-	b->n += n;
-	return 0;
-}
-
-/* Mode, mtime, and whether it is a symbolic link: the listing cannot tell.  At
- * once if they are known. */
-int meta_complete(struct fs *fs, struct inode *in)
-{
-	char key[META_KEY_MAX + 1];
-	struct body b = { .n = 0 };
-	struct store_obj o;
-	bool is_link;
-	int r;
-
-	lock_acquire(&fs->ns);
-	r = in->meta_known || !in->key;
-	if (!r)
-		memcpy(key, in->key, strlen(in->key) + 1);
-	lock_release(&fs->ns);
-	if (r)
-		return 0;
-	r = store_head(fs->store, key, &o);
-	if (r < 0)
-		return r == -ENOENT ? r : log_err(-EIO, "head %s: %s", key,
-						  store_last_error());
-	is_link = o.meta.has_mode && S_ISLNK(o.meta.mode) &&
-		  o.size < sizeof(b.p) && o.size > 0;
-	if (is_link) {
-		r = store_get(fs->store, key, o.etag, 0, o.size, take_body, &b,
-			      NULL);
-		if (r < 0)
-			return -EIO;
-		b.p[b.n] = '\0';
-	}
-	return apply_head(fs, in, key, &o, is_link ? b.p : NULL);
 }

@@ -455,6 +455,41 @@ START_TEST(a_late_listing_brings_nothing_back)
 }
 END_TEST
 
+/* What it saw is on its way out of the folder's old name, and is not to come
+ * along under the new one. */
+START_TEST(a_late_listing_of_a_moved_folder_brings_nothing_along)
+{
+	static const struct store_fault stuck[] = {
+		{ .method = "rename", .err = -ETIMEDOUT },
+		{ .method = "copy", .err = -ETIMEDOUT },
+	};
+	struct fs_ctx ctx = ctx_of();
+	struct store_ops late;
+	struct fs_entry e;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	ck_assert_int_eq(put_in("d", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(store_fault_set(bucket, stuck, 2), 0);
+	ck_assert_int_eq(fs_rename(fs, 1, "d", 1, "e", 0), 0);
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	in_time = bucket->ops;
+	late = *in_time;
+	late.list = late_list;
+	bucket->ops = &late;
+	ck_assert_uint_eq(ino_of("d/none"), 0); /* begins it */
+	(void)sim_run_for(sim, NS_PER_S);
+	ck_assert_int_eq(fs_rename(fs, 1, "d", 1, "f", 0), 0);
+	(void)sim_run_for(sim, 100 * NS_PER_S);
+	bucket->ops = in_time;
+	ck_assert_uint_eq(ino_of("f/x"), 0);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(600 * NS_PER_S));
+	ck_assert_uint_eq(list("f"), 0);
+	ck_assert_uint_ne(ino_of("e/x"), 0);
+}
+END_TEST
+
 /* Whose copy it is, nobody can tell for a moment. */
 START_TEST(a_copy_whose_answer_is_lost_is_no_conflict)
 {
@@ -495,6 +530,8 @@ static void add(TCase *c)
 	tcase_add_test(c, the_hidden_folder_s_name_is_nobody_s_at_any_depth);
 	tcase_add_test(c, names_the_store_cannot_hold_are_refused);
 	tcase_add_test(c, a_late_listing_brings_nothing_back);
+	tcase_add_test(c,
+		       a_late_listing_of_a_moved_folder_brings_nothing_along);
 	tcase_add_test(c,
 		       what_moved_since_the_folder_was_opened_shows_as_it_is);
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a listing cannot tell of an object: its HEAD does. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+
+#define LOG_MODULE "fs"
+
+static int apply_head(struct fs *fs, struct inode *in, const char *key,
+		      const struct store_obj *o, const char *target)
+{
+	struct meta_object obj;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	if (!in->key || strcmp(in->key, key) != 0 || in->meta_known)
+		return tx_end(fs, 0, 0, false); /* overtaken */
+	lock_acquire(&fs->ns);
+	in->size = o->size;
+	if (o->meta.has_mtime)
+		in->mtime_ns = in->ctime_ns = o->meta.mtime_ns;
+	else
+		in->mtime_ns = in->ctime_ns = o->mtime_ns;
+	if (o->meta.has_mode)
+		in->mode = o->meta.mode & 0777;
+	in->meta_known = true;
+	if (target) {
+		in->kind = META_SYMLINK;
+		if (inode_set_str(&in->target, target) < 0)
+			r = -ENOMEM;
+	}
+	lock_release(&fs->ns);
+	if (r == 0)
+		r = inode_save(fs, in);
+	if (r == 0 && meta_object_get(fs->meta, key, &obj) == 0) {
+		memcpy(obj.etag, o->etag, sizeof(o->etag));
+		obj.size = o->size;
+		obj.has_crc64 = o->has_crc64;
+		obj.crc64 = o->crc64;
+		r = meta_object_set(fs->meta, &obj);
+	}
+	return tx_end(fs, r, 0, false);
+}
+
+struct body {
+	char p[1025];
+	size_t n;
+};
+
+static int take_body(void *arg, const void *p, size_t n)
+{
+	struct body *b = arg;
+
+	if (n > sizeof(b->p) - 1 - b->n)
+		return -EFBIG;
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+	return 0;
+}
+
+/* Mode, mtime, and whether it is a symbolic link: the listing cannot tell.  At
+ * once if they are known. */
+int meta_complete(struct fs *fs, struct inode *in)
+{
+	char key[META_KEY_MAX + 1];
+	struct body b = { .n = 0 };
+	struct store_obj o;
+	bool is_link;
+	int r;
+
+	lock_acquire(&fs->ns);
+	r = in->meta_known || !in->key;
+	if (!r)
+		memcpy(key, in->key, strlen(in->key) + 1);
+	lock_release(&fs->ns);
+	if (r)
+		return 0;
+	r = store_head(fs->store, key, &o);
+	if (r < 0)
+		return r == -ENOENT ? r : log_err(-EIO, "head %s: %s", key,
+						  store_last_error());
+	is_link = o.meta.has_mode && S_ISLNK(o.meta.mode) &&
+		  o.size < sizeof(b.p) && o.size > 0;
+	if (is_link) {
+		r = store_get(fs->store, key, o.etag, 0, o.size, take_body, &b,
+			      NULL);
+		if (r < 0)
+			return -EIO;
+		b.p[b.n] = '\0';
+	}
+	return apply_head(fs, in, key, &o, is_link ? b.p : NULL);
+}
