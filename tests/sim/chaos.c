@@ -17,6 +17,9 @@
 #include "chaos.h"
 #include "simdisk_impl.h"
 
+/* Whoever reads what is not here waits for the network: its troubles end. */
+#define TROUBLE_NS (600 * NS_PER_S)
+
 struct chaos {
 	struct store store;
 	struct store *inner;
@@ -32,6 +35,7 @@ struct chaos {
 	unsigned lives; /* a request belongs to one of them */
 	int64_t latency_ns;
 	unsigned rate[CHAOS_KINDS]; /* percent */
+	int64_t end_ns; /* of all troubles */
 };
 
 /* What happens to one request. */
@@ -72,11 +76,18 @@ static void travel(struct chaos *c)
 		wait_for(c, (int64_t)draw(c, (uint64_t)c->latency_ns));
 }
 
+static bool is_over(const struct chaos *c)
+{
+	return clk_mono(c->host->clk) >= c->end_ns;
+}
+
 static int choose_kind(struct chaos *c)
 {
 	uint64_t at = draw(c, 100);
 	int k;
 
+	if (is_over(c))
+		return -1;
 	for (k = 0; k < CHAOS_KINDS; k++) {
 		if (at < c->rate[k])
 			return k;
@@ -102,7 +113,7 @@ static int go(struct chaos *c, struct fate *f, const char *what,
 	travel(c);
 	if (is_dead(c) || f->life != c->lives)
 		return draw(c, 2) ? 0 : -EINVAL;
-	if (c->down || f->kind == CHAOS_LOST) {
+	if ((c->down && !is_over(c)) || f->kind == CHAOS_LOST) {
 		store_set_error("no answer");
 		return draw(c, 2) ? -ETIMEDOUT : -ENETUNREACH;
 	}
@@ -480,6 +491,7 @@ void chaos_set_latency(struct store *s, int64_t ns)
 void chaos_set_rate(struct store *s, enum chaos_kind kind, unsigned percent)
 {
 	of(s)->rate[kind] = percent;
+	of(s)->end_ns = clk_mono(of(s)->host->clk) + TROUBLE_NS;
 }
 
 void chaos_set_trace(struct store *s, bool trace)
@@ -490,4 +502,5 @@ void chaos_set_trace(struct store *s, bool trace)
 void chaos_set_down(struct store *s, bool down)
 {
 	of(s)->down = down;
+	of(s)->end_ns = clk_mono(of(s)->host->clk) + TROUBLE_NS;
 }

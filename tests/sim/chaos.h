@@ -41,7 +41,8 @@ enum chaos_kind {
 	CHAOS_TWICE, /* carried out twice, the second answer comes */
 	CHAOS_KINDS
 };
-/* Of a hundred requests so many fail so, until told otherwise. */
+/* Of a hundred requests so many fail so, until told otherwise; like an outage,
+ * for ten minutes after the last change at most. */
 void chaos_set_rate(struct store *s, enum chaos_kind kind, unsigned percent);
 /* Say each request on stderr. */
 void chaos_set_trace(struct store *s, bool trace);
