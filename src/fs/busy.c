@@ -60,32 +60,35 @@ void busy_pause(struct fs *fs, struct inode *in, int64_t end)
 	busy_begin(fs, in);
 }
 
-static void attn_push(struct fs *fs, struct inode *in)
+static void push_locked(struct fs *fs, struct inode *in) REQUIRES(fs->ns)
 {
 	struct inode **list = in->kind == META_DIR ? &fs->stale : &fs->attn;
 
-	lock_acquire(&fs->ns);
-	if (!in->on_attn) {
-		in->on_attn = true;
-		in->next_attn = *list;
-		*list = in;
-	}
-	lock_release(&fs->ns);
+	if (in->on_attn)
+		return;
+	in->on_attn = true;
+	in->next_attn = *list;
+	*list = in;
 }
 
 void attn_add(struct fs *fs, struct inode *in)
 {
-	struct thr_worker *w = in->kind == META_DIR ? fs->lister : fs->janitor;
+	struct thr_worker *w;
 
+	lock_acquire(&fs->ns);
 	/* One that is on the list already may be there for much later. */
-	attn_push(fs, in);
+	push_locked(fs, in);
+	w = in->kind == META_DIR ? fs->lister : fs->janitor;
 	if (w)
 		thr_kick(w);
+	lock_release(&fs->ns);
 }
 
 void attn_keep(struct fs *fs, struct inode *in)
 {
-	attn_push(fs, in);
+	lock_acquire(&fs->ns);
+	push_locked(fs, in);
+	lock_release(&fs->ns);
 }
 
 /* Each is pinned; the taker puts it back by inode_put(). */

@@ -205,6 +205,18 @@ static void free_memory(struct fs *fs)
 	free(fs->tx_refs);
 }
 
+/* Whoever still runs must not kick it any more. */
+static void stop(struct fs *fs, struct thr_worker **worker)
+{
+	struct thr_worker *w;
+
+	lock_acquire(&fs->ns);
+	w = *worker;
+	*worker = NULL;
+	lock_release(&fs->ns);
+	thr_stop(w);
+}
+
 void fs_free(struct fs *fs)
 {
 	if (!fs)
@@ -213,12 +225,11 @@ void fs_free(struct fs *fs)
 	fs->stopping = true;
 	thr_wake(&fs->busy_cond);
 	lock_release(&fs->busy_lock);
-	thr_stop(fs->writeout);
-	thr_stop(fs->keeper);
-	thr_stop(fs->lister);
-	thr_stop(fs->janitor);
+	stop(fs, &fs->writeout);
+	stop(fs, &fs->keeper);
+	stop(fs, &fs->lister);
+	stop(fs, &fs->janitor);
 	transfer_stop(fs->transfer);
-	fs->janitor = fs->lister = fs->keeper = fs->writeout = NULL;
 	if (fs->barrier && !fs_is_broken(fs) &&
 	    barrier_now(fs->barrier, CLK_NEVER) < 0)
 		log_warn("the last barrier failed");
