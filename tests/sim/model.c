@@ -146,6 +146,7 @@ int model_open(struct model *m, int64_t now_ns, int path, int handle, int how)
 		*e = (struct item){ .kind = REGULAR,
 				     .id = ++m->last_id,
 				     .mode = 0644,
+				     .place = e->place, /* it was deleted */
 				     .from = -1 };
 		e->cur = model_bytes(m, NULL, 0, 0, 0);
 		e->open = e->dirty = e->fresh = true;
