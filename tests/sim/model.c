@@ -329,12 +329,11 @@ int model_rename(struct model *m, int64_t now_ns, int from, int to,
 	if (noreplace && m->now->at[to].kind)
 		return -EEXIST;
 	(void)enter(m, now_ns);
-	if (from == to)
-		return 0;
 	e = &m->now->at[from];
-	if (e->pub && (e->held || e->open))
+	if (from != to && e->pub && (e->held || e->open))
 		e->owes |= 1u << from;
-	move(m, from, to);
+	if (from != to)
+		move(m, from, to);
 	return 0;
 }
 
