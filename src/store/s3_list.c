@@ -227,6 +227,7 @@ static bool is_sane(const struct listing *l, const struct entry *e)
 	size_t n = strlen(e->key);
 
 	return n > 0 && n <= STORE_KEY_MAX && e->obj.size <= INT64_MAX &&
+	       (!e->is_prefix || e->key[n - 1] == '/') &&
 	       after_prefix(e->key, l->prefix);
 }
 
