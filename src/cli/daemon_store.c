@@ -133,7 +133,7 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED, "%s: %s", d->src.name,
 				 strerror(-r));
-	if (store_s3_is_in_clear(*ret))
+	if (*ret && store_s3_is_in_clear(*ret)) /* NULL cannot be */
 		daemon_warn(d,
 			    "%s is not encrypted: whoever is on the way there "
 			    "can read and change what is sent; use https://",

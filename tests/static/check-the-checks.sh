@@ -62,6 +62,7 @@ plant check-headers.sh include/ckptfs/breach.h 'struct a { size_t n; };\n'
 plant check-headers.sh include/ckptfs/breach.h 'struct a { int n; };\n'
 # shellcheck disable=SC2016 # a path in backticks
 plant check-docs.sh README.md '\nSee `src/no/such.c` here.\n'
+# shellcheck disable=SC2016 # a name in backticks
 plant check-faults.sh docs/fault-matrix.md '| 71 | a | b | c | `f71_no_such` in |\n' f71_no_such
 plant check-faults.sh docs/fault-matrix.md '| 9 | a | b | c | open |\n' 'row 9'
 plant check-faults.sh tests/unit/test_breach.c 'START_TEST(f07_nobody)\n{\n\tf07_nobody;\n' f07_nobody
