@@ -192,17 +192,17 @@ static void sealed_memory(struct fs *fs, struct inode *in,
 	lock_release(&fs->ns);
 }
 
-/* A seal that is final, or published already, is not touched again: what was
- * written since is the next version, in the same blob. */
+/* A seal that is published or on its way is not touched again: what was written
+ * since is the next version, in the same blob.  Any other gives up its place in
+ * the transaction that gives it the next: what it replaced may be gone. */
 static int next_version(struct fs *fs, struct inode *in)
 {
 	struct meta_version v = in->live->ver;
 
-	if (v.state == META_UNFINISHED ||
-	    (v.state == META_SEALED && v.provisional) || v.state == META_TORN)
+	if (v.state == META_UNFINISHED || v.state == META_TORN ||
+	    (v.state == META_SEALED &&
+	     (v.provisional || !transfer_underway(fs->transfer, v.vid))))
 		return 0;
-	if (v.state == META_SEALED && !transfer_underway(fs->transfer, v.vid))
-		return seal_withdraw(fs, in);
 	v.replaces = v.vid;
 	v.state = META_UNFINISHED;
 	return live_switch(fs, in, &v, NULL);

@@ -477,6 +477,42 @@ START_TEST(a_log_that_grew_since_it_was_published_is_unfinished)
 }
 END_TEST
 
+/* A log goes on from a file that waits to be sent, is sealed while it is open
+ * and again at its close, and the process dies at a call to the disk then. */
+static bool log_goes_on(unsigned long n)
+{
+	struct file f;
+	bool hit;
+
+	rig_begin(1);
+	ck_assert_int_eq(put_file("a", "one,"), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "two,", 4), 0);
+	(void)sim_run_for(sim, 100 * NS_PER_MS); /* a snapshot */
+	ck_assert_str_eq(state_of("a"), "queued");
+	ck_assert_int_eq(f_write(&f, "three", 8), 0);
+	simdisk_halt_after(disk, n);
+	(void)f_close(&f);
+	hit = simdisk_halted(disk);
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	assert_text(text_of("a"), "one,two,three");
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_ptr_nonnull(object_of("a"));
+	rig_end();
+	return hit;
+}
+
+START_TEST(what_a_log_went_on_from_is_never_all_that_goes)
+{
+	unsigned long n;
+
+	for (n = 0; log_goes_on(n); n++)
+		;
+	ck_assert_uint_gt(n, 4);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_set_timeout(c, 60);
@@ -496,6 +532,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, f05_a_rewritten_file_shows_what_it_was, 0, 2);
 	tcase_add_test(c, a_rewritten_file_shows_what_the_bucket_has);
 	tcase_add_test(c, what_was_sealed_is_not_found_with_later_bytes);
+	tcase_add_test(c, what_a_log_went_on_from_is_never_all_that_goes);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
 	tcase_add_test(c,
 		       a_log_that_grew_since_it_was_published_is_unfinished);
