@@ -156,16 +156,19 @@ static int unfinished_row(struct fs *fs, struct meta_version *v)
 	struct meta_inode in;
 	struct meta_version old;
 	struct disk_stat st;
-	bool in_place = false;
+	bool in_place = false, before;
 	int r = meta_inode_get(fs->meta, v->ino, &in), fd;
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if (in.vid != v->vid || in.parent == 0)
 		return 0;
-	if (v->replaces && meta_version_get(fs->meta, v->replaces, &old) == 0)
+	before = v->replaces &&
+		 meta_version_get(fs->meta, v->replaces, &old) == 0;
+	if (before)
 		in_place = old.blob == v->blob;
-	if (!in_place && (v->replaces || in.key[0]))
+	/* A seal that is withdrawn may have been all there was. */
+	if (!in_place && (before || in.key[0]))
 		return step_back(fs, &in, v);
 	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
 	if (fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0) {

@@ -513,6 +513,31 @@ START_TEST(what_a_log_went_on_from_is_never_all_that_goes)
 }
 END_TEST
 
+/* Its seal was final, so what it replaced is gone; then its bytes moved. */
+START_TEST(what_lost_its_seal_is_shown_if_there_is_no_other)
+{
+	struct file f;
+
+	rig_begin(1);
+	rig_opts.transfer.upload_delay_ns = 60 * NS_PER_S;
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(put_file("a", "one,"), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "two,", 4), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	(void)sim_run_for(sim, 30 * NS_PER_S); /* held open, and final */
+	ck_assert_int_eq(f_write(&f, "three", 8), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	rig_die();
+	simdisk_external_close(disk, f.ext);
+	ck_assert_int_eq(rig_open(), 0);
+	assert_text(text_of("a"), "one,two,three");
+	ck_assert_str_eq(state_of("a"), "unfinished");
+	rig_end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_set_timeout(c, 60);
@@ -533,6 +558,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_rewritten_file_shows_what_the_bucket_has);
 	tcase_add_test(c, what_was_sealed_is_not_found_with_later_bytes);
 	tcase_add_test(c, what_a_log_went_on_from_is_never_all_that_goes);
+	tcase_add_test(c, what_lost_its_seal_is_shown_if_there_is_no_other);
 	tcase_add_test(c, a_writer_that_outlives_the_daemon_is_not_published);
 	tcase_add_test(c,
 		       a_log_that_grew_since_it_was_published_is_unfinished);
