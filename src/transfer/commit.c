@@ -257,8 +257,65 @@ static int small_done(struct transfer *t, struct titem *it,
 	return record_done(t, it, &row, false);
 }
 
-/* Nobody wants it any more.  One that was put all the same, and its answer lost,
- * is put on record: what deletes it goes by that. */
+static int commit_del(struct transfer *t, struct titem *it)
+{
+	struct store_cond cond = { 0 };
+	struct meta_object old;
+	int r, have = known(t, it->key, &old);
+
+	if (have < 0)
+		return have == -ENOENT ? record_done(t, it, NULL, false) : have;
+	if (t->ev.before_replace) {
+		r = t->ev.before_replace(t->ev.arg, it->key);
+		if (r < 0)
+			return r;
+	}
+	if (t->store->caps & STORE_CAP_DEL_COND && !t->opts.overwrite)
+		cond.if_match = old.etag;
+	r = store_del(t->store, it->key, cond.if_match ? &cond : NULL);
+	if (r == -ESTALE) {
+		struct store_obj now;
+
+		r = store_head(t->store, it->key, &now);
+		if (r == 0)
+			log_warn("%s: another writer replaced the object: it "
+				 "is not deleted",
+				 it->key);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r < 0 ? r : record_done(t, it, NULL, true);
+}
+
+/* Something else is to have its name. */
+static bool is_put_later(struct transfer *t, const struct titem *it)
+{
+	const struct line_seqs *rows;
+	const struct line_op *op;
+	bool yes = false;
+	size_t i;
+
+	lock_acquire(&t->lock);
+	rows = line_at(&t->line, it->key);
+	for (i = 0; rows && i < rows->n; i++) {
+		op = line_find(&t->line, rows->seq[i]);
+		yes |= op && op->seq > it->seq &&
+		       ((op->kind == LINE_PUT &&
+			 strcmp(op->key, it->key) == 0) ||
+			(op->kind == LINE_RENAME &&
+			 strcmp(op->to, it->key) == 0));
+	}
+	lock_release(&t->lock);
+	return yes;
+}
+
+/*
+ * Nobody wants it any more.  One that was put all the same, and its answer lost,
+ * is put on record: what deletes it goes by that.  And what a link was to replace
+ * goes as if it had been, unless it is replaced after all: the delete before it
+ * may have been folded into it, and a rename of its folder would take the old
+ * one along.
+ */
 static int not_wanted(struct transfer *t, struct titem *it)
 {
 	struct store_obj obj;
@@ -266,8 +323,10 @@ static int not_wanted(struct transfer *t, struct titem *it)
 
 	if (r < 0 && r != -ENOENT)
 		return r;
-	return r == 0 && is_ours(t, it, &obj) ?
-		       small_done(t, it, &obj, it->ino) :
+	if (r == 0 && is_ours(t, it, &obj))
+		return small_done(t, it, &obj, it->ino);
+	return it->kind == META_OP_SYMLINK && !is_put_later(t, it) ?
+		       commit_del(t, it) :
 		       record_done(t, it, NULL, false);
 }
 
@@ -315,36 +374,6 @@ static int commit_small(struct transfer *t, struct titem *it)
 		ino = 0; /* not ours to delete once it is not needed */
 	}
 	return r < 0 ? r : small_done(t, it, &obj, ino);
-}
-
-static int commit_del(struct transfer *t, struct titem *it)
-{
-	struct store_cond cond = { 0 };
-	struct meta_object old;
-	int r, have = known(t, it->key, &old);
-
-	if (have < 0)
-		return have == -ENOENT ? record_done(t, it, NULL, false) : have;
-	if (t->ev.before_replace) {
-		r = t->ev.before_replace(t->ev.arg, it->key);
-		if (r < 0)
-			return r;
-	}
-	if (t->store->caps & STORE_CAP_DEL_COND && !t->opts.overwrite)
-		cond.if_match = old.etag;
-	r = store_del(t->store, it->key, cond.if_match ? &cond : NULL);
-	if (r == -ESTALE) {
-		struct store_obj now;
-
-		r = store_head(t->store, it->key, &now);
-		if (r == 0)
-			log_warn("%s: another writer replaced the object: it "
-				 "is not deleted",
-				 it->key);
-		if (r == -ENOENT)
-			r = 0;
-	}
-	return r < 0 ? r : record_done(t, it, NULL, true);
 }
 
 int commit_item(struct transfer *t, struct titem *it)

@@ -514,10 +514,35 @@ START_TEST(a_copy_whose_answer_is_lost_is_no_conflict)
 }
 END_TEST
 
+/* A link took its name and is gone, too; no rename of its folder takes the file
+ * along that was there before. */
+START_TEST(what_a_deleted_link_had_replaced_does_not_move)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+	struct file f;
+	uint64_t dir;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, 1, "d", 0777, &e), 0);
+	dir = e.attr.ino;
+	ck_assert_int_eq(f_create_in(&f, dir, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_unlink(fs, dir, "a"), 0);
+	ck_assert_int_eq(fs_symlink(fs, &ctx, "b", dir, "a", &e), 0);
+	ck_assert_int_eq(fs_rename(fs, 1, "d", 1, "e", 0), 0);
+	ck_assert_int_eq(fs_unlink(fs, dir, "a"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_uint_eq(call_of("copy d/a run/e/a"), 0);
+	ck_assert_str_eq(names_in_bucket(), " e/ ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, a_copy_whose_answer_is_lost_is_no_conflict);
+	tcase_add_test(c, what_a_deleted_link_had_replaced_does_not_move);
 	tcase_add_test(c, of_a_file_and_a_folder_the_folder_shows);
 	tcase_add_test(c, a_file_stays_when_a_folder_of_its_name_comes);
 	tcase_add_test(c, a_file_becomes_a_folder_and_a_folder_a_file);
