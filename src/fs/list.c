@@ -342,6 +342,16 @@ static int prefix_of(struct fs *fs, const struct inode *dir,
 	return r;
 }
 
+/* The clock was set back meanwhile: what we committed since does not look newer
+ * than the listing. */
+static bool is_set_back(const struct listing *l)
+{
+	const struct clk *clk = l->fs->host->clk;
+	int64_t took = clk_mono(clk) - l->began_mono;
+
+	return clk_real(clk) - l->began_real < took - NS_PER_S;
+}
+
 /* Its name is what it was when the listing began. */
 static bool is_in_place(const struct listing *l)
 {
@@ -351,7 +361,7 @@ static bool is_in_place(const struct listing *l)
 	       strcmp(now, l->prefix) == 0;
 }
 
-/* 1: done; 0: the folder has another name now, of which this says nothing. */
+/* 1: done; 0: this says nothing of what the folder, or the time, is now. */
 static int merge(struct listing *l)
 {
 	struct seen *s, *tmp;
@@ -359,7 +369,7 @@ static int merge(struct listing *l)
 
 	if (r < 0)
 		return r;
-	if (!is_in_place(l)) {
+	if (!is_in_place(l) || is_set_back(l)) {
 		meta_end(l->fs->meta);
 		return 0;
 	}
@@ -378,7 +388,7 @@ static int merge(struct listing *l)
 	return r < 0 ? r : 1;
 }
 
-/* 0: it was moved meanwhile; -ESTALE: it has no name any more. */
+/* 0: to be done again; -ESTALE: it has no name any more. */
 static int list_once(struct fs *fs, struct inode *dir)
 {
 	struct listing l = { .fs = fs, .dir = dir };

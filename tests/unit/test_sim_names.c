@@ -455,6 +455,31 @@ START_TEST(a_late_listing_brings_nothing_back)
 }
 END_TEST
 
+/* What was published meanwhile, it did not see; and by the clock that was before
+ * or after it, as the clock was set. */
+START_TEST(a_late_listing_takes_nothing_away_when_the_clock_is_set_back)
+{
+	struct store_ops late;
+	uint64_t ino;
+
+	in_time = bucket->ops;
+	late = *in_time;
+	late.list = late_list;
+	bucket->ops = &late;
+	sim_advance(sim, 20 * NS_PER_S);
+	ck_assert_uint_eq(ino_of("none"), 0); /* begins it */
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert(settle(20 * NS_PER_S));
+	ino = ino_of("a");
+	sim_shift_real(sim, -70 * NS_PER_S);
+	(void)sim_run_for(sim, 40 * NS_PER_S);
+	ck_assert_uint_eq(ino_of("a"), ino);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_uint_eq(ino_of("a"), ino);
+	bucket->ops = in_time;
+}
+END_TEST
+
 /* What it saw is on its way out of the folder's old name, and is not to come
  * along under the new one. */
 START_TEST(a_late_listing_of_a_moved_folder_brings_nothing_along)
@@ -557,6 +582,9 @@ static void add(TCase *c)
 	tcase_add_test(c, a_late_listing_brings_nothing_back);
 	tcase_add_test(c,
 		       a_late_listing_of_a_moved_folder_brings_nothing_along);
+	tcase_add_test(
+		c,
+		a_late_listing_takes_nothing_away_when_the_clock_is_set_back);
 	tcase_add_test(c,
 		       what_moved_since_the_folder_was_opened_shows_as_it_is);
 }
