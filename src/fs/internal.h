@@ -320,6 +320,10 @@ void child_undo(struct fs *fs, struct inode *dir, const char *name,
 /* superseded: by another file of its name, and nobody said to delete it. */
 int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
 		 bool superseded);
+/* The same without settling what it owes: the caller does, once the name has
+ * another file. */
+int unlink_rows(struct fs *fs, struct inode *dir, struct inode *in,
+		bool superseded);
 void unlink_done(struct fs *fs, struct inode *dir, struct inode *in);
 /* -ENOTEMPTY: the marker of this folder holds bytes, which would be lost. */
 int marker_check(struct fs *fs, struct inode *dir);

@@ -255,8 +255,8 @@ int fs_symlink(struct fs *fs, const struct fs_ctx *ctx, const char *target,
  * speaks of (those in the line go when the line is done with them).  For what
  * is kept of it the row stays in any case, with the name's key in it.
  */
-int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
-		 bool superseded)
+int unlink_rows(struct fs *fs, struct inode *dir, struct inode *in,
+		bool superseded)
 {
 	struct meta_version v;
 	int r = meta_name_del(fs->meta, dir->ino, in->name);
@@ -276,16 +276,21 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
 		row.parent = 0;
 		row.ctime_ns = clk_real(fs->host->clk);
 		in->orphaned = true;
-		r = meta_inode_set(fs->meta, &row);
-		return r < 0 ? r : transfer_settle(fs->transfer, in->ino, 0);
+		return meta_inode_set(fs->meta, &row);
 	}
 	if (in->vid && !in->seal_seq) {
 		r = meta_version_get(fs->meta, in->vid, &v);
 		if (r == 0)
 			r = kept_let_go(fs, &v, superseded);
 	}
-	if (r == 0)
-		r = kept_inode_del(fs, in);
+	return r < 0 ? r : kept_inode_del(fs, in);
+}
+
+int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
+		 bool superseded)
+{
+	int r = unlink_rows(fs, dir, in, superseded);
+
 	return r < 0 ? r : transfer_settle(fs->transfer, in->ino, 0);
 }
 

@@ -119,12 +119,14 @@ static int move_rows(struct fs *fs, struct move *m)
 	int r = 0;
 
 	if (m->over)
-		r = unlink_inode(fs, m->to, m->over, true);
+		r = unlink_rows(fs, m->to, m->over, true);
 	if (r == 0)
 		r = meta_name_del(fs->meta, m->from->ino, m->name);
 	if (r == 0)
 		r = meta_name_add(fs->meta, m->to->ino, m->newname,
 				  m->in->ino);
+	if (r == 0 && m->over)
+		r = transfer_settle(fs->transfer, m->over->ino, 0);
 	if (r == 0)
 		r = marker_due(fs, m->from);
 	if (r == 0)

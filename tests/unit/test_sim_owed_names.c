@@ -85,6 +85,29 @@ START_TEST(renamed_back_it_is_not_deleted)
 }
 END_TEST
 
+/* It owes the very name it is replaced under, which is the other's now. */
+START_TEST(what_replaces_it_where_it_was_is_not_deleted)
+{
+	struct file f;
+
+	owe(&f);
+	ck_assert_int_eq(rename_to("b", "a"), 0);
+	if (_i == 0)
+		publish("c", "new");
+	else
+		ck_assert_int_eq(put_file("c", "new"), 0);
+	ck_assert_int_eq(rename_to("c", "a"), 0);
+	if (_i == 2)
+		crash(&f, 0);
+	else
+		ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" a ");
+	assert_both("a", "new");
+	rig_end();
+}
+END_TEST
+
 /* The name was taken, and then the file that owes is set back to a version
  * the bucket has no more. */
 START_TEST(what_the_bucket_lost_is_published_again)
@@ -318,6 +341,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(
 		c, what_moves_at_the_last_moment_keeps_its_old_object, 0, 2);
 	tcase_add_test(c, a_successor_that_is_in_the_line_pays_at_once);
+	tcase_add_loop_test(c, what_replaces_it_where_it_was_is_not_deleted, 0,
+			    3);
 	tcase_add_loop_test(c, what_is_owed_moves_with_its_folder, 0, 8);
 	tcase_add_loop_test(c, an_open_file_that_replaced_another_and_moved_on,
 			    0, 2);
