@@ -256,11 +256,6 @@ struct action {
 };
 /* wait: nanoseconds until something may be due, when ACT_NONE. */
 struct action plan_next(struct transfer *t, int64_t *wait);
-/* Those that will follow this one as they are, if nothing else comes of it:
- * they may be begun together. */
-#define AHEAD_MAX 32
-size_t plan_ahead(struct transfer *t, const struct titem *it,
-		  uint64_t ret[AHEAD_MAX]);
 
 /* fold_apply.c */
 int fold_apply(struct transfer *t);

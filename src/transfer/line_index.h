@@ -89,10 +89,6 @@ int line_next_near(struct line *l, const struct line_env *env, size_t look,
 		   size_t *ret, size_t max, size_t *ret_n, bool *ret_end,
 		   bool *ret_cut);
 int line_begin_near(struct line *l, uint64_t seq, struct line_change *ret);
-/* The rows behind that of seq that are windows of their own, in order, up to the
- * first that is not; at most max.  None behind a row outside the line. */
-int line_behind_near(struct line *l, uint64_t seq, uint64_t *ret, size_t max,
-		     size_t *ret_n);
 int line_done_near(struct line *l, uint64_t seq, struct line_change *ret);
 int line_park_near(struct line *l, uint64_t seq, struct line_change *ret);
 int line_withdraw_near(struct line *l, uint64_t seq, struct line_change *ret);

@@ -278,35 +278,6 @@ int line_begin_near(struct line *l, uint64_t seq, struct line_change *ret)
 	return of_near(l, seq, line_begin_in, ret);
 }
 
-int line_behind_near(struct line *l, uint64_t seq, uint64_t *ret, size_t max,
-		     size_t *ret_n)
-{
-	const struct line_op *op = line_find(l, seq);
-	struct line_view v = { 0 };
-	struct gather g = { .l = l, .v = &v };
-	size_t end_at, n = 0, w;
-	int r;
-
-	*ret_n = 0;
-	if (!op || line_is_loner(l, op))
-		return 0;
-	r = line_settle(l);
-	if (r == 0)
-		r = add_windows(&g, window_start(&g, place_find(l, op)),
-				max + 1, &end_at);
-	r = end(&v, r);
-	if (r)
-		return r;
-	for (w = 1; w < v.n_win && n < max; w++) {
-		if (v.start[w + 1] - v.start[w] != 1)
-			break;
-		ret[n++] = v.row[v.start[w]]->seq;
-	}
-	line_view_release(&v);
-	*ret_n = n;
-	return 0;
-}
-
 int line_done_near(struct line *l, uint64_t seq, struct line_change *ret)
 {
 	return of_near(l, seq, line_done_in, ret);

@@ -253,45 +253,6 @@ static bool plan_abort(struct transfer *t, struct action *a, int64_t *wait)
 	return false;
 }
 
-/* Each name once: a row whose record the power takes is found done by what the
- * bucket has under its name. */
-static bool may_begin(struct transfer *t, const struct line_op *op,
-		      const struct line_op *first, const uint64_t *seq,
-		      size_t n, int64_t now)
-{
-	const struct titem *it = item_find(t, op->seq);
-	int64_t wait = CLK_NEVER;
-	size_t i;
-
-	if (!it || !op->final || op->parked || op->unordered ||
-	    (op->kind != LINE_PUT && op->kind != LINE_DEL) ||
-	    (op->big && !op->sent) || not_before(t, it, op) > now ||
-	    superseded_soon(t, op, now, &wait) ||
-	    strcmp(op->key, first->key) == 0)
-		return false;
-	for (i = 0; i < n; i++)
-		if (strcmp(op->key, line_find(&t->line, seq[i])->key) == 0)
-			return false;
-	return true;
-}
-
-size_t plan_ahead(struct transfer *t, const struct titem *it,
-		  uint64_t ret[AHEAD_MAX])
-{
-	const struct line_op *first = line_find(&t->line, it->seq);
-	int64_t now = clk_mono(t->host->clk);
-	size_t n, i;
-
-	if (!first || (first->kind != LINE_PUT && first->kind != LINE_DEL) ||
-	    line_behind_near(&t->line, it->seq, ret, AHEAD_MAX, &n) < 0)
-		return 0;
-	for (i = 0; i < n; i++)
-		if (!may_begin(t, line_find(&t->line, ret[i]), first, ret, i,
-			       now))
-			break;
-	return i;
-}
-
 struct action plan_next(struct transfer *t, int64_t *wait)
 {
 	struct action a = { .act = ACT_NONE };

@@ -237,43 +237,25 @@ void record_durable(struct transfer *t, uint64_t commits)
 			 "queued is still published");
 }
 
-/* *any: its window was not begun before. */
-static int begin_row(struct transfer *t, uint64_t seq, bool *any)
-{
-	struct line_change c = { 0 };
-	int r;
-
-	lock_acquire(&t->lock);
-	r = line_begin_near(&t->line, seq, &c);
-	lock_release(&t->lock);
-	if (r == 0)
-		*any |= c.n > 0;
-	if (r == 0)
-		r = line_write(t, &c);
-	line_change_release(&c);
-	return r;
-}
-
 /* From its first commit on a window is not changed: on record, and safe from a
- * power cut, before the request is sent.  Those that come right behind it are
- * begun with it, so that they need no barrier of their own. */
+ * power cut, before the request is sent. */
 int record_begun(struct transfer *t, struct titem *it)
 {
-	uint64_t commits, ahead[AHEAD_MAX];
-	size_t n = 0, i;
-	bool first = false;
+	struct line_change c = { 0 };
+	uint64_t commits;
+	bool first;
 	int r = line_tx(t);
 
 	if (r < 0)
 		return r;
-	r = begin_row(t, it->seq, &first);
 	lock_acquire(&t->lock);
-	it->again = r == 0 && !first;
-	if (r == 0 && first)
-		n = plan_ahead(t, it, ahead);
+	r = line_begin_near(&t->line, it->seq, &c);
+	it->again = r == 0 && c.n == 0;
 	lock_release(&t->lock);
-	for (i = 0; r == 0 && i < n; i++)
-		r = begin_row(t, ahead[i], &first);
+	first = r == 0 && c.n > 0;
+	if (r == 0)
+		r = line_write(t, &c);
+	line_change_release(&c);
 	r = line_tx_end(t, r);
 	if (r < 0)
 		return r == -ENOENT ? -ECANCELED : r; /* it left the line */

@@ -55,20 +55,15 @@ static int move_folder(void)
 	return fs_rename(fs, FS_ROOT_INO, "d", FS_ROOT_INO, "g", 0);
 }
 
-static int rewrite(const char *name, const char *text)
+static int change(void)
 {
 	struct file f;
-	int r = f_open(&f, name, O_WRONLY | O_TRUNC);
+	int r = f_open(&f, "b", O_WRONLY | O_TRUNC);
 
 	if (r < 0)
 		return r;
-	r = f_write(&f, text, 0);
+	r = f_write(&f, "two", 0);
 	return f_close(&f) < 0 ? -EIO : r;
-}
-
-static int change(void)
-{
-	return rewrite("b", "two");
 }
 
 static int replace(void)
@@ -211,107 +206,6 @@ START_TEST(the_power_goes_at_any_call)
 }
 END_TEST
 
-/* ---- many that wait, each for the one before */
-
-#define MANY 40
-
-static const char *numbered(unsigned i)
-{
-	static char name[16];
-
-	(void)snprintf(name, sizeof(name), "f%02u", i);
-	return name;
-}
-
-/* The store takes nothing, and then all. */
-static void heal(void)
-{
-	(void)sim_run_for(sim, 5 * NS_PER_S);
-	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
-}
-
-static void queue_many(void)
-{
-	static const struct store_fault down = { .method = "put",
-						 .err = -ETIMEDOUT };
-	unsigned i;
-
-	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
-	for (i = 0; i < MANY; i++)
-		ck_assert_int_eq(put_file(numbered(i), numbered(i)), 0);
-}
-
-/* The first waits for its turn to be tried again, the others for the first. */
-START_TEST(one_barrier_does_for_many)
-{
-	unsigned long before;
-
-	rig_begin(1);
-	queue_many();
-	heal();
-	before = simdisk_calls(disk, SIM_FDATASYNC);
-	ck_assert(settle(60 * NS_PER_S));
-	/* two each: the log and the record of the barrier */
-	ck_assert_uint_le(simdisk_calls(disk, SIM_FDATASYNC) - before,
-			  2 * (MANY / 16));
-	rig_end();
-}
-END_TEST
-
-static int is_in_conflict(void *arg, const struct meta_version *v)
-{
-	(void)arg;
-	return v->state == META_CONFLICT;
-}
-
-static bool cut_many_after(unsigned long n, unsigned keep)
-{
-	bool hit;
-	unsigned i, shown = 0;
-
-	rig_begin(n);
-	queue_many();
-	/* Its first version stays: what comes between may name it. */
-	ck_assert_int_eq(rewrite(numbered(MANY - 3), "again"), 0);
-	ck_assert_int_eq(put_file("last", "of all"), 0);
-	heal();
-	ck_assert_int_eq(put_file("kept.tmp", "kept"), 0);
-	ck_assert_int_eq(put_file("end", "of it"), 0);
-	simdisk_halt_after(disk, n);
-	(void)settle(60 * NS_PER_S);
-	hit = simdisk_halted(disk);
-	rig_cut(keep);
-	for (i = 0; i < MANY; i++) {
-		shown += object_of(numbered(i)) != NULL;
-		ck_assert_msg(shown == 0 || object_of(numbered(0)),
-			      "call %lu: not in order", n);
-	}
-	ck_assert_int_eq(rig_open(), 0);
-	ck_assert_msg(!object_of("end") || is(text_of("kept.tmp"), "kept"),
-		      "call %lu: the disk forgot what was before", n);
-	ck_assert_msg(settle(60 * NS_PER_S), "call %lu: never drained", n);
-	for (i = 0; i < MANY; i++)
-		assert_same(n, numbered(i));
-	assert_same(n, "last");
-	assert_same(n, "end");
-	ck_assert_int_eq(meta_begin(meta), 0);
-	ck_assert_msg(meta_version_each(meta, is_in_conflict, NULL) == 0,
-		      "call %lu: in conflict with ourselves", n);
-	meta_end(meta);
-	rig_end();
-	return hit;
-}
-
-START_TEST(the_power_goes_while_many_are_sent)
-{
-	unsigned long n = 1 % harness_step();
-
-	while (cut_many_after(n, (unsigned)_i * 100))
-		n += 3 * harness_step();
-	ck_assert_uint_gt(n, 100);
-}
-END_TEST
-
 /* The cache disk has failed: what it still has is better off in the bucket. */
 START_TEST(a_disk_that_records_nothing_more_holds_nothing_back)
 {
@@ -331,8 +225,6 @@ static void add(TCase *c)
 {
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, the_power_goes_at_any_call, 0, 3);
-	tcase_add_test(c, one_barrier_does_for_many);
-	tcase_add_loop_test(c, the_power_goes_while_many_are_sent, 0, 2);
 	tcase_add_test(c, a_disk_that_records_nothing_more_holds_nothing_back);
 }
 
