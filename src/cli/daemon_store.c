@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ckptfs/clock.h"
 #include "ckptfs/cred.h"
@@ -217,7 +218,8 @@ static void findings_write(const struct daemon *d, uint64_t findings)
 		return;
 	if (!findings_path(d, "", path) || !findings_path(d, ".new", fresh))
 		return;
-	f = fopen(fresh, "we");
+	(void)unlink(fresh); /* of one that died */
+	f = daemon_create(fresh);
 	if (!f)
 		return;
 	(void)fprintf(f, FINDINGS "%" PRIx64 "\n", findings);
