@@ -28,19 +28,35 @@ static bool is(const struct shown *x, const struct bytes *b)
 	return x->there ? same_bytes(x->b, b) : !b;
 }
 
-/* As the state has it; or as it was before a link that was deleted since: its
- * target went with its row, so it is skipped even where its window would still
- * have shown it. */
-static bool same(const struct model *m, const struct state *s, int path,
+/* The name has, in a later state, something else to show. */
+static bool is_put_later(const struct model *m, int state, int path)
+{
+	unsigned id = m->s[state]->at[path].id;
+	int k;
+
+	for (k = state + 1; k < m->n; k++)
+		if (m->s[k]->at[path].pub && m->s[k]->at[path].id != id)
+			return true;
+	return false;
+}
+
+/*
+ * As the state has it.  A link that was deleted since is skipped even where its
+ * window would still have shown it, its target went with its row: then nothing
+ * is there, or what was there before stays for what comes.
+ */
+static bool same(const struct model *m, int state, int path,
 		 const struct shown *x)
 {
-	const struct item *e = &s->at[path];
+	const struct item *e = &m->s[state]->at[path];
 	bool skipped = e->kind == LINK && e->gone;
 	int k;
 
 	if (is(x, e->pub) || (skipped && !x->there))
 		return true;
-	for (k = 0; skipped && m->s[k] != s; k++)
+	if (!skipped || !is_put_later(m, state, path))
+		return false;
+	for (k = 0; k < state; k++)
 		if (is(x, m->s[k]->at[path].pub))
 			return true;
 	return false;
@@ -51,26 +67,28 @@ static bool same_shown(const struct shown *x, const struct shown *y)
 	return x->there == y->there && same_bytes(x->b, y->b);
 }
 
-static bool is_state(const struct model *m, const struct state *s,
+static bool is_state(const struct model *m, int state,
 		     const struct shown now[PATHS])
 {
+	const struct state *s = m->s[state];
 	int i;
 
 	for (i = 0; i < PATHS; i++)
-		if (!s->fuzzy[i] && !same(m, s, i, &now[i]))
+		if (!s->fuzzy[i] && !same(m, state, i, &now[i]))
 			return false;
 	return true;
 }
 
 /* What was at path moved, and is shown where it went. */
-static bool moved_on(const struct model *m, const struct state *s,
+static bool moved_on(const struct model *m, int state,
 		     const struct shown now[PATHS], int path)
 {
+	const struct state *s = m->s[state];
 	int i;
 
 	for (i = 0; i < PATHS; i++)
 		if (s->at[i].kind && s->at[i].from == path &&
-		    same(m, s, i, &now[i]))
+		    same(m, state, i, &now[i]))
 			return true;
 	return false;
 }
@@ -79,14 +97,14 @@ static bool moved_on(const struct model *m, const struct state *s,
  * Whether the bucket is on its way from the base to s.  ret_path: a name that
  * speaks against it.
  */
-static bool is_towards(const struct base *b, const struct model *m,
-		       const struct state *s, const struct shown now[PATHS],
-		       int *ret_path)
+static bool is_towards(const struct base *b, const struct model *m, int state,
+		       const struct shown now[PATHS], int *ret_path)
 {
+	const struct state *s = m->s[state];
 	int done = -1, gone = -1, i;
 
 	for (i = 0; i < PATHS; i++) {
-		bool end = same(m, s, i, &now[i]);
+		bool end = same(m, state, i, &now[i]);
 
 		*ret_path = i;
 		if (s->fuzzy[i] || (end && same_shown(&now[i], &b->at[i])))
@@ -95,13 +113,13 @@ static bool is_towards(const struct base *b, const struct model *m,
 			return false;
 		if (end && now[i].there && s->at[i].place > done)
 			done = s->at[i].place;
-		if (end && !now[i].there && !moved_on(m, s, now, i) &&
+		if (end && !now[i].there && !moved_on(m, state, now, i) &&
 		    s->at[i].place > gone)
 			gone = s->at[i].place;
 	}
 	for (i = 0; i < PATHS; i++) {
 		*ret_path = i;
-		if (s->fuzzy[i] || same(m, s, i, &now[i]))
+		if (s->fuzzy[i] || same(m, state, i, &now[i]))
 			continue;
 		if (s->at[i].pub && (s->at[i].place < done || gone >= 0))
 			return false;
@@ -117,7 +135,7 @@ static bool goes_on(const struct base *b, const struct model *m,
 	int k;
 
 	for (k = b->state + 1; k < m->n; k++)
-		if (is_towards(b, m, m->s[k], now, ret_path))
+		if (is_towards(b, m, k, now, ret_path))
 			return true;
 	return false;
 }
@@ -154,7 +172,7 @@ bool order_check(struct order *o, const struct model *m,
 	}
 	o->n = k;
 	for (k = first; k < m->n; k++)
-		if (is_state(m, m->s[k], now))
+		if (is_state(m, k, now))
 			add_base(o, k, now);
 	if (o->n == 0)
 		(void)snprintf(why, size,
