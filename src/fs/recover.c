@@ -115,7 +115,8 @@ static int restamp(struct fs *fs, struct meta_version *v)
 	return meta_version_set(fs->meta, v);
 }
 
-/* It is not here, and the row has what the content beside it was closed with. */
+/* It is not here, and the row has what the content beside it was closed with;
+ * had it never been closed, the row would be as it was. */
 static int show_bucket(struct fs *fs, struct meta_inode *in)
 {
 	struct meta_object o;
@@ -142,7 +143,7 @@ static int step_back(struct fs *fs, struct meta_inode *in,
 		in->size = old.size;
 		in->mtime_ns = old.mtime_ns;
 	}
-	r = in->vid ? 0 : show_bucket(fs, in);
+	r = in->vid || !v->seal_ctime_ns ? 0 : show_bucket(fs, in);
 	if (r == 0)
 		r = meta_inode_set(fs->meta, in);
 	log_warn("%s was being rewritten when the daemon stopped: it shows its "

@@ -360,6 +360,35 @@ START_TEST(a_rewritten_file_shows_what_the_bucket_has)
 }
 END_TEST
 
+/* Nothing was closed over it: all that is known of it still is. */
+START_TEST(a_rewritten_file_that_was_evicted_keeps_its_mode)
+{
+	struct fs_bulk how = { .deadline_mono_ns = CLK_NEVER };
+	struct store_fault down = { .method = "head", .err = -ETIMEDOUT };
+	struct fs_attr a = { .mode = 0600 }, was;
+	struct fs_ctx ctx = ctx_of();
+	struct fs_bulk_sums sums;
+	struct file f;
+
+	rig_begin(1);
+	ck_assert_int_eq(put_file("a", "the whole"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(fs_setattr(fs, &ctx, ino_of("a"), &a, FS_SET_MODE,
+				    NULL, &was),
+			 0);
+	ck_assert_int_eq(fs_evict(fs, "a", &how, &sums), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	rig_die();
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(fs_getattr(fs, ino_of("a"), NULL, &a), 0);
+	ck_assert_uint_eq(a.mode, was.mode);
+	ck_assert_int_eq(a.mtime_ns, was.mtime_ns);
+	assert_text(text_of("a"), "the whole");
+	rig_end();
+}
+END_TEST
+
 /* The job's process lives on, and so do its writes. */
 START_TEST(a_writer_that_outlives_the_daemon_is_not_published)
 {
@@ -556,6 +585,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, what_was_fsynced_after_a_seal_is_there, 0, 2);
 	tcase_add_loop_test(c, f05_a_rewritten_file_shows_what_it_was, 0, 2);
 	tcase_add_test(c, a_rewritten_file_shows_what_the_bucket_has);
+	tcase_add_test(c, a_rewritten_file_that_was_evicted_keeps_its_mode);
 	tcase_add_test(c, what_was_sealed_is_not_found_with_later_bytes);
 	tcase_add_test(c, what_a_log_went_on_from_is_never_all_that_goes);
 	tcase_add_test(c, what_lost_its_seal_is_shown_if_there_is_no_other);
