@@ -121,6 +121,11 @@ int transfer_owe(struct transfer *t, uint64_t ino, const char *key)
  * holds it any longer, or not for long. */
 int transfer_follow(struct transfer *t, uint64_t ino, const char *key)
 	NONNULL(1, 3) MUST_USE;
+/* The inode shows a published version again, under this key: whether the bucket
+ * has it there, will have it, or has it where it is owed.  -ESTALE: it has not.
+ */
+int transfer_stands(struct transfer *t, uint64_t ino, const char *key)
+	NONNULL(1, 3) MUST_USE;
 /* A folder was renamed: so will what is owed below it. */
 int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
 	NONNULL(1, 2, 3) MUST_USE;

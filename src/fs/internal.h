@@ -489,6 +489,9 @@ int recover_owed(struct fs *fs);
 /* The same of one inode, whose row shows an earlier version again: its object
  * follows the name, or it is published once more. */
 int owed_set_back(struct fs *fs, uint64_t ino);
+/* This row shows an earlier version, which was published: if another file took
+ * the place of its object, it is published once more. */
+int owed_stepped_back(struct fs *fs, const struct meta_inode *row);
 /* The key of an inode whose folders may not be in memory yet. */
 int key_of_row(struct fs *fs, const struct meta_inode *row,
 	       char ret[META_KEY_MAX + 1]);

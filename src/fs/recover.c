@@ -134,7 +134,7 @@ static int show_bucket(struct fs *fs, struct meta_inode *in)
 static int step_back(struct fs *fs, struct meta_inode *in,
 		     const struct meta_version *v)
 {
-	struct meta_version old;
+	struct meta_version old = { .vid = 0 };
 	int r;
 
 	in->vid = 0;
@@ -146,6 +146,8 @@ static int step_back(struct fs *fs, struct meta_inode *in,
 	r = in->vid || !v->seal_ctime_ns ? 0 : show_bucket(fs, in);
 	if (r == 0)
 		r = meta_inode_set(fs->meta, in);
+	if (r == 0 && in->vid && old.state == META_PUBLISHED)
+		r = owed_stepped_back(fs, in);
 	log_warn("%s was being rewritten when the daemon stopped: it shows its "
 		 "last finished version; the unfinished bytes are kept",
 		 in->name);

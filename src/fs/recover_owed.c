@@ -127,6 +127,16 @@ static int settle_one(struct fs *fs, uint64_t ino)
 	return r == -ESTALE ? publish_again(fs, &row, key) : r;
 }
 
+int owed_stepped_back(struct fs *fs, const struct meta_inode *row)
+{
+	char key[META_KEY_MAX + 1];
+	int r = key_of_row(fs, row, key);
+
+	if (r == 0)
+		r = transfer_stands(fs->transfer, row->ino, key);
+	return r == -ESTALE ? publish_again(fs, row, key) : r;
+}
+
 struct debtor {
 	uint64_t ino;
 	bool owes;

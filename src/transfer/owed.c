@@ -277,6 +277,22 @@ static int is_at(struct transfer *t, const struct meta_inode *in,
 	return r;
 }
 
+int transfer_stands(struct transfer *t, uint64_t ino, const char *key)
+{
+	struct debt *all = NULL;
+	struct meta_inode in;
+	int r = line_refresh(t);
+
+	if (r == 0)
+		r = meta_inode_get(t->meta, ino, &in);
+	if (r == 0)
+		r = debts_of(t, ino, &all);
+	if (r == 0 && !all)
+		r = is_at(t, &in, key);
+	debts_free(all);
+	return r;
+}
+
 /* Rename what the inode shows from an owed key; -ESTALE: it is not there. */
 static int follow_one(struct transfer *t, const struct meta_inode *in,
 		      const char *from, const char *to)

@@ -128,6 +128,30 @@ START_TEST(what_the_bucket_lost_is_published_again)
 }
 END_TEST
 
+/* The name was taken, and what is owed paid by a seal that was withdrawn: the
+ * version before is nowhere in the bucket. */
+START_TEST(what_lost_its_place_to_another_is_published_again)
+{
+	struct file f, g;
+
+	owe(&f);
+	ck_assert_int_eq(put_file("a", "new"), 0);
+	ck_assert_int_eq(f_open(&g, "b", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&g, "fours", 0), 0);
+	ck_assert_int_eq(f_close(&g), 0);
+	run(2);
+	assert_text(object_of("a"), "new");
+	ck_assert_int_eq(f_write(&f, "fives", 0), 0);
+	crash(&f, 0);
+	assert_text(text_of("b"), "one");
+	ck_assert(settle(60 * NS_PER_S));
+	assert_names(" a b ");
+	assert_both("a", "new");
+	assert_both("b", "one");
+	rig_end();
+}
+END_TEST
+
 /* ---- sealed, and withdrawn once more */
 
 START_TEST(the_old_one_does_not_go_before_the_new_one_came)
@@ -341,6 +365,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(
 		c, what_moves_at_the_last_moment_keeps_its_old_object, 0, 2);
 	tcase_add_test(c, a_successor_that_is_in_the_line_pays_at_once);
+	tcase_add_test(c, what_lost_its_place_to_another_is_published_again);
 	tcase_add_loop_test(c, what_replaces_it_where_it_was_is_not_deleted, 0,
 			    3);
 	tcase_add_loop_test(c, what_is_owed_moves_with_its_folder, 0, 8);
