@@ -164,7 +164,7 @@ class Mount:
             with contextlib.suppress(ProcessLookupError):  # by itself meanwhile
                 os.kill(pid, signal.SIGKILL)
         # It ends only once the disk has done what a thread waits for.
-        self.wait_for_daemons(60)
+        self.wait_for_daemons(240)  # its syncfs waits for others, too
 
     def detach(self):
         """The mount point is an ordinary folder again, the hard way."""
