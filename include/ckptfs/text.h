@@ -63,6 +63,9 @@ const char *text_nearest(const char *s, const char *const *names, size_t n)
 /* Does the last component of path match the shell pattern?  A * matches a
  * leading dot too. */
 bool text_glob(const char *pattern, const char *path) NONNULL(1, 2);
+/* Is path top itself or below it?  Slashes at the end of top do not count, and
+ * "" is above everything. */
+bool text_is_under(const char *path, const char *top) NONNULL(1, 2);
 
 /* ---- dates */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ckptfs/cli.h"
+#include "ckptfs/text.h"
 
 #include "status.h"
 
@@ -18,16 +19,6 @@ bool status_is_stuck(const char *state)
 		if (strcmp(state, stuck[i]) == 0)
 			return true;
 	return false;
-}
-
-static bool is_under(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	while (n && top[n - 1] == '/')
-		n--;
-	return n == 0 || (strncmp(path, top, n) == 0 &&
-			  (path[n] == '\0' || path[n] == '/'));
 }
 
 int status_verdict(FILE *f, const struct json *doc, const char *top)
@@ -46,7 +37,7 @@ int status_verdict(FILE *f, const struct json *doc, const char *top)
 
 		path = json_get_str(item, "path");
 		state = json_get_str(item, "state");
-		if (!path || !state || !is_under(path, top) ||
+		if (!path || !state || !text_is_under(path, top) ||
 		    json_get_bool(item, "at_risk", &at_risk) < 0 || !at_risk)
 			continue;
 		if (status_is_stuck(state))

@@ -7,19 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckptfs/text.h"
+
 #include "bulk.h"
 
 #define LOG_MODULE "fs"
-
-static bool under(const char *path, const char *prefix)
-{
-	size_t n = strlen(prefix);
-
-	while (n && prefix[n - 1] == '/')
-		n--;
-	return n == 0 || (strncmp(path, prefix, n) == 0 &&
-			  (path[n] == '\0' || path[n] == '/'));
-}
 
 static const char *skip_slashes(const char *path)
 {
@@ -50,8 +42,8 @@ static int pend_op(void *arg, const struct transfer_item *it)
 		.seq = it->seq,
 	};
 
-	if (!under(out.path, p->path) &&
-	    !under(key_path(p->fs, it->key), p->path))
+	if (!text_is_under(out.path, p->path) &&
+	    !text_is_under(key_path(p->fs, it->key), p->path))
 		return 0;
 	if (it->why == TRANSFER_WHY_PARKED)
 		out.state = "parked";
@@ -152,7 +144,7 @@ static int loose_gather(struct fs *fs, const char *under_path,
 			continue;
 		o.state = loose_state(in, &o.why, &o.at_risk);
 		if (!o.state || key_of_inode_locked(fs, in, key) < 0 ||
-		    !under(key_path(fs, key), under_path))
+		    !text_is_under(key_path(fs, key), under_path))
 			continue;
 		r = loose_add(all, &o, key_path(fs, key));
 	}

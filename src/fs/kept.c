@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckptfs/text.h"
+
 #include "kept.h"
 
 #define LOG_MODULE "fs"
@@ -110,16 +112,6 @@ static int path_of(struct fs *fs, const struct meta_inode *row,
 		return row_path(fs->meta, row, ret);
 	(void)snprintf(ret, META_KEY_MAX + 1, "%s", key_path(fs, row->target));
 	return 0;
-}
-
-static bool is_under(const char *path, const char *under)
-{
-	size_t n = strlen(under);
-
-	while (n && under[n - 1] == '/')
-		n--;
-	return n == 0 || (strncmp(path, under, n) == 0 &&
-			  (path[n] == '\0' || path[n] == '/'));
 }
 
 static struct kept *add(struct gather *g, const char *path)
@@ -226,7 +218,7 @@ static int gather_version(struct gather *g, const struct meta_version *v)
 		r = path_of(g->fs, &row, path);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!path[0] || !is_under(path, g->under))
+	if (!path[0] || !text_is_under(path, g->under))
 		return 0;
 	k = add(g, path);
 	if (!k)
@@ -277,7 +269,7 @@ static int gather_op(struct gather *g, const struct place *p)
 	struct kept *k;
 
 	if (p->vid || !p->parked ||
-	    !is_under(key_path(g->fs, p->key), g->under))
+	    !text_is_under(key_path(g->fs, p->key), g->under))
 		return 0;
 	k = add(g, key_path(g->fs, p->key));
 	if (!k)

@@ -55,6 +55,16 @@ const char *text_nearest(const char *s, const char *const *names, size_t n)
 	return found;
 }
 
+bool text_is_under(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	while (n && top[n - 1] == '/')
+		n--;
+	return n == 0 || (strncmp(path, top, n) == 0 &&
+			  (path[n] == '\0' || path[n] == '/'));
+}
+
 bool text_glob(const char *pattern, const char *path)
 {
 	const char *slash = strrchr(path, '/');

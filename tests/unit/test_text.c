@@ -301,6 +301,18 @@ START_TEST(utf8_is_checked)
 }
 END_TEST
 
+START_TEST(what_is_under_a_folder)
+{
+	ck_assert(text_is_under("a/b", "a"));
+	ck_assert(text_is_under("a/b", "a//"));
+	ck_assert(text_is_under("a", "a/"));
+	ck_assert(text_is_under("a", ""));
+	ck_assert(text_is_under("", "/"));
+	ck_assert(!text_is_under("ab", "a"));
+	ck_assert(!text_is_under("a", "a/b"));
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_test(c, hex_goes_both_ways);
@@ -309,6 +321,7 @@ static void add(TCase *c)
 			    ARRAY_SIZE(bad_b64));
 	tcase_add_test(c, percent_keeps_only_the_unreserved);
 	tcase_add_test(c, percent_is_undone);
+	tcase_add_test(c, what_is_under_a_folder);
 	tcase_add_loop_test(c, sizes_are_read_and_written, 0,
 			    ARRAY_SIZE(sizes));
 	tcase_add_loop_test(c, durations_are_read_and_written, 0,
