@@ -73,7 +73,7 @@ debsrc_deb() {
 	local suite=$1 work=$2 opts got deb
 	shift 2
 	debsrc_index deb "$suite" "$work" || return 1
-	mkdir -p "$work/root"
+	mkdir -p "$work/tree"
 	while [ $# -gt 0 ]; do
 		debsrc_pick "$suite" "$1" "$2" || return 1
 		(cd "$work" && apt-get "${opts[@]}" download "$1=$got") ||
@@ -82,7 +82,7 @@ debsrc_deb() {
 		[ "$got" != "$2" ] ||
 			echo "$3  ${deb[0]}" | sha256sum -c --quiet - ||
 			return 1
-		dpkg-deb -x "${deb[0]}" "$work/root" || return 1
+		dpkg-deb -x "${deb[0]}" "$work/tree" || return 1
 		shift 3
 	done
 }

@@ -26,8 +26,8 @@ build_libfuse() {
 		-Dutils=false -Dtests=false &&
 		quietly "$work/ninja.log" ninja -C "$work/build" &&
 		quietly "$work/install.log" meson install -C "$work/build" \
-			--quiet --no-rebuild --destdir "$work/root" || return 1
-	cp -a "$work/root$prefix/." "$stage"
+			--quiet --no-rebuild --destdir "$work/tree" || return 1
+	cp -a "$work/tree$prefix/." "$stage"
 }
 
 build_isal() {
@@ -42,9 +42,9 @@ build_isal() {
 				--disable-shared CFLAGS=-O2 &&
 			quietly "$work/make.log" make -j "$(nproc)" &&
 			quietly "$work/install.log" make install \
-				DESTDIR="$work/root"
+				DESTDIR="$work/tree"
 	) || return 1
-	cp -a "$work/root$prefix/." "$stage"
+	cp -a "$work/tree$prefix/." "$stage"
 	rm -rf "${stage:?}/bin" "$stage/share"
 }
 

@@ -25,11 +25,11 @@ build_uml() {
 		user-mode-linux "$UML_VERSION" "$UML_SHA256" \
 		libc6 "$UML_LIBC_VERSION" "$UML_LIBC_SHA256" || return 1
 	mkdir "$stage/lib" || return 1
-	cp "$work/root/$libc"/{ld-linux-x86-64.so.2,libc.so.6} "$stage/lib" ||
+	cp "$work/tree/$libc"/{ld-linux-x86-64.so.2,libc.so.6} "$stage/lib" ||
 		return 1
-	(cd "$work/root/usr/lib/uml" &&
+	(cd "$work/tree/usr/lib/uml" &&
 		cp --parents modules/*/kernel/fs/fuse/fuse.ko "$stage") || return 1
-	cp "$work/root/usr/bin/linux.uml" "$stage/linux.uml" || return 1
+	cp "$work/tree/usr/bin/linux.uml" "$stage/linux.uml" || return 1
 	quietly "$work/elf.log" patchelf \
 		--set-interpreter "$prefix/lib/ld-linux-x86-64.so.2" \
 		--set-rpath "$prefix/lib" "$stage/linux.uml"

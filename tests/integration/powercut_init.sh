@@ -24,4 +24,5 @@ export CKPTFS
 "$(word python)" -S -B "$(word job)" "$(word boot)" "$(word options)" \
 	>"/media/job.$(word boot).out" 2>&1
 echo "\"ended: see job.$(word boot).out\"" >"/media/ended.$(word boot)"
+# The first process must not end: the machine would stop as by a panic.
 exec sleep 1000
