@@ -114,6 +114,19 @@ int record_done(struct transfer *t, struct titem *it,
 	return 0;
 }
 
+/* In a transaction that has refreshed the line: it was chosen, and left the line
+ * before it was begun.  The row of its number may be there all the same, as that
+ * of its version under another name. */
+static bool has_left(struct transfer *t, const struct titem *it)
+{
+	bool yes;
+
+	lock_acquire(&t->lock);
+	yes = it->gone;
+	lock_release(&t->lock);
+	return yes;
+}
+
 /* The store refuses this one for good: it stays, and says why. */
 int record_park(struct transfer *t, struct titem *it, const char *why)
 {
@@ -123,6 +136,10 @@ int record_park(struct transfer *t, struct titem *it, const char *why)
 
 	if (r < 0)
 		return r;
+	if (has_left(t, it)) {
+		meta_end(t->meta);
+		return 0;
+	}
 	lock_acquire(&t->lock);
 	r = line_park_near(&t->line, it->seq, &c);
 	lock_release(&t->lock);
@@ -248,6 +265,10 @@ int record_begun(struct transfer *t, struct titem *it)
 
 	if (r < 0)
 		return r;
+	if (has_left(t, it)) {
+		meta_end(t->meta);
+		return -ECANCELED;
+	}
 	lock_acquire(&t->lock);
 	r = line_begin_near(&t->line, it->seq, &c);
 	it->again = r == 0 && c.n == 0;
@@ -258,7 +279,7 @@ int record_begun(struct transfer *t, struct titem *it)
 	line_change_release(&c);
 	r = line_tx_end(t, r);
 	if (r < 0)
-		return r == -ENOENT ? -ECANCELED : r; /* it left the line */
+		return r == -ENOENT ? -ECANCELED : r;
 	lock_acquire(&t->lock);
 	if (first)
 		t->begun = meta_commits(t->meta);
