@@ -127,6 +127,8 @@ int child_add(struct fs *fs, const struct fs_ctx *ctx, struct inode *dir,
 	memcpy(row->name, name, strlen(name) + 1);
 	row->uid = ctx->uid;
 	row->gid = dir->mode & 02000 ? dir->gid : ctx->gid;
+	if (row->kind == META_DIR)
+		row->mode |= dir->mode & 02000;
 	row->mtime_ns = row->ctime_ns = clk_real(fs->host->clk);
 	row->meta_known = true;
 	r = meta_inode_add(fs->meta, row);

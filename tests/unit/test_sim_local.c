@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What programs know from a local disk: modes, times, streams of names, holes.
+ * On the simulated machine. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+static void setup(void)
+{
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+static struct fs_attr attr_of(uint64_t ino)
+{
+	struct fs_attr a;
+
+	memset(&a, 0, sizeof(a));
+	ck_assert_int_eq(fs_getattr(fs, ino, NULL, &a), 0);
+	return a;
+}
+
+static struct fs_attr set_attr(uint64_t ino, struct fs_attr want, unsigned set)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_attr a;
+
+	ck_assert_int_eq(fs_setattr(fs, &ctx, ino, &want, set, NULL, &a), 0);
+	return a;
+}
+
+static uint64_t make_dir(uint64_t parent, const char *name)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, parent, name, 0777, &e), 0);
+	return e.attr.ino;
+}
+
+START_TEST(a_folder_of_a_setgid_folder_is_one_too)
+{
+	uint64_t d = make_dir(FS_ROOT_INO, "d"), sub;
+
+	(void)set_attr(d, (struct fs_attr){ .mode = 02770, .gid = 7 },
+		       FS_SET_MODE | FS_SET_GID);
+	sub = make_dir(d, "sub");
+	ck_assert_uint_eq(attr_of(sub).mode, S_IFDIR | 02755);
+	ck_assert_uint_eq(attr_of(sub).gid, 7);
+	sub = make_dir(FS_ROOT_INO, "plain");
+	ck_assert_uint_eq(attr_of(sub).mode, S_IFDIR | 0755);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_folder_of_a_setgid_folder_is_one_too);
+}
+
+int main(void)
+{
+	return harness_run("sim_local", add);
+}
