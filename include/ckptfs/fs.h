@@ -43,7 +43,7 @@ struct fs_opts {
 	uid_t uid; /* owner of foreign objects */
 	gid_t gid;
 	mode_t file_mode, dir_mode; /* of foreign objects */
-	bool ro;
+	bool ro, noatime;
 	enum fs_passthrough passthrough;
 	enum fs_durability close_mode; /* ASYNC, LOCAL or REMOTE */
 	bool fsync_remote;
@@ -98,7 +98,7 @@ struct fs_attr {
 	uid_t uid;
 	gid_t gid;
 	uint64_t size, blocks; /* blocks of 512 bytes */
-	int64_t atime_ns, mtime_ns, ctime_ns;
+	int64_t atime_ns, mtime_ns, ctime_ns; /* atime: of this mount alone */
 	int64_t ttl_ns; /* how long the kernel may believe it */
 };
 

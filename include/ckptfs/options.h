@@ -93,6 +93,8 @@ int options_set(struct options *o, const char *name, const char *value,
 		char err[OPTIONS_ERR_MAX]) NONNULL(1, 2, 4) MUST_USE;
 /* Whether it was set by something but its default. */
 bool options_given(const struct options *o, const char *name) NONNULL(1, 2);
+/* Whether mount_words has this one. */
+bool options_has_word(const struct options *o, const char *word) NONNULL(1, 2);
 /* Whether the name takes no value, so that the next word is not its own. */
 bool options_is_flag(const char *name) NONNULL(1);
 

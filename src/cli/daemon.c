@@ -142,6 +142,7 @@ static void fill_fs(const struct daemon *d, struct fs_opts *f)
 	f->file_mode = o->file_mode;
 	f->dir_mode = o->dir_mode;
 	f->ro = o->ro;
+	f->noatime = options_has_word(o, "noatime");
 	f->passthrough = pts[o->passthrough];
 	f->close_mode = closes[o->close];
 	f->fsync_remote = o->fsync == OPT_FSYNC_REMOTE;

@@ -90,6 +90,21 @@ int option_mount_word(struct options *o, const char *name, const char *value,
 	return add_line(&o->mount_words, ",", name, "");
 }
 
+bool options_has_word(const struct options *o, const char *word)
+{
+	const char *at = o->mount_words;
+	size_t n = strlen(word);
+
+	while (*at) {
+		size_t k = strcspn(at, ",");
+
+		if (k == n && memcmp(at, word, n) == 0)
+			return true;
+		at += k + (at[k] == ',');
+	}
+	return false;
+}
+
 static int unknown(const char *name, char *err)
 {
 	const char *names[128];

@@ -55,8 +55,7 @@ void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
 	a->blocks = (a->size + 511) / 512;
 	a->mtime_ns = in->mtime_ns;
 	a->ctime_ns = in->ctime_ns;
-	a->atime_ns = in->atime_ns > in->mtime_ns ? in->atime_ns :
-						    in->mtime_ns;
+	a->atime_ns = in->atime_ns;
 	a->ttl_ns = in->meta_known || in->kind == META_DIR ?
 			    fs->opts.metadata_ttl_ns :
 			    0;

@@ -15,6 +15,7 @@ static int apply_head(struct fs *fs, struct inode *in, const char *key,
 {
 	struct meta_object obj;
 	int r = tx_begin(fs);
+	bool unread;
 
 	if (r < 0)
 		return r;
@@ -22,10 +23,13 @@ static int apply_head(struct fs *fs, struct inode *in, const char *key,
 		return tx_end(fs, 0, 0, false); /* overtaken */
 	lock_acquire(&fs->ns);
 	in->size = o->size;
+	unread = in->atime_ns == in->mtime_ns;
 	if (o->meta.has_mtime)
 		in->mtime_ns = in->ctime_ns = o->meta.mtime_ns;
 	else
 		in->mtime_ns = in->ctime_ns = o->mtime_ns;
+	if (unread)
+		in->atime_ns = in->mtime_ns;
 	if (o->meta.has_mode)
 		in->mode = o->meta.mode & 0777;
 	in->meta_known = true;

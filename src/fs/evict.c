@@ -17,7 +17,7 @@ struct pick {
 
 static int64_t used_ns(const struct inode *in)
 {
-	return in->atime_ns > in->mtime_ns ? in->atime_ns : in->mtime_ns;
+	return in->used_ns > in->mtime_ns ? in->used_ns : in->mtime_ns;
 }
 
 static bool may_go(const struct inode *in)

@@ -171,7 +171,7 @@ int inode_from_row(struct fs *fs, const struct meta_inode *row,
 	in->uid = row->uid;
 	in->gid = row->gid;
 	in->mtime_ns = row->mtime_ns;
-	in->atime_ns = row->mtime_ns;
+	in->atime_ns = in->used_ns = row->mtime_ns;
 	in->ctime_ns = row->ctime_ns;
 	in->size = row->size;
 	in->vid = row->vid;

@@ -84,7 +84,9 @@ struct inode {
 	uint64_t parent;
 	char *name, *key, *target; /* key, target: NULL if none */
 	uint32_t mode, uid, gid;
-	int64_t mtime_ns, ctime_ns, atime_ns;
+	int64_t mtime_ns, ctime_ns;
+	int64_t atime_ns; /* in memory alone; first the mtime */
+	int64_t used_ns; /* for eviction: what utimes sets is not use */
 	uint64_t size;
 	uint64_t vid;
 	enum meta_state state; /* of vid; 0: none */

@@ -87,6 +87,32 @@ static enum fs_io io_of(struct fs *fs, const struct live *l, int flags)
 	return l->io;
 }
 
+/*
+ * Reads are the kernel's and not seen, so atime moves as a file is opened to be
+ * read; and, as with relatime, only if it is not later than the last change, or
+ * a day old.
+ */
+static bool atime_is_due(const struct fs *fs, const struct inode *in, int flags,
+			 int64_t now)
+{
+	return !writes(flags) && !(flags & O_NOATIME) && !fs->opts.noatime &&
+	       (in->atime_ns <= in->mtime_ns || in->atime_ns <= in->ctime_ns ||
+		now - in->atime_ns >= 24 * 3600 * NS_PER_S);
+}
+
+/* From here on it is open. */
+static void note_use(struct fs *fs, struct inode *in, int flags)
+{
+	int64_t now = clk_real(fs->host->clk);
+
+	lock_acquire(&fs->ns);
+	in->pins++;
+	in->used_ns = now;
+	if (atime_is_due(fs, in, flags, now))
+		in->atime_ns = now;
+	lock_release(&fs->ns);
+}
+
 /* busy is held; in->live is ready to be used.  f is taken if that succeeds. */
 static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 		  int flags, struct fs_file *f, struct fs_opened *ret)
@@ -120,10 +146,7 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	l->nwrite += f->writable;
 	if (f->writable && l->nwrite == 1)
 		writeout_add(fs, in);
-	lock_acquire(&fs->ns);
-	in->pins++;
-	in->atime_ns = clk_real(fs->host->clk);
-	lock_release(&fs->ns);
+	note_use(fs, in, flags);
 	count_open(fs, l->io);
 	if (f->writable && l->io == FS_IO_PASSTHROUGH)
 		room_writer(fs, 1);

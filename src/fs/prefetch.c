@@ -80,8 +80,8 @@ static void touch(struct fs *fs, struct inode *in)
 	int64_t now = clk_real(fs->host->clk);
 
 	lock_acquire(&fs->ns);
-	if (in->atime_ns < now)
-		in->atime_ns = now;
+	if (in->used_ns < now)
+		in->used_ns = now;
 	lock_release(&fs->ns);
 }
 

@@ -131,6 +131,10 @@ START_TEST(words_of_fstab_are_taken)
 	load("defaults,_netdev,nofail,noauto,user,x-systemd.automount,noatime,"
 	     "nosuid,nodev,noexec,comment=mine,user=me,silent,loud");
 	ck_assert_str_eq(o.mount_words, "noatime,nosuid,nodev,noexec");
+	ck_assert(options_has_word(&o, "noatime"));
+	ck_assert(options_has_word(&o, "noexec"));
+	ck_assert(!options_has_word(&o, "atime"));
+	ck_assert(!options_has_word(&o, "nosui"));
 	ck_assert(!o.ro);
 	load("ro,rw");
 	ck_assert(!o.ro);

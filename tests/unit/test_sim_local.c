@@ -63,10 +63,56 @@ START_TEST(a_folder_of_a_setgid_folder_is_one_too)
 }
 END_TEST
 
+static int64_t now(void)
+{
+	return clk_real(sim_host(sim)->clk);
+}
+
+static void use(const char *name, int flags)
+{
+	struct file f;
+
+	sim_advance(sim, NS_PER_S);
+	ck_assert_int_eq(f_open(&f, name, flags), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
+START_TEST(atime_is_what_was_set_and_moves_as_with_relatime)
+{
+	struct fs_attr want = { .atime_ns = 5, .mtime_ns = 7 }, a;
+	int64_t read;
+	uint64_t ino;
+
+	ck_assert_int_eq(put_file("f", "x"), 0);
+	ino = ino_of("f");
+	(void)set_attr(ino, want, FS_SET_ATIME | FS_SET_MTIME);
+	a = attr_of(ino);
+	ck_assert_int_eq(a.atime_ns, 5);
+	ck_assert_int_eq(a.mtime_ns, 7);
+	use("f", O_WRONLY);
+	use("f", O_RDONLY | O_NOATIME);
+	ck_assert_int_eq(attr_of(ino).atime_ns, 5);
+	use("f", O_RDONLY);
+	read = now();
+	ck_assert_int_eq(attr_of(ino).atime_ns, read);
+	use("f", O_RDONLY);
+	ck_assert_int_eq(attr_of(ino).atime_ns, read);
+	sim_advance(sim, 24 * 3600 * NS_PER_S);
+	use("f", O_RDONLY);
+	ck_assert_int_eq(attr_of(ino).atime_ns, now());
+	rig_opts.noatime = true;
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	use("f", O_RDONLY);
+	ck_assert_int_eq(attr_of(ino_of("f")).atime_ns, 7);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, a_folder_of_a_setgid_folder_is_one_too);
+	tcase_add_test(c, atime_is_what_was_set_and_moves_as_with_relatime);
 }
 
 int main(void)
