@@ -46,7 +46,9 @@ void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
 	lock_acquire(&fs->ns);
 	a->ino = in->ino;
 	a->mode = type_bits(in->kind) | in->mode;
-	a->nlink = in->kind == META_DIR ? 2 : in->parent ? 1 : 0;
+	a->nlink = !in->parent && in->ino != FS_ROOT_INO ? 0 :
+		   in->kind == META_DIR			 ? 2 :
+							   1;
 	a->uid = in->uid;
 	a->gid = in->gid;
 	a->size = in->kind == META_SYMLINK && in->target ?
@@ -206,6 +208,8 @@ static int set_rows(struct fs *fs, struct inode *in, const struct fs_attr *want,
 	inode_to_row(in, &row);
 	apply(&row, want, set, clk_real(fs->host->clk));
 	r = meta_inode_set(fs->meta, &row);
+	if (r == -ENOENT && !in->parent)
+		r = 0; /* without a name, nor anything that survives */
 	if (r == 0)
 		r = update_version(fs, in, &row);
 	r = tx_commit(fs, r);

@@ -302,6 +302,7 @@ void unlink_done(struct fs *fs, struct inode *dir, struct inode *in)
 	dentry_del(fs, dir, in->name);
 	lock_acquire(&fs->ns);
 	in->parent = 0;
+	in->ctime_ns = clk_real(fs->host->clk);
 	lock_release(&fs->ns);
 	/* Its last close may be under way and have seen a name still. */
 	if (in->orphaned)

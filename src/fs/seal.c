@@ -144,6 +144,12 @@ static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
 	v->mode = in->mode;
 }
 
+/* A chmod(2) of the open file is no change of the blob: ctime never goes back. */
+static int64_t ctime_sealed(const struct inode *in, const struct meta_version *v)
+{
+	return in->ctime_ns > v->seal_ctime_ns ? in->ctime_ns : v->seal_ctime_ns;
+}
+
 /* The rows of a seal, in a transaction. */
 static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 		     const char *key, uint64_t *seq)
@@ -171,7 +177,7 @@ static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 	row.size = v->size;
 	row.mtime_ns = v->mtime_ns;
 	row.meta_known = true;
-	row.ctime_ns = v->seal_ctime_ns;
+	row.ctime_ns = ctime_sealed(in, v);
 	return meta_inode_set(fs->meta, &row);
 }
 
@@ -187,7 +193,7 @@ static void sealed_memory(struct fs *fs, struct inode *in,
 	in->seal_seq = seq;
 	in->size = v->size;
 	in->mtime_ns = v->mtime_ns;
-	in->ctime_ns = v->seal_ctime_ns;
+	in->ctime_ns = ctime_sealed(in, v);
 	in->meta_known = true;
 	lock_release(&fs->ns);
 }

@@ -108,11 +108,67 @@ START_TEST(atime_is_what_was_set_and_moves_as_with_relatime)
 }
 END_TEST
 
+START_TEST(ctime_never_goes_back)
+{
+	struct fs_attr want = { .mode = 0600 };
+	int64_t changed;
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "f", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "x", 0), 0);
+	sim_advance(sim, NS_PER_S);
+	changed = set_attr(f.ino, want, FS_SET_MODE).ctime_ns;
+	ck_assert_int_eq(changed, now());
+	sim_advance(sim, NS_PER_S);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(attr_of(ino_of("f")).ctime_ns, changed);
+	ck_assert(settle(10 * NS_PER_S));
+	ck_assert_int_eq(attr_of(ino_of("f")).ctime_ns, changed);
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(attr_of(ino_of("f")).ctime_ns, changed);
+	/* The name that goes is a change of the file. */
+	ck_assert_int_eq(f_open(&f, "f", O_RDONLY), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "f"), 0);
+	ck_assert_int_eq(attr_of(f.ino).ctime_ns, now());
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
+START_TEST(what_has_no_name_any_more_can_be_changed)
+{
+	struct fs_attr want = { .mode = 0700, .mtime_ns = 5 }, a;
+	uint64_t d = make_dir(FS_ROOT_INO, "d");
+	struct file f;
+
+	/* The kernel knows both still, by their numbers. */
+	ck_assert_int_eq(put_file("f", "x"), 0);
+	ck_assert_int_eq(f_open(&f, "f", O_RDONLY), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(10 * NS_PER_S));
+	fs_ref(fs, f.ino);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "f"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, FS_ROOT_INO, "d"), 0);
+	a = set_attr(d, want, FS_SET_MODE | FS_SET_MTIME);
+	ck_assert_uint_eq(a.mode, S_IFDIR | 0700);
+	ck_assert_int_eq(attr_of(d).mtime_ns, 5);
+	ck_assert_uint_eq(attr_of(d).nlink, 0);
+	a = set_attr(f.ino, want, FS_SET_MODE);
+	ck_assert_uint_eq(attr_of(f.ino).mode, S_IFREG | 0700);
+	fs_forget(fs, f.ino, 1);
+	fs_forget(fs, d, 1);
+	ck_assert(settle(10 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, a_folder_of_a_setgid_folder_is_one_too);
 	tcase_add_test(c, atime_is_what_was_set_and_moves_as_with_relatime);
+	tcase_add_test(c, ctime_never_goes_back);
+	tcase_add_test(c, what_has_no_name_any_more_can_be_changed);
 }
 
 int main(void)
