@@ -172,7 +172,8 @@ int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
 	NONNULL(1, 3) MUST_USE;
 /* Entries from cookie on ("." and ".." included); fn returns non-zero when it
  * can take no more, that one is then given again.  next: the cookie to go on
- * after this entry. */
+ * after this entry.  From 0 on again, as after rewinddir(3), they are those
+ * that there are by then.  One call for d at a time. */
 typedef int fs_dir_fn(void *arg, const char *name, const struct fs_attr *attr,
 		      uint64_t next);
 int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,

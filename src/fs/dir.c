@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a folder: the names are taken down at open. */
+/* Reading a folder: the names are taken down at open, and at each rewind. */
 #include "config.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@ struct fs_dir {
 	struct inode *in;
 	size_t n;
 	char **names;
+	bool begun; /* some were given */
 };
 
 static int by_name(const void *a, const void *b)
@@ -47,6 +48,32 @@ static int take_down(struct fs *fs, struct fs_dir *d)
 	return r;
 }
 
+static void drop_names(struct fs_dir *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		free(d->names[i]);
+	free(d->names);
+	d->names = NULL;
+	d->n = 0;
+}
+
+/* The names as they are now. */
+static int look(struct fs *fs, struct fs_dir *d)
+{
+	int r = tx_begin(fs);
+
+	if (r == 0)
+		r = tx_end(fs, dir_load(fs, d->in), 0, false);
+	if (r == 0)
+		r = dir_refresh(fs, d->in, true);
+	if (r < 0)
+		return r;
+	drop_names(d);
+	return take_down(fs, d);
+}
+
 int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
 {
 	struct fs_dir *d;
@@ -61,13 +88,7 @@ int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
 		return -ENOMEM;
 	}
 	d->in = in;
-	r = in->kind == META_DIR ? tx_begin(fs) : -ENOTDIR;
-	if (r == 0)
-		r = tx_end(fs, dir_load(fs, in), 0, false);
-	if (r == 0)
-		r = dir_refresh(fs, in, true);
-	if (r == 0)
-		r = take_down(fs, d);
+	r = in->kind == META_DIR ? look(fs, d) : -ENOTDIR;
 	if (r < 0) {
 		fs_closedir(fs, d);
 		return r;
@@ -98,7 +119,11 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 	struct fs_attr a;
 	struct inode *in;
 	uint64_t ino;
+	int r = cookie == 0 && d->begun ? look(fs, d) : 0;
 
+	if (r < 0)
+		return r;
+	d->begun = true;
 	for (; cookie < 2; cookie++) {
 		ino = cookie == 0 ? 0 : inode_parent(fs, d->in);
 		in = inode_get(fs, ino ? ino : d->in->ino);
@@ -127,11 +152,7 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 
 void fs_closedir(struct fs *fs, struct fs_dir *d)
 {
-	size_t i;
-
-	for (i = 0; i < d->n; i++)
-		free(d->names[i]);
-	free(d->names);
+	drop_names(d);
 	inode_put(fs, d->in);
 	free(d);
 }

@@ -162,6 +162,50 @@ START_TEST(what_has_no_name_any_more_can_be_changed)
 }
 END_TEST
 
+struct names {
+	char text[64];
+	unsigned room; /* for so many */
+	uint64_t next;
+};
+
+static int take_name(void *arg, const char *name, const struct fs_attr *a,
+		     uint64_t next)
+{
+	struct names *n = arg;
+
+	(void)a;
+	if (n->room == 0)
+		return 1;
+	n->room--;
+	n->next = next;
+	if (name[0] != '.')
+		strncat(n->text, name, sizeof(n->text) - strlen(n->text) - 1);
+	return 0;
+}
+
+START_TEST(a_rewound_stream_gives_what_there_is_by_then)
+{
+	struct names n = { .room = 4 };
+	struct fs_dir *d;
+
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert_int_eq(put_file("b", "x"), 0);
+	ck_assert_int_eq(put_file("c", "x"), 0);
+	ck_assert_int_eq(fs_opendir(fs, FS_ROOT_INO, &d), 0);
+	ck_assert_int_eq(fs_readdir(fs, d, 0, take_name, &n), 0);
+	ck_assert_str_eq(n.text, "ab");
+	ck_assert_int_eq(put_file("d", "x"), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "c"), 0);
+	n.room = 9;
+	ck_assert_int_eq(fs_readdir(fs, d, n.next, take_name, &n), 0);
+	ck_assert_str_eq(n.text, "ab"); /* of those at its beginning */
+	n = (struct names){ .room = 9 };
+	ck_assert_int_eq(fs_readdir(fs, d, 0, take_name, &n), 0);
+	ck_assert_str_eq(n.text, "abd");
+	fs_closedir(fs, d);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -169,6 +213,7 @@ static void add(TCase *c)
 	tcase_add_test(c, atime_is_what_was_set_and_moves_as_with_relatime);
 	tcase_add_test(c, ctime_never_goes_back);
 	tcase_add_test(c, what_has_no_name_any_more_can_be_changed);
+	tcase_add_test(c, a_rewound_stream_gives_what_there_is_by_then);
 }
 
 int main(void)
