@@ -251,9 +251,11 @@ int fs_statfs(struct fs *fs, struct fs_statfs *ret)
 
 	if (r < 0)
 		return r;
-	/* The bucket has no end; what can be written now is what counts. */
+	/* The bucket has no end.  What can be written now is what counts; as a
+	 * part of anything larger it would look like a disk that is full, at
+	 * which monitors cry and some programs refuse to write. */
 	ret->block = 4096;
-	ret->blocks = (UINT64_C(1) << 50) / 4096;
+	ret->blocks = sp.total / 4096;
 	ret->avail = sp.avail / 4096;
 	ret->files = UINT64_C(1) << 40;
 	ret->files_free = UINT64_C(1) << 40;

@@ -206,6 +206,20 @@ START_TEST(a_rewound_stream_gives_what_there_is_by_then)
 }
 END_TEST
 
+START_TEST(room_is_that_of_the_cache_disk)
+{
+	struct disk_space sp;
+	struct fs_statfs s;
+
+	ck_assert_int_eq(put_file("f", "x"), 0);
+	ck_assert_int_eq(disk_space(disk, &sp), 0);
+	ck_assert_int_eq(fs_statfs(fs, &s), 0);
+	ck_assert_uint_eq(s.blocks, sp.total / s.block);
+	ck_assert_uint_eq(s.avail, sp.avail / s.block);
+	ck_assert_uint_lt(s.avail, s.blocks);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -214,6 +228,7 @@ static void add(TCase *c)
 	tcase_add_test(c, ctime_never_goes_back);
 	tcase_add_test(c, what_has_no_name_any_more_can_be_changed);
 	tcase_add_test(c, a_rewound_stream_gives_what_there_is_by_then);
+	tcase_add_test(c, room_is_that_of_the_cache_disk);
 }
 
 int main(void)
