@@ -117,28 +117,56 @@ int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 	return 0;
 }
 
+/* Zeros where there were bytes: those that the line or the bucket needs are in
+ * another blob before, as with a cut.  busy is held. */
+static int take_out(struct fs *fs, struct inode *in, uint64_t off, uint64_t len)
+{
+	int r = open_for_write(fs, in, O_RDWR);
+
+	if (r == 0)
+		r = unshare_for_cut(fs, in);
+	if (r == 0)
+		r = live_open_blob(fs, in, true);
+	return r < 0 ? r : disk_punch(fs->host->disk, in->live->wfd, off, len);
+}
+
+/* Space for a range, and with it the size. */
+static int fill_up(struct fs *fs, struct inode *in, bool keep_size,
+		   uint64_t off, uint64_t len)
+{
+	struct disk_stat st;
+	int r = live_open_blob(fs, in, true);
+
+	if (r == 0)
+		r = disk_allocate(fs->host->disk, in->live->wfd, off, len);
+	if (r < 0 || keep_size)
+		return r;
+	r = disk_stat(fs->host->disk, in->live->wfd, &st);
+	if (r == 0 && st.size < off + len)
+		r = disk_truncate(fs->host->disk, in->live->wfd, off + len);
+	return r;
+}
+
 int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
 		 uint64_t len)
 {
+	bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+	bool keep = mode & FALLOC_FL_KEEP_SIZE;
+	bool zero = (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE;
 	struct inode *in = file->in;
-	struct disk_stat st;
-	int r;
+	int r = 0;
 
-	if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE)
+	if (mode && mode != FALLOC_FL_KEEP_SIZE && !punch && !zero)
 		return -EOPNOTSUPP;
 	if (!file->writable)
 		return -EBADF;
 	busy_begin(fs, in);
-	r = live_open_blob(fs, in, true);
-	if (r == 0)
-		r = disk_allocate(fs->host->disk, in->live->wfd, off, len);
-	if (r == 0 && mode == 0) {
-		r = disk_stat(fs->host->disk, in->live->wfd, &st);
-		if (r == 0 && st.size < off + len)
-			r = disk_truncate(fs->host->disk, in->live->wfd,
-					  off + len);
-	}
+	if (punch || zero)
+		r = take_out(fs, in, off, len);
+	if (r == 0 && !punch)
+		r = fill_up(fs, in, keep, off, len);
 	if (in->live->io == FS_IO_PASSTHROUGH) {
+		/* Our own writable descriptor would refuse us the lease. */
 		cache_blob_close(fs->cache, in->live->wfd);
 		in->live->wfd = -1;
 	}

@@ -220,6 +220,70 @@ START_TEST(room_is_that_of_the_cache_disk)
 }
 END_TEST
 
+#define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+/* By any handle: what was closed stays as it was until the next close. */
+START_TEST(a_hole_is_none_in_what_was_closed)
+{
+	static const int flags[] = { O_RDWR, O_WRONLY,
+				     O_WRONLY | O_APPEND };
+	char got[16] = "";
+	struct file f;
+
+	ck_assert_int_eq(put_file("f", "0123456789"), 0);
+	if (_i >= 3) /* what the bucket has, else what waits for it */
+		ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_open(&f, "f", flags[_i % 3]), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, PUNCH, 2, 3), 0);
+	sim_run_for(sim, 60 * NS_PER_S);
+	assert_text(object_of("f"), "0123456789");
+	/* A seal between, and the file goes on. */
+	ck_assert_int_eq(f_flush(&f), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, PUNCH, 1, 1), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("f"), "0");
+	ck_assert_int_eq(f_open(&f, "f", O_RDONLY), 0);
+	ck_assert_int_eq(f_read(&f, got, sizeof(got)), 10);
+	ck_assert_mem_eq(got, "0\0\0\0\00056789", 10);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, PUNCH, 2, 3), -EBADF);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
+START_TEST(modes_of_fallocate)
+{
+	static const struct {
+		int mode, want;
+		uint64_t size;
+		const char *text;
+	} rows[] = {
+		{ 0, 0, 12, "0123456789\0\0" },
+		{ FALLOC_FL_KEEP_SIZE, 0, 10, "0123456789" },
+		{ PUNCH, 0, 10, "01234567\0\0" },
+		{ FALLOC_FL_ZERO_RANGE, 0, 12, "01234567\0\0\0\0" },
+		{ FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, 10,
+		  "01234567\0\0" },
+		{ FALLOC_FL_PUNCH_HOLE, -EOPNOTSUPP, 10, "0123456789" },
+		{ FALLOC_FL_COLLAPSE_RANGE, -EOPNOTSUPP, 10, "0123456789" },
+		{ FALLOC_FL_INSERT_RANGE, -EOPNOTSUPP, 10, "0123456789" },
+	};
+	char got[16] = "";
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "f", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "0123456789", 0), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, rows[_i].mode, 8, 4),
+			 rows[_i].want);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_uint_eq(attr_of(ino_of("f")).size, rows[_i].size);
+	ck_assert_int_eq(f_open(&f, "f", O_RDONLY), 0);
+	ck_assert_int_eq(f_read(&f, got, sizeof(got)), (int)rows[_i].size);
+	ck_assert_mem_eq(got, rows[_i].text, rows[_i].size);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -229,6 +293,8 @@ static void add(TCase *c)
 	tcase_add_test(c, what_has_no_name_any_more_can_be_changed);
 	tcase_add_test(c, a_rewound_stream_gives_what_there_is_by_then);
 	tcase_add_test(c, room_is_that_of_the_cache_disk);
+	tcase_add_loop_test(c, a_hole_is_none_in_what_was_closed, 0, 6);
+	tcase_add_loop_test(c, modes_of_fallocate, 0, 8);
 }
 
 int main(void)
