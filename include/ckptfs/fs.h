@@ -156,6 +156,10 @@ int fs_readlink(struct fs *fs, uint64_t ino, char ret[1025])
 int fs_mkdir(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 	     const char *name, mode_t mode, struct fs_entry *ret)
 	NONNULL(1, 2, 4, 6) MUST_USE;
+/* A fifo or a socket, by the type bits of mode; of other types -EPERM. */
+int fs_mknod(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
+	     const char *name, mode_t mode, struct fs_entry *ret)
+	NONNULL(1, 2, 4, 6) MUST_USE;
 int fs_symlink(struct fs *fs, const struct fs_ctx *ctx, const char *target,
 	       uint64_t parent, const char *name, struct fs_entry *ret)
 	NONNULL(1, 2, 3, 5, 6) MUST_USE;
@@ -268,7 +272,7 @@ int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
 
 /* One file, or a folder with all that is known below it, for status PATH. */
 struct fs_file_info {
-	char state[32]; /* "published", "cold", or as above */
+	char state[32]; /* "published", "cold", "local", or as above */
 	char why[160];
 	uint64_t size, cached; /* bytes; those here */
 	uint64_t files, cached_files; /* a file is 1; here whole */

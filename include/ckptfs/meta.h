@@ -47,9 +47,16 @@
 struct host;
 struct meta;
 
-enum meta_kind { META_FILE = 1, META_DIR, META_SYMLINK };
+/* Fifos and sockets are names in this cache alone: a bucket has no such thing. */
+enum meta_kind {
+	META_FILE = 1,
+	META_DIR,
+	META_SYMLINK,
+	META_FIFO,
+	META_SOCKET,
+};
 
-/* One file, folder or symbolic link; its number is for ever. */
+/* One file, folder, symbolic link and so on; its number is for ever. */
 struct meta_inode {
 	uint64_t ino;
 	enum meta_kind kind;

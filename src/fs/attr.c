@@ -18,6 +18,10 @@ static mode_t type_bits(enum meta_kind kind)
 		return S_IFDIR;
 	case META_SYMLINK:
 		return S_IFLNK;
+	case META_FIFO:
+		return S_IFIFO;
+	case META_SOCKET:
+		return S_IFSOCK;
 	case META_FILE:
 		break;
 	}

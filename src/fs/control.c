@@ -288,9 +288,10 @@ int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
 		(void)snprintf(ret->key, sizeof(ret->key), "%s",
 			       in->key ? in->key : "");
 		(void)snprintf(ret->state, sizeof(ret->state), "%s",
-			       in->kind != META_FILE ? "published" :
-			       in->vid	  ? "published" :
-						       "cold");
+			       is_local_kind(in->kind) ? "local" :
+			       in->kind != META_FILE   ? "published" :
+			       in->vid		       ? "published" :
+							 "cold");
 		if (in->key && meta_object_get(fs->meta, in->key, &obj) == 0)
 			(void)snprintf(ret->etag, sizeof(ret->etag), "%s",
 				       obj.etag);

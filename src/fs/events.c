@@ -225,8 +225,7 @@ static int before_replace(void *arg, const char *key)
 static int any_name(void *arg, const struct meta_inode *row)
 {
 	(void)arg;
-	(void)row;
-	return 1;
+	return !is_local_kind(row->kind);
 }
 
 /* By the rows: in memory the names of a folder are only once somebody looked

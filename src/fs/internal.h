@@ -38,6 +38,12 @@
 #define OWN_TTL_NS (3600 * NS_PER_S)
 #define COPY_MAX (UINT64_C(16) << 20) /* a clean file up to this is copied */
 
+/* What the bucket never hears of: it has rows, and no key. */
+static inline bool is_local_kind(enum meta_kind kind)
+{
+	return kind == META_FIFO || kind == META_SOCKET;
+}
+
 struct dentry {
 	UT_hash_handle hh;
 	uint64_t ino;

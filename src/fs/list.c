@@ -157,7 +157,8 @@ static int merge_new(struct listing *l, const struct seen *s, const char *key,
 static bool is_pending(const struct inode *in)
 {
 	return in->live || in->seal_seq || in->held || in->provisional ||
-	       (in->vid && in->state != META_PUBLISHED);
+	       (in->vid && in->state != META_PUBLISHED) ||
+	       is_local_kind(in->kind);
 }
 
 /* Take a name away because the bucket no longer has that object under it. */

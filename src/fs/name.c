@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "internal.h"
 
@@ -209,7 +210,7 @@ static int make(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 		r = child_add(fs, ctx, dir, name, row, &in);
 	if (r == 0)
 		r = dir_touch(fs, dir);
-	if (r == 0)
+	if (r == 0 && !is_local_kind(row->kind))
 		r = op_add(fs,
 			   row->kind == META_DIR ? META_OP_MARKER :
 						   META_OP_SYMLINK,
@@ -235,6 +236,18 @@ int fs_mkdir(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 	struct meta_inode row = { .kind = META_DIR,
 				  .mode = mode & ~ctx->umask & 07777 };
 
+	return make(fs, ctx, parent, name, &row, ret);
+}
+
+int fs_mknod(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
+	     const char *name, mode_t mode, struct fs_entry *ret)
+{
+	struct meta_inode row = { .kind = S_ISFIFO(mode) ? META_FIFO :
+							   META_SOCKET,
+				  .mode = mode & ~ctx->umask & 07777 };
+
+	if (!S_ISFIFO(mode) && !S_ISSOCK(mode))
+		return -EPERM;
 	return make(fs, ctx, parent, name, &row, ret);
 }
 
@@ -309,6 +322,21 @@ void unlink_done(struct fs *fs, struct inode *dir, struct inode *in)
 		attn_add(fs, in);
 }
 
+/* In a folder, of what the bucket is to have: none, one, or more (2). */
+static unsigned few_shown(struct fs *fs, const struct inode *dir)
+{
+	struct dentry *d, *tmp;
+	unsigned n = 0;
+
+	HASH_ITER(hh, dir->children, d, tmp) {
+		const struct inode *in = inode_find(fs, d->ino);
+
+		if ((!in || !is_local_kind(in->kind)) && ++n == 2)
+			break;
+	}
+	return n;
+}
+
 /* An emptied folder may want its marker again. */
 int marker_due(struct fs *fs, struct inode *dir)
 {
@@ -316,8 +344,8 @@ int marker_due(struct fs *fs, struct inode *dir)
 	struct meta_object o;
 	size_t n;
 
-	if (dir->ino == FS_ROOT_INO || HASH_COUNT(dir->children) != 1 ||
-	    dir->marker || key_of_inode(fs, dir, key) < 0)
+	if (dir->ino == FS_ROOT_INO || few_shown(fs, dir) != 1 || dir->marker ||
+	    key_of_inode(fs, dir, key) < 0)
 		return 0;
 	n = strlen(key);
 	if (n + 1 > META_KEY_MAX)
@@ -370,7 +398,7 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name,
 		memcpy(key + strlen(key), "/", 2);
 	if (r == 0 && needs_delete(fs, in, key))
 		r = op_add(fs, META_OP_DEL, in->ino, 0, key, NULL, true, NULL);
-	if (r == 0)
+	if (r == 0 && !is_local_kind(in->kind))
 		r = marker_due(fs, dir);
 	if (r == 0)
 		r = unlink_inode(fs, dir, in, false);

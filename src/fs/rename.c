@@ -78,6 +78,19 @@ static int move_later(struct fs *fs, const struct move *m)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* The bucket hears only of what went for it. */
+static int move_local(struct fs *fs, struct move *m)
+{
+	int r = 0;
+
+	if (!m->over || is_local_kind(m->over->kind))
+		return 0;
+	if (needs_delete(fs, m->over, m->newkey))
+		r = op_add(fs, META_OP_DEL, m->over->ino, 0, m->newkey, NULL,
+			   true, NULL);
+	return r < 0 ? r : marker_due(fs, m->to);
+}
+
 /* The operation a rename is in the line: see the header comment of line.h. */
 static int move_op(struct fs *fs, struct move *m)
 {
@@ -86,6 +99,8 @@ static int move_op(struct fs *fs, struct move *m)
 	struct meta_version v;
 	int r;
 
+	if (is_local_kind(in->kind))
+		return move_local(fs, m);
 	if (in->kind == META_DIR) {
 		r = transfer_owed_moved(fs->transfer, m->key, m->newkey);
 		if (r == 0)
@@ -127,7 +142,7 @@ static int move_rows(struct fs *fs, struct move *m)
 				  m->in->ino);
 	if (r == 0 && m->over)
 		r = transfer_settle(fs->transfer, m->over->ino, 0);
-	if (r == 0)
+	if (r == 0 && !is_local_kind(m->in->kind))
 		r = marker_due(fs, m->from);
 	if (r == 0)
 		r = dir_touch(fs, m->from);

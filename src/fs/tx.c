@@ -288,6 +288,8 @@ bool needs_delete(struct fs *fs, const struct inode *in, const char *key)
 {
 	struct meta_object o;
 
+	if (is_local_kind(in->kind))
+		return false;
 	if (in->seal_seq || in->key || (in->kind == META_DIR && in->marker))
 		return true;
 	/* Another one's, that waits for its successor: never this name's. */

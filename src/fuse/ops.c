@@ -149,7 +149,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 	glue_reply_entry(req, r, &e);
 }
 
-/* Only ordinary files: a bucket holds nothing else. */
+/* Devices there are none: the mount would not let them be opened. */
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     mode_t mode, dev_t rdev)
 {
@@ -157,12 +157,14 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct fs_opened o;
 	struct fs_entry e;
 	struct fs_ctx ctx;
-	int r = -EPERM;
+	int r;
 
 	(void)rdev;
 	memset(&e, 0, sizeof(e));
 	glue_ctx(req, &ctx);
-	if (S_ISREG(mode)) {
+	if (!S_ISREG(mode)) {
+		r = fs_mknod(fs, &ctx, parent, name, mode, &e);
+	} else {
 		r = fs_create(fs, &ctx, parent, name, mode,
 			      O_CREAT | O_EXCL | O_WRONLY, &e, &o);
 		if (r == 0) {

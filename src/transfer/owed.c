@@ -73,7 +73,8 @@ static int debts_of(struct transfer *t, uint64_t ino, struct debt **ret)
 	return r;
 }
 
-/* The inode of a file or link the mount has under this key; 0: none. */
+/* The inode of a file or link the mount has under this key; 0: none.  Of a fifo
+ * the bucket hears nothing, nor of what it took the place of. */
 static int inode_at(struct transfer *t, const char *key, uint64_t *ret)
 {
 	const char *at = key + strlen(t->prefix);
@@ -96,7 +97,9 @@ static int inode_at(struct transfer *t, const char *key, uint64_t *ret)
 		r = meta_inode_get(t->meta, ino, &in);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	*ret = r == 0 && in.kind != META_DIR ? ino : 0;
+	*ret = r == 0 && (in.kind == META_FILE || in.kind == META_SYMLINK) ?
+		       ino :
+		       0;
 	return 0;
 }
 

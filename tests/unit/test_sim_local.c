@@ -284,6 +284,88 @@ START_TEST(modes_of_fallocate)
 }
 END_TEST
 
+static uint64_t make_node(uint64_t parent, const char *name, mode_t mode)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	ck_assert_int_eq(fs_mknod(fs, &ctx, parent, name, mode, &e), 0);
+	return e.attr.ino;
+}
+
+/* Names of the bucket once all is settled and everything was listed again. */
+static const char *settled_names(void)
+{
+	struct fs_dir *d;
+
+	ck_assert(settle(60 * NS_PER_S));
+	sim_advance(sim, 20 * NS_PER_S);
+	ck_assert_int_eq(fs_opendir(fs, FS_ROOT_INO, &d), 0);
+	fs_closedir(fs, d);
+	ck_assert(settle(60 * NS_PER_S));
+	return names_in_bucket();
+}
+
+START_TEST(the_bucket_hears_nothing_of_fifos)
+{
+	uint64_t d = make_dir(FS_ROOT_INO, "d");
+	uint64_t fifo = make_node(d, "p", S_IFIFO | 0666);
+	struct fs_ctx ctx = ctx_of();
+	struct file f;
+	struct fs_entry e;
+
+	ck_assert_uint_eq(attr_of(fifo).mode, S_IFIFO | 0644);
+	ck_assert_int_eq(fs_mknod(fs, &ctx, d, "p", S_IFSOCK, &e), -EEXIST);
+	ck_assert_int_eq(fs_mknod(fs, &ctx, d, "c", S_IFCHR, &e), -EPERM);
+	ck_assert_str_eq(state_of("d/p"), "local");
+	ck_assert_str_eq(settled_names(), " d/ ");
+	/* Of what the bucket has in a folder the last one leaves a marker. */
+	ck_assert_int_eq(f_create_in(&f, d, "f", O_WRONLY), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_str_eq(settled_names(), " d/f ");
+	ck_assert_int_eq(fs_unlink(fs, d, "f"), 0);
+	ck_assert_str_eq(settled_names(), " d/ ");
+	ck_assert_int_eq(fs_rmdir(fs, FS_ROOT_INO, "d"), -ENOTEMPTY);
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_uint_eq(ino_of("d/p"), fifo);
+	ck_assert_uint_eq(attr_of(fifo).mode, S_IFIFO | 0644);
+	ck_assert_int_eq(fs_unlink(fs, d, "p"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, FS_ROOT_INO, "d"), 0);
+	ck_assert_str_eq(settled_names(), " ");
+}
+END_TEST
+
+/* Waiting for its upload (0), or in the bucket (1). */
+START_TEST(a_fifo_takes_the_name_of_a_file)
+{
+	uint64_t d = make_dir(FS_ROOT_INO, "d");
+	struct file f;
+
+	ck_assert_int_eq(f_create_in(&f, d, "f", O_WRONLY), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	if (_i == 1)
+		ck_assert_str_eq(settled_names(), " d/f ");
+	(void)make_node(FS_ROOT_INO, "s", S_IFSOCK | 0600);
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "s", d, "f", 0), 0);
+	ck_assert_uint_eq(attr_of(ino_of("d/f")).mode, S_IFSOCK | 0600);
+	ck_assert_str_eq(settled_names(), " d/ ");
+	/* And gives it back. */
+	ck_assert_int_eq(put_file("g", "x"), 0);
+	if (_i == 1)
+		ck_assert_str_eq(settled_names(), " d/ g ");
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "g", d, "f", 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("d/f"), "x");
+	ck_assert_ptr_null(object_of("g"));
+	assert_text(text_of("d/f"), "x");
+	/* From a folder with something else in it that is local. */
+	(void)make_node(d, "p", S_IFIFO | 0600);
+	ck_assert_int_eq(fs_rename(fs, d, "f", FS_ROOT_INO, "g", 0), 0);
+	ck_assert_str_eq(settled_names(), " d/ g ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -295,6 +377,8 @@ static void add(TCase *c)
 	tcase_add_test(c, room_is_that_of_the_cache_disk);
 	tcase_add_loop_test(c, a_hole_is_none_in_what_was_closed, 0, 6);
 	tcase_add_loop_test(c, modes_of_fallocate, 0, 8);
+	tcase_add_test(c, the_bucket_hears_nothing_of_fifos);
+	tcase_add_loop_test(c, a_fifo_takes_the_name_of_a_file, 0, 2);
 }
 
 int main(void)
