@@ -30,6 +30,39 @@ static bool is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
 	return false;
 }
 
+/* Everything below a folder has a key if it is given so many bytes more. */
+static int check_room(struct fs *fs, struct inode *dir, size_t room)
+{
+	struct dentry *d, *tmp;
+	int r = dir_load(fs, dir);
+
+	HASH_ITER(hh, dir->children, d, tmp) {
+		struct inode *in = inode_find(fs, d->ino);
+		size_t n = 1 + strlen(d->name);
+		bool is_dir = in && in->kind == META_DIR;
+
+		if (r == 0 && n + is_dir > room) /* its marker's slash */
+			r = -ENAMETOOLONG;
+		if (r == 0 && is_dir)
+			r = check_room(fs, in, room - n);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+/* What is known below a folder has a key there, too. */
+static int check_keys(struct fs *fs, const struct move *m)
+{
+	size_t n = strlen(m->newkey);
+
+	if (m->in->kind != META_DIR || n <= strlen(m->key))
+		return 0;
+	return n + 1 > META_KEY_MAX ?
+		       -ENAMETOOLONG :
+		       check_room(fs, m->in, META_KEY_MAX - n);
+}
+
 /* POSIX's rules, given both names. */
 static int check_move(struct fs *fs, struct move *m, unsigned flags)
 {
@@ -202,6 +235,8 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 		r = key_of(fs, m->from, m->name, m->key);
 	if (r == 0)
 		r = key_of(fs, m->to, m->newname, m->newkey);
+	if (r == 0)
+		r = check_keys(fs, m);
 	if (r == 0) { /* memory now: it cannot fail once committed */
 		name = strdup(m->newname);
 		d = dentry_new(m->newname, m->in->ino);

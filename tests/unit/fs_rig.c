@@ -381,7 +381,7 @@ static int sink(void *arg, const void *p, size_t n)
 
 int object_head(const char *key, struct store_obj *ret)
 {
-	char full[1024];
+	char full[META_KEY_MAX + 1];
 
 	(void)snprintf(full, sizeof(full), PREFIX "%s", key);
 	return store_head(bucket, full, ret);

@@ -366,6 +366,56 @@ START_TEST(a_fifo_takes_the_name_of_a_file)
 }
 END_TEST
 
+static const char *long_name(size_t n)
+{
+	static char text[256];
+
+	memset(text, 'n', n);
+	text[n] = '\0';
+	return text;
+}
+
+/* The rows in memory (0), or after a mount (1). */
+START_TEST(a_folder_stays_where_its_files_have_keys)
+{
+	uint64_t top = make_dir(FS_ROOT_INO, "d"), d = top, deep;
+	char path[META_KEY_MAX + 1];
+	struct store_obj o;
+	struct file f;
+	unsigned i;
+
+	for (i = 0; i < 2; i++)
+		d = make_dir(d, long_name(250));
+	ck_assert_int_eq(f_create_in(&f, d, "f", O_WRONLY), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	deep = make_dir(FS_ROOT_INO, long_name(250));
+	deep = make_dir(deep, long_name(250));
+	if (_i == 1) {
+		ck_assert(settle(60 * NS_PER_S));
+		rig_unmount();
+		ck_assert_int_eq(rig_open(), 0);
+		(void)snprintf(path, sizeof(path), "%.250s/%.250s",
+			       long_name(250), long_name(250));
+		ck_assert_uint_eq(ino_of(path), deep);
+	}
+	/* "run/", 250 + 250 and 2, and what is below "d": 504. */
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "d", deep, long_name(15),
+				   0),
+			 -ENAMETOOLONG);
+	ck_assert_uint_eq(ino_of("d"), top);
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "d", deep, long_name(14),
+				   0),
+			 0);
+	ck_assert(settle(60 * NS_PER_S));
+	(void)snprintf(path, sizeof(path),
+		       "%.250s/%.250s/%.14s/%.250s/%.250s/f",
+		       long_name(250), long_name(250), long_name(250),
+		       long_name(250), long_name(250));
+	ck_assert_uint_eq(strlen(path), META_KEY_MAX - strlen("run/"));
+	ck_assert_int_eq(object_head(path, &o), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -379,6 +429,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, modes_of_fallocate, 0, 8);
 	tcase_add_test(c, the_bucket_hears_nothing_of_fifos);
 	tcase_add_loop_test(c, a_fifo_takes_the_name_of_a_file, 0, 2);
+	tcase_add_loop_test(c, a_folder_stays_where_its_files_have_keys, 0, 2);
 }
 
 int main(void)
