@@ -222,6 +222,48 @@ static int set_rows(struct fs *fs, struct inode *in, const struct fs_attr *want,
 	return tx_close(fs, r, 0, false);
 }
 
+/* What is left of a mode once somebody has written: root is believed. */
+static uint32_t mode_written(const struct fs_ctx *ctx, const struct inode *in)
+{
+	uint32_t drop = 0;
+
+	if (ctx->uid != 0 && in->mode & S_ISUID)
+		drop |= S_ISUID;
+	/* Without execution it once meant locks; who is in the group may. */
+	if (ctx->uid != 0 && in->mode & S_ISGID &&
+	    (in->mode & S_IXGRP || ctx->gid != in->gid))
+		drop |= S_ISGID;
+	return in->mode & ~drop;
+}
+
+int attr_drop_setuid(struct fs *fs, const struct fs_ctx *ctx, struct inode *in)
+{
+	struct fs_attr want = { .mode = mode_written(ctx, in) };
+
+	return want.mode == in->mode ? 0 :
+				       set_rows(fs, in, &want, FS_SET_MODE);
+}
+
+int fs_writes_direct(struct fs *fs, const struct fs_ctx *ctx,
+		     struct fs_file *file)
+{
+	struct inode *in = file->in;
+	bool drops;
+	int r;
+
+	if (!file->direct)
+		return 0;
+	lock_acquire(&fs->ns);
+	drops = mode_written(ctx, in) != in->mode;
+	lock_release(&fs->ns);
+	if (!drops)
+		return 0;
+	busy_begin(fs, in);
+	r = attr_drop_setuid(fs, ctx, in);
+	busy_end(fs, in);
+	return r;
+}
+
 int fs_setattr(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino,
 	       const struct fs_attr *want, unsigned set, struct fs_file *file,
 	       struct fs_attr *ret)

@@ -140,6 +140,7 @@ struct fs_file {
 	struct fs_file *next, *prev; /* in->live->files */
 	int flags;
 	bool writable;
+	bool direct; /* FS_IO_DIRECT */
 	bool flushed, fsynced;
 	pid_t tgid; /* opener */
 };
@@ -382,6 +383,9 @@ int row_path(struct meta *m, const struct meta_inode *row,
 /* attr.c */
 void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *ret);
 void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret);
+/* Somebody changes its bytes of which the kernel does not say so by a SETATTR:
+ * setuid bits go.  busy held. */
+int attr_drop_setuid(struct fs *fs, const struct fs_ctx *ctx, struct inode *in);
 
 /* list.c */
 int dir_refresh(struct fs *fs, struct inode *dir, bool must);

@@ -154,6 +154,7 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 		attn_add(fs, in); /* a log is published while it is open */
 	ret->file = f;
 	ret->io = io_of(fs, l, flags);
+	f->direct = ret->io == FS_IO_DIRECT;
 	ret->backing_id = l->backing_id;
 	ret->keep_cache = false;
 	return 0;
@@ -236,6 +237,8 @@ static int open_busy(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 		r = open_for_write(fs, in, flags);
 	else if (!in->live->writing)
 		r = hydrate_for_reading(fs, in);
+	if (r == 0 && flags & O_TRUNC)
+		r = attr_drop_setuid(fs, ctx, in);
 	if (r == 0)
 		r = attach(fs, ctx, in, flags, f, ret);
 	if (r < 0 && in->live && in->live->nopen == 0)

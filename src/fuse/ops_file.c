@@ -86,11 +86,15 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 	size_t n = fuse_buf_size(in);
 	struct fuse_bufvec out = FUSE_BUFVEC_INIT(n);
 	uint64_t at = (uint64_t)off;
+	struct fs_ctx ctx;
 	ssize_t done;
-	int fd = -1;
-	int r = fs_write_to(fs, file, &at, n, &fd);
+	int fd = -1, r;
 
 	(void)ino;
+	glue_ctx(req, &ctx);
+	r = fs_writes_direct(fs, &ctx, file);
+	if (r == 0)
+		r = fs_write_to(fs, file, &at, n, &fd);
 	if (r < 0) {
 		glue_handle_done(req, fi);
 		glue_reply(req, r);

@@ -416,6 +416,46 @@ START_TEST(a_folder_stays_where_its_files_have_keys)
 }
 END_TEST
 
+static bool direct_writes(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* As another user (0), and as root (1). */
+START_TEST(who_writes_clears_setuid)
+{
+	static const struct fs_kernel kernel = { .direct_writes =
+							 direct_writes };
+	uint32_t all = S_IFREG | 06755, left = _i ? all : S_IFREG | 0755;
+	struct fs_attr want = { .mode = 06755 };
+	struct fs_ctx ctx = ctx_of();
+	struct file f;
+
+	fs_set_kernel(fs, &kernel); /* no passthrough */
+	ctx.uid = _i ? 0 : 4711;
+	ck_assert_int_eq(put_file("f", "x"), 0);
+	(void)set_attr(ino_of("f"), want, FS_SET_MODE);
+	ck_assert_int_eq(f_open(&f, "f", O_WRONLY), 0);
+	ck_assert_int_eq(f.o.io, FS_IO_DIRECT);
+	ck_assert_uint_eq(attr_of(f.ino).mode, all);
+	ck_assert_int_eq(fs_writes_direct(fs, &ctx, f.o.file), 0);
+	ck_assert_uint_eq(attr_of(f.ino).mode, left);
+	ck_assert_int_eq(f_close(&f), 0);
+	/* By truncation alone. */
+	(void)set_attr(f.ino, want, FS_SET_MODE);
+	ck_assert_int_eq(fs_open(fs, &ctx, f.ino, O_WRONLY | O_TRUNC, &f.o), 0);
+	ck_assert_uint_eq(attr_of(f.ino).mode, left);
+	ck_assert_int_eq(f_close(&f), 0);
+	/* Through the page cache the kernel says so itself. */
+	(void)set_attr(f.ino, want, FS_SET_MODE);
+	ck_assert_int_eq(f_open(&f, "f", O_RDWR), 0);
+	ck_assert_int_eq(fs_writes_direct(fs, &ctx, f.o.file), 0);
+	ck_assert_uint_eq(attr_of(f.ino).mode, all);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -430,6 +470,7 @@ static void add(TCase *c)
 	tcase_add_test(c, the_bucket_hears_nothing_of_fifos);
 	tcase_add_loop_test(c, a_fifo_takes_the_name_of_a_file, 0, 2);
 	tcase_add_loop_test(c, a_folder_stays_where_its_files_have_keys, 0, 2);
+	tcase_add_loop_test(c, who_writes_clears_setuid, 0, 2);
 }
 
 int main(void)
