@@ -3,7 +3,9 @@
  * Blobs that are longer than their rows say, after a power cut: something was
  * appended and its bytes came to the disk, but not the row of its seal.  The
  * mount is a prefix of what was done, so the bytes go: through the kernel they
- * would be read, and appended to.  A file that is unfinished keeps all.
+ * would be read, and appended to.  Of versions that share a blob the newest
+ * counts: of what was cut short in place the one before says too much.  A file
+ * that is unfinished keeps all.
  */
 #include "config.h"
 
@@ -16,7 +18,7 @@
 #define LOG_MODULE "fs"
 
 struct said {
-	uint64_t blob, size;
+	uint64_t blob, vid, size;
 	bool whole; /* its row is that of a finished version */
 };
 
@@ -24,7 +26,9 @@ static int by_blob(const void *x, const void *y)
 {
 	const struct said *a = x, *b = y;
 
-	return a->blob < b->blob ? -1 : a->blob > b->blob;
+	if (a->blob != b->blob)
+		return a->blob < b->blob ? -1 : 1;
+	return a->vid < b->vid ? -1 : a->vid > b->vid;
 }
 
 /* 1: it is longer, and nobody has it open. */
@@ -64,23 +68,18 @@ static int cut_tail(struct fs *fs, uint64_t blob, uint64_t size)
 	return r < 0 ? log_err(r, "cut a blob to its row") : 0;
 }
 
-/* Versions that were appended to each other share a blob: the longest counts.
- */
 static int cut_tails(struct fs *fs, const struct said *s, size_t n)
 {
 	size_t i, k;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < n; i = k) {
-		uint64_t size = 0;
 		bool whole = true;
 
-		for (k = i; k < n && s[k].blob == s[i].blob; k++) {
-			size = s[k].size > size ? s[k].size : size;
+		for (k = i; k < n && s[k].blob == s[i].blob; k++)
 			whole &= s[k].whole;
-		}
 		if (whole && s[i].blob)
-			r = cut_tail(fs, s[i].blob, size);
+			r = cut_tail(fs, s[i].blob, s[k - 1].size);
 	}
 	return r;
 }
@@ -95,6 +94,7 @@ int recover_tails(struct fs *fs, const struct meta_version *v, size_t n)
 		return -ENOMEM;
 	for (i = 0; i < n; i++)
 		s[i] = (struct said){ .blob = v[i].blob,
+				      .vid = v[i].vid,
 				      .size = v[i].size,
 				      .whole = v[i].state == META_SEALED ||
 					       (v[i].state == META_PUBLISHED &&

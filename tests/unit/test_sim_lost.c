@@ -87,11 +87,36 @@ START_TEST(a_poisoned_version_is_shown_as_such)
 }
 END_TEST
 
+/* The power goes after a log was cut short in place and closed, and appended to
+ * once more: no row knows of those bytes, though they came to the disk and the
+ * version before was longer. */
+START_TEST(what_was_appended_after_a_cut_goes_with_its_row)
+{
+	struct file log, f;
+
+	ck_assert_int_eq(put_file("a", "what was there at first"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_open(&log, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "short", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), 0);
+	ck_assert_int_eq(f_write(&log, ", and more", 5), 0);
+	rig_cut(100);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_uint_eq(blob_size_of(ino_of("a")), 5);
+	assert_text(text_of("a"), "short");
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "short");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, a_version_without_its_blob_is_parked, 0, 3);
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
+	tcase_add_test(c, what_was_appended_after_a_cut_goes_with_its_row);
 }
 
 int main(void)
