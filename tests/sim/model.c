@@ -299,9 +299,11 @@ static void move(struct model *m, int from, int to)
 	struct item *e = &m->now->at[from], *f = &m->now->at[to];
 	bool blurred = e->fuzzy || e->open || f->open || f->fuzzy ||
 		       (e->held && (e->pub || f->pub));
+	bool over = f->pub || f->over;
 
 	link_goes(m, f);
 	*f = *e;
+	f->over = over;
 	memset(e, 0, sizeof(*e));
 	e->place = m->n - 1;
 	if (f->held && !path_is_temporary(to)) {
@@ -330,7 +332,7 @@ int model_rename(struct model *m, int64_t now_ns, int from, int to,
 		return -EEXIST;
 	(void)enter(m, now_ns);
 	e = &m->now->at[from];
-	if (from != to && e->pub && (e->held || e->open))
+	if (from != to && (e->pub || e->over) && (e->held || e->open))
 		e->owes |= 1u << from;
 	if (from != to)
 		move(m, from, to);
@@ -541,8 +543,7 @@ static void resume_entry(struct state *s, int path, const struct found *f)
 	e->has_times = f->kind == REGULAR;
 }
 
-/* An earlier state looks the same, but for what waits under a temporary name and
- * what had its place before it came back to one: it may be that one. */
+/* An earlier state may look the same, but for what is held: it may be that. */
 static void blur_held(struct model *m, int i, const struct tree *t, bool cut)
 {
 	struct state *s = m->s[i];
@@ -584,10 +585,8 @@ void model_rest(struct model *m, int64_t now_ns)
 	int k;
 
 	drop_states(m);
-	memset(last.fuzzy, 0, sizeof(last.fuzzy));
 	for (k = 0; k < PATHS; k++) {
-		last.at[k].fuzzy = last.at[k].loose;
-		last.fuzzy[k] = last.at[k].loose;
+		last.fuzzy[k] = last.at[k].fuzzy = last.at[k].loose;
 		last.at[k].place = last.at[k].seal = 0;
 		last.at[k].from = -1;
 	}

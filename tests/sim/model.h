@@ -53,6 +53,7 @@ struct item {
 	bool live; /* appended to: sealed while it is open, at any time */
 	bool held; /* sealed under a temporary name */
 	bool loose; /* came back unfinished from a crash */
+	bool over; /* it was renamed over something that the bucket may have */
 	bool fuzzy; /* no word about its order in the bucket until all is
 		       quiet: it was renamed while open, or the like */
 	int place, seal; /* numbers of the states that gave the name, and the
