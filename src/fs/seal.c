@@ -222,7 +222,7 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	struct meta_version v;
 	struct disk_stat st;
 	uint64_t seq = 0, old;
-	int r = next_version(fs, in);
+	int r = l->ver.state == META_POISONED ? -EIO : next_version(fs, in);
 
 	v = l->ver;
 	if (r == 0)
@@ -453,7 +453,9 @@ int seal_settle(struct fs *fs, struct inode *in)
 	if (r < 0)
 		return r;
 	l->asking = false;
-	if (!moved(l, &st) && !l->fresh) {
+	if (l->ver.state == META_POISONED) {
+		r = 0; /* no seal makes it good: it waits for recover */
+	} else if (!moved(l, &st) && !l->fresh) {
 		if (l->ver.state == META_UNFINISHED && l->ver.replaces)
 			r = revert(fs, in);
 		else if (l->ver.state == META_UNFINISHED)
@@ -509,6 +511,8 @@ static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
 	l->torn = who.signaled;
 	if (!inode_parent(fs, in))
 		return 0;
+	if (l->ver.state == META_POISONED) /* whatever was written since */
+		return -EIO;
 	r = live_stat(fs, in, &st);
 	if (r == 0 && (l->fresh || moved(l, &st)))
 		r = seal_file(fs, in, final);

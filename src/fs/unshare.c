@@ -250,6 +250,10 @@ static int begin_change(struct fs *fs, struct inode *in, bool append)
 		fetch_drop(l->fetch);
 		l->fetch = NULL;
 	}
+	/* The disk lost bytes of it, and will not write them: a copy has them
+	 * all anew. */
+	if (l->ver.state == META_POISONED)
+		return l->nopen == 0 ? begin_copy(fs, in) : -EIO;
 	/* What is still to be published keeps its prefix if all its writers
 	 * appended, and is judged by it; else by its ctime, which must not
 	 * move. */

@@ -87,6 +87,60 @@ START_TEST(a_poisoned_version_is_shown_as_such)
 }
 END_TEST
 
+/* No later close makes it good, whatever was written since. */
+START_TEST(a_poisoned_file_is_never_closed_well)
+{
+	int flags = O_WRONLY | (_i ? O_APPEND : 0);
+	struct file f;
+
+	(void)sim_run_for(sim, 2 * NS_PER_S); /* past the first barrier */
+	ck_assert_int_eq(f_create(&f, "a", flags), 0);
+	ck_assert_int_eq(f_write(&f, "bytes", 0), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, false);
+	ck_assert_int_eq(fs_fsync(fs, f.o.file, false), -EIO);
+	simdisk_heal(disk);
+	if (f.o.io == FS_IO_PASSTHROUGH)
+		ck_assert_int_eq(f_write(&f, "more", 5), 0);
+	ck_assert_int_eq(f_flush(&f), -EIO);
+	(void)sim_run_for(sim, 60 * NS_PER_S); /* a snapshot of a log */
+	ck_assert_int_eq(f_close(&f), -EIO);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+}
+END_TEST
+
+/* The next mount's syncs would succeed and mean nothing.  A page that is written
+ * to again is no matter. */
+START_TEST(a_poisoned_log_goes_on_in_another_blob)
+{
+	char lost[4096 + 1] = "";
+	struct file f;
+	size_t i;
+
+	for (i = 0; i < sizeof(lost) - 1; i++)
+		lost[i] = (char)('a' + i % 26);
+
+	(void)sim_run_for(sim, 2 * NS_PER_S); /* past the first barrier */
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, lost, 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, false);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), -EIO);
+	simdisk_heal(disk);
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "poisoned");
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "two", sizeof(lost) - 1), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), 0);
+	rig_cut(0);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_uint_eq(blob_size_of(ino_of("a")), sizeof(lost) + 2);
+	ck_assert_int_eq(strncmp(text_of("a"), lost, 4000), 0);
+}
+END_TEST
+
 /* The power goes after a log was cut short in place and closed, and appended to
  * once more: no row knows of those bytes, though they came to the disk and the
  * version before was longer. */
@@ -116,6 +170,8 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, a_version_without_its_blob_is_parked, 0, 3);
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
+	tcase_add_loop_test(c, a_poisoned_file_is_never_closed_well, 0, 2);
+	tcase_add_test(c, a_poisoned_log_goes_on_in_another_blob);
 	tcase_add_test(c, what_was_appended_after_a_cut_goes_with_its_row);
 }
 
