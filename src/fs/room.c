@@ -42,8 +42,9 @@ static bool can_drain(struct fs *fs)
 	return ts.can_drain;
 }
 
-/* Look at the disk and choose; nothing held. */
-static void look(struct fs *fs)
+/* Look at the disk and choose; nothing held.  An error: it does not say, and
+ * what was chosen last stands. */
+static int look(struct fs *fs)
 {
 	struct space_now now = { .cache_size = fs->opts.cache_size,
 				 .min_free = fs->opts.cache_min_free,
@@ -51,9 +52,10 @@ static void look(struct fs *fs)
 	struct space_choice choice;
 	struct disk_space sp;
 	uint64_t kept, step;
+	int r = disk_space(fs->host->disk, &sp);
 
-	if (disk_space(fs->host->disk, &sp) < 0)
-		return; /* what was chosen last stands */
+	if (r < 0)
+		return r;
 	now.total = sp.total;
 	now.avail = sp.avail;
 	lock_acquire(&fs->count_lock);
@@ -78,6 +80,7 @@ static void look(struct fs *fs)
 	fs->room.unseen = 0;
 	fs->room.step = step < STEP_MOST ? step : STEP_MOST;
 	lock_release(&fs->count_lock);
+	return 0;
 }
 
 enum what { TO_OPEN, TO_WRITE };
@@ -113,7 +116,8 @@ static int wait_for_room(struct fs *fs, enum what what)
 	bool stopping;
 
 	for (;;) {
-		look(fs);
+		if (look(fs) < 0)
+			return 0; /* it will tell who writes */
 		v = verdict(fs, what);
 		say_full(fs, v == SPACE_FULL);
 		if (v != SPACE_WAIT)
@@ -273,7 +277,7 @@ int64_t keeper_step(void *arg)
 	fs->room.going = 0;
 	lock_release(&fs->count_lock);
 	measure(fs, freed);
-	look(fs);
+	(void)!look(fs);
 	lock_acquire(&fs->count_lock);
 	need = fs->room.choice.evict;
 	again = fs->room.choice.again_ns;

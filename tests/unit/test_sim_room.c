@@ -320,6 +320,28 @@ START_TEST(a_disk_that_never_tells_its_room_is_asked_now_and_then)
 }
 END_TEST
 
+/* It was full when it was last asked; now it does not say, and never will. */
+START_TEST(a_disk_that_tells_its_room_no_more_is_not_waited_for)
+{
+	static const struct store_fault down = { .key = "a",
+						 .err = -ETIMEDOUT,
+						 .act = STORE_FAULT_BEFORE };
+	struct file f;
+
+	rig_passthrough = false;
+	reopen();
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(put_large("a", 1), 0);
+	ck_assert_int_eq(f_create(&f, "b", O_WRONLY), 0);
+	simdisk_set_capacity(disk, 8 * MIB);
+	(void)sim_run_for(sim, 2 * NS_PER_S); /* the keeper has looked */
+	simdisk_fail(disk, SIM_SPACE, 1, -EIO, true);
+	ck_assert_int_eq(pour(&f, 0, 1), 0);
+	simdisk_heal(disk);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
 /* Another byte of it, whichever way it comes: the file ends there. */
 static void grow_to(struct file *f, uint64_t size)
 {
@@ -436,6 +458,8 @@ static void add(TCase *c)
 	tcase_add_test(c, f16_after_a_failed_barrier_nothing_new_is_taken);
 	tcase_add_test(c,
 		       a_disk_that_never_tells_its_room_is_asked_now_and_then);
+	tcase_add_test(c,
+		       a_disk_that_tells_its_room_no_more_is_not_waited_for);
 	tcase_add_test(c, a_large_file_finds_its_blocks_reserved);
 	tcase_add_loop_test(c, nothing_is_reserved_where_there_is_no_room, 0,
 			    2);
