@@ -174,6 +174,27 @@ START_TEST(what_was_appended_is_sent_though_the_log_stays_open)
 }
 END_TEST
 
+/* Its blob is that of what was published before, too, which was longer. */
+START_TEST(a_log_that_was_cut_short_keeps_its_seal_over_a_power_cut)
+{
+	struct file log, f;
+
+	ck_assert_int_eq(put_file("a", "a long line"), 0);
+	ck_assert(settle(30 * NS_PER_S));
+	ck_assert_int_eq(f_open(&log, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_RDWR | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+	ck_assert_int_eq(f_write(&log, "two", 3), 0);
+	rig_cut(100);
+	ck_assert_int_eq(rig_open(), 0);
+	assert_text(text_of("a"), "one");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("a"), "one");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -186,6 +207,8 @@ static void add(TCase *c)
 	tcase_add_test(
 		c, an_appended_file_is_sent_now_and_then_unless_others_wait);
 	tcase_add_test(c, what_was_appended_is_sent_though_the_log_stays_open);
+	tcase_add_test(c,
+		       a_log_that_was_cut_short_keeps_its_seal_over_a_power_cut);
 }
 
 int main(void)
