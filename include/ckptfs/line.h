@@ -96,9 +96,11 @@ struct line_env {
 	const struct line_rules *rules; /* NULL: the default */
 	/*
 	 * Whether the bucket, as published by us or known from listings,
-	 * holds this key; anything below dir/.  If in doubt: true.
+	 * holds this key; anything below dir/.  If in doubt: true, and for a
+	 * key bucket_is_sure says so (NULL: there is never a doubt).
 	 */
 	bool (*bucket_has)(void *arg, const char *key);
+	bool (*bucket_is_sure)(void *arg, const char *key);
 	bool (*bucket_has_below)(void *arg, const char *dir);
 	void *arg;
 };

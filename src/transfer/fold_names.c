@@ -161,6 +161,17 @@ static enum presence later_of(enum presence a, enum presence b)
 	return a > b ? a : b;
 }
 
+static enum presence ask_bucket(const struct names *ns, const char *key)
+{
+	const struct line_env *env = ns->env;
+
+	if (!env->bucket_has(env->arg, key))
+		return GONE;
+	return !env->bucket_is_sure || env->bucket_is_sure(env->arg, key) ?
+		       THERE :
+		       MAYBE;
+}
+
 /*
  * Present once the first i of the folder renames passed so far are done?  The
  * target of a rename was empty in the mount; yet the bucket may hold there
@@ -175,7 +186,7 @@ static int ask_after(const struct names *ns, const char *key, size_t i,
 	int r;
 
 	if (!m) {
-		*ret = ns->env->bucket_has(ns->env->arg, key) ? THERE : GONE;
+		*ret = ask_bucket(ns, key);
 		return 0;
 	}
 	if (m->sure && path_is_below(key, m->from)) {
@@ -215,8 +226,8 @@ static int ask(struct names *ns, struct name *nm, enum presence *ret)
 	if (ns->n_moves)
 		return ask_after(ns, nm->key, ns->n_moves, ret);
 	if (nm->asked < 0)
-		nm->asked = ns->env->bucket_has(ns->env->arg, nm->key);
-	*ret = nm->asked ? THERE : GONE;
+		nm->asked = (signed char)ask_bucket(ns, nm->key);
+	*ret = (enum presence)nm->asked;
 	return 0;
 }
 

@@ -10,7 +10,8 @@
 #include "transfer/line_hash.h"
 #include "transfer/line_view.h"
 
-/* MAYBE: hangs on a seal that may be withdrawn, or on a parked row. */
+/* MAYBE: hangs on a seal that may be withdrawn, or on a parked row; or nobody
+ * knows. */
 enum presence { GONE, MAYBE, THERE };
 
 struct name {
@@ -18,7 +19,7 @@ struct name {
 	const char *key;
 	char *own; /* key, when it is freed with the name */
 	bool oom;
-	signed char asked; /* what the bucket said; -1: not asked */
+	signed char asked; /* presence in the bucket; -1: not asked */
 	/* where the walk is, if round is the present one */
 	unsigned round;
 	enum presence now;

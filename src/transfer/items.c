@@ -117,6 +117,11 @@ static bool env_has(void *arg, const char *key)
 	return !h || h->there;
 }
 
+static bool env_is_sure(void *arg, const char *key)
+{
+	return have_find(arg, key) != NULL;
+}
+
 static bool env_has_below(void *arg, const char *dir)
 {
 	return have_below(arg, dir);
@@ -139,6 +144,7 @@ void line_env_fill(struct transfer *t, struct line_env *ret)
 
 	*ret = (struct line_env){ .order = orders[t->opts.order],
 				  .bucket_has = env_has,
+				  .bucket_is_sure = env_is_sure,
 				  .bucket_has_below = env_has_below,
 				  .arg = t };
 }

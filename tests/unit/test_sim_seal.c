@@ -249,6 +249,37 @@ START_TEST(a_close_waits_for_no_bucket_when_its_name_goes_meanwhile)
 }
 END_TEST
 
+static void put_below(uint64_t dir, const char *name, const char *text)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create_in(&f, dir, name, O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, text, 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	(void)sim_run(sim);
+}
+
+/* Its folder moves before that in the line: nobody has ever asked the bucket for
+ * what would come with it. */
+START_TEST(the_first_of_a_name_in_a_renamed_folder_is_not_folded)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry d;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, FS_ROOT_INO, "d", 0777, &d), 0);
+	ck_assert(settle(30 * NS_PER_S));
+	ck_assert_int_eq(put_file("before", "it waits for a second"), 0);
+	ck_assert_int_eq(fs_rename(fs, FS_ROOT_INO, "d", FS_ROOT_INO, "e", 0),
+			 0);
+	put_below(d.attr.ino, "f", "one");
+	ck_assert_int_eq(put_file("marker", "f"), 0);
+	put_below(d.attr.ino, "f", "two");
+	ck_assert(settle(30 * NS_PER_S));
+	assert_in_order("put e/f", "put marker");
+	assert_text(object_of("e/f"), "two");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -262,6 +293,8 @@ static void add(TCase *c)
 	tcase_add_test(c, a_close_succeeds_when_its_name_goes_meanwhile);
 	tcase_add_test(
 		c, a_close_waits_for_no_bucket_when_its_name_goes_meanwhile);
+	tcase_add_test(c,
+		       the_first_of_a_name_in_a_renamed_folder_is_not_folded);
 }
 
 int main(void)
