@@ -254,6 +254,7 @@ def assert_nothing_left(mnt, bucket):
         str(p.relative_to(mnt.path)) + "/" * (p.is_dir() and not p.is_symlink())
         for p in mnt.path.rglob("*")
     }
+    where = bucket.server.data / bucket.name  # objects are its files
     pages = bucket.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
     objects = {o["Key"] for page in pages for o in page.get("Contents", ())}
     # A killed probe's are swept by a mount an hour later.
@@ -267,7 +268,7 @@ def assert_nothing_left(mnt, bucket):
             path = mnt / name
             is_link = path.is_symlink()
             data = os.fsencode(os.readlink(path)) if is_link else path.read_bytes()
-            assert bucket.get(name) == data, name
+            assert (where / name).read_bytes() == data, name
     # what was given up goes after what is waited for
     wait_until(
         lambda: not [k for k in bucket.uploads() if not k.startswith(PROBE)],
