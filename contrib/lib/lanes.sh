@@ -290,11 +290,7 @@ lane_kills() {
 	bootstrap && need_fuse && need_versitygw && need_test_python ||
 		return 1
 	build_make build "what kills" tests/crash/kill.so || return 1
-	# A daemon killed while it mounts was seen not to end for minutes, beside
-	# other lanes: not found out yet whether the disk or the kernel keeps it.
-	run_pytest kills -n 3 --dist worksteal -m kills \
-		--deselect test_kills.py::test_a_mount_dies_at_every_call \
-		"$TOP/tests/integration"
+	run_pytest kills -n 3 --dist worksteal -m kills "$TOP/tests/integration"
 }
 
 lane_lightning() {

@@ -121,8 +121,7 @@ class Mount:
             )
         if status == 0:
             assert is_mounted(self.path), f"not a mount: {self.path}"
-            pid = self.pid()
-            self.pids[pid] = process_start(pid)
+            self.saw(self.pid())
         return self
 
     def status(self, *paths):
@@ -152,6 +151,11 @@ class Mount:
         self.umount()
         return self.mount(**more)
 
+    def saw(self, pid):
+        """A daemon of this mount; it may be gone by now."""
+        if start := process_start(pid):
+            self.pids[pid] = start
+
     def alive(self):
         return [p for p, start in self.pids.items() if process_start(p) == start]
 
@@ -164,7 +168,7 @@ class Mount:
             with contextlib.suppress(ProcessLookupError):  # by itself meanwhile
                 os.kill(pid, signal.SIGKILL)
         # It ends only once the disk has done what a thread waits for.
-        self.wait_for_daemons(240)  # its syncfs waits for others, too
+        self.wait_for_daemons(60)
 
     def detach(self):
         """The mount point is an ordinary folder again, the hard way."""

@@ -106,6 +106,17 @@ def test_a_delay_is_one(put, proxy):
     assert request.end - request.start >= 0.3
 
 
+def test_a_daemon_that_died_before_it_was_looked_at_is_not_waited_for(folder_mount):
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    folder_mount.saw(gone.pid)
+    assert folder_mount.alive() == []
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as there:
+        folder_mount.saw(there.pid)
+        assert folder_mount.alive() == [there.pid]
+    assert folder_mount.alive() == []
+
+
 @pytest.mark.root
 def test_a_name_space_ends_with_all_in_it(tmp_path, folder_mount):
     folder_mount.mount()
