@@ -20,7 +20,7 @@
  *
  * Failure is final.  A blob whose sync failed is handed to poison() and never
  * synced again; one of the log, the names or a sync that nobody can be named
- * for ends all barriers.  Either way barrier_failed() is -EIO from then on: the
+ * for (which poison_all() is told of) ends all barriers.  Either way barrier_failed() is -EIO from then on: the
  * mount takes no new dirty data.
  *
  * Threads: any.  barrier_now(), _bury_now(), _cover() and _free() wait; the
@@ -58,6 +58,11 @@ struct barrier_deps {
 	 * takes its mark anew.  An error ends all barriers.
 	 */
 	int (*poison)(void *arg, uint64_t blob);
+	/*
+	 * The same of all bytes that no barrier covers, as far as rows speak
+	 * of them: no barrier comes any more.  May be NULL.
+	 */
+	int (*poison_all)(void *arg);
 	void *arg;
 };
 

@@ -301,6 +301,9 @@ int meta_version_del(struct meta *m, uint64_t vid) NONNULL(1) MUST_USE;
 typedef int meta_version_fn(void *arg, const struct meta_version *row);
 int meta_version_each(struct meta *m, meta_version_fn *fn, void *arg)
 	NONNULL(1, 2) MUST_USE;
+/* Those changed since the last barrier. */
+int meta_version_each_unsafe(struct meta *m, meta_version_fn *fn, void *arg)
+	NONNULL(1, 2) MUST_USE;
 
 /* row->seq is set: greater than any before. */
 int meta_op_add(struct meta *m, struct meta_op *row) NONNULL(1, 2) MUST_USE;

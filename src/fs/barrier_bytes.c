@@ -73,9 +73,12 @@ static int sync_all(struct barrier *b, struct batch *t, bool *ret_poisoned)
 		return 0;
 	}
 	(void)log_err(r, "syncfs of the cache disk");
-	/* Nobody can be named for what only the syncfs covered. */
-	if (t->all)
+	/* Any of those that no barrier covers: nobody else can be named. */
+	if (t->all) {
+		if (b->deps.poison_all && b->deps.poison_all(b->deps.arg) < 0)
+			log_warn("and the database cannot say so");
 		return -EIO;
+	}
 	*ret_poisoned = true;
 	r = 0;
 	HASH_ITER(hh, t->due, d, next)

@@ -11,18 +11,28 @@
 #define LOG_MODULE "fs"
 
 struct find_blob {
-	struct fs *fs;
-	uint64_t blob;
-	struct meta_version v[4];
-	size_t n;
+	uint64_t blob; /* 0: any */
+	struct meta_version *v;
+	size_t n, cap;
 };
 
 static int match_blob(void *arg, const struct meta_version *v)
 {
 	struct find_blob *f = arg;
+	struct meta_version *p;
 
-	if (v->blob == f->blob && f->n < 4 && v->state != META_PUBLISHED)
-		f->v[f->n++] = *v;
+	/* What the bucket has is fetched again, if need be. */
+	if (!v->blob || (f->blob ? v->blob != f->blob : !v->complete) ||
+	    (f->blob && v->state == META_PUBLISHED))
+		return 0;
+	if (f->n == f->cap) {
+		f->cap = f->cap ? f->cap * 2 : 8;
+		p = reallocarray(f->v, f->cap, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		f->v = p;
+	}
+	f->v[f->n++] = *v;
 	return 0;
 }
 
@@ -40,30 +50,60 @@ static void show_poisoned(struct fs *fs, const struct meta_version *v)
 	lock_release(&fs->ns);
 }
 
-static int poisoned(void *arg, uint64_t blob)
+static int poison_row(struct fs *fs, struct meta_version *v)
 {
-	struct fs *fs = arg;
-	struct find_blob f = { .fs = fs, .blob = blob };
-	uint64_t seq;
+	uint64_t seq = 0;
+	int r;
+
+	if (v->state == META_PUBLISHED) {
+		v->complete = false;
+		return meta_version_set(fs->meta, v);
+	}
+	v->state = META_POISONED;
+	v->provisional = v->held = false;
+	r = meta_version_set(fs->meta, v);
+	if (r == 0)
+		r = transfer_place(fs->transfer, v->vid, &seq);
+	if (r == 0 && seq)
+		r = transfer_withdraw(fs->transfer, seq);
+	return r;
+}
+
+static int poison(struct fs *fs, uint64_t blob)
+{
+	struct find_blob f = { .blob = blob };
 	size_t i;
 	int r = tx_begin(fs);
 
 	if (r < 0)
 		return r;
-	r = meta_version_each(fs->meta, match_blob, &f);
-	for (i = 0; r == 0 && i < f.n; i++) {
-		f.v[i].state = META_POISONED;
-		f.v[i].provisional = f.v[i].held = false;
-		r = meta_version_set(fs->meta, &f.v[i]);
-		if (r == 0)
-			r = transfer_place(fs->transfer, f.v[i].vid, &seq);
-		if (r == 0 && seq)
-			r = transfer_withdraw(fs->transfer, seq);
-	}
+	r = blob ? meta_version_each(fs->meta, match_blob, &f) :
+		   meta_version_each_unsafe(fs->meta, match_blob, &f);
+	for (i = 0; r == 0 && i < f.n; i++)
+		r = poison_row(fs, &f.v[i]);
 	r = tx_commit(fs, r);
 	for (i = 0; r == 0 && i < f.n; i++)
 		show_poisoned(fs, &f.v[i]);
-	r = tx_close(fs, r, 0, true);
+	free(f.v);
+	return tx_close(fs, r, 0, true);
+}
+
+static int poisoned_all(void *arg)
+{
+	struct fs *fs = arg;
+	int r = poison(fs, 0);
+
+	log_line(LOG_LV_ERR, LOG_MODULE, -EIO,
+		 "the cache disk failed to write what no barrier covers: the "
+		 "mount takes no new data; see 'ckptfs status'");
+	fs->failed = true;
+	return r;
+}
+
+static int poisoned(void *arg, uint64_t blob)
+{
+	struct fs *fs = arg;
+	int r = poison(fs, blob);
 
 	/* No retry: a second fsync would succeed and mean nothing. */
 	log_line(LOG_LV_ERR, LOG_MODULE, -EIO,
@@ -107,6 +147,7 @@ static int parts_new(struct fs *fs)
 				   .meta = fs->meta,
 				   .cache = fs->cache,
 				   .poison = poisoned,
+				   .poison_all = poisoned_all,
 				   .arg = fs };
 	struct fetch_opts fo = { .max_downloads = fs->opts.max_downloads,
 				 .limit = fs->opts.download_limit };

@@ -307,12 +307,16 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
 }
 
-/* A seal that some barrier may cover is not to be found with other bytes. */
+/* A seal that some barrier may cover is not to be found with other bytes.  If
+ * they stay, after all, the last close seals them again. */
 static int withdraw_for_cut(struct fs *fs, struct inode *in)
 {
 	int r = seal_withdraw(fs, in);
 
-	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
+	if (r < 0)
+		return r;
+	in->live->fresh = true;
+	return barrier_now(fs->barrier, CLK_NEVER);
 }
 
 int unshare_for_cut(struct fs *fs, struct inode *in)

@@ -109,6 +109,32 @@ START_TEST(a_poisoned_file_is_never_closed_well)
 }
 END_TEST
 
+/* The first sync of a mount is of everything: when it fails, nothing that no
+ * barrier covers is sent, or believed by the next mount. */
+START_TEST(what_the_first_sync_loses_is_poisoned)
+{
+	struct file f;
+
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(f_create(&f, "open", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "more", 0), 0);
+	ck_assert_int_eq(put_file("a", "bytes"), 0);
+	simdisk_fail(disk, SIM_SYNCFS, 1, -EIO, false);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), -EIO);
+	simdisk_heal(disk);
+	ck_assert_str_eq(state_of("a"), "poisoned");
+	ck_assert_int_eq(f_flush(&f), -EIO);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "poisoned");
+	ck_assert_str_eq(state_of("open"), "poisoned");
+	assert_text(text_of("a"), "bytes");
+}
+END_TEST
+
 /* The next mount's syncs would succeed and mean nothing.  A page that is written
  * to again is no matter. */
 START_TEST(a_poisoned_log_goes_on_in_another_blob)
@@ -171,6 +197,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_version_without_its_blob_is_parked, 0, 3);
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
 	tcase_add_loop_test(c, a_poisoned_file_is_never_closed_well, 0, 2);
+	tcase_add_test(c, what_the_first_sync_loses_is_poisoned);
 	tcase_add_test(c, a_poisoned_log_goes_on_in_another_blob);
 	tcase_add_test(c, what_was_appended_after_a_cut_goes_with_its_row);
 }
