@@ -135,6 +135,30 @@ START_TEST(what_the_first_sync_loses_is_poisoned)
 }
 END_TEST
 
+/* Closed, and cut once more while another has it open: the barrier before that
+ * fails, so the cut is refused, and what was closed stays. */
+START_TEST(what_a_refused_cut_leaves_is_sealed_again)
+{
+	struct file other, f;
+
+	ck_assert_int_eq(put_file("a", "one"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	ck_assert_int_eq(f_open(&other, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&f, "closed", 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, true); /* the log's */
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), -EIO);
+	simdisk_heal(disk);
+	ck_assert_int_eq(f_close(&other), 0);
+	assert_text(text_of("a"), "closed");
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "closed");
+}
+END_TEST
+
 /* The next mount's syncs would succeed and mean nothing.  A page that is written
  * to again is no matter. */
 START_TEST(a_poisoned_log_goes_on_in_another_blob)
@@ -198,6 +222,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
 	tcase_add_loop_test(c, a_poisoned_file_is_never_closed_well, 0, 2);
 	tcase_add_test(c, what_the_first_sync_loses_is_poisoned);
+	tcase_add_test(c, what_a_refused_cut_leaves_is_sealed_again);
 	tcase_add_test(c, a_poisoned_log_goes_on_in_another_blob);
 	tcase_add_test(c, what_was_appended_after_a_cut_goes_with_its_row);
 }
