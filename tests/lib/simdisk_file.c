@@ -336,6 +336,19 @@ ssize_t file_get_xattr(const struct node *n, const char *name, void *value,
 	return (ssize_t)x->len;
 }
 
+/* Bytes that came to the disk are in the file: it is no shorter from then on. */
+static void size_reaches(struct node *n, uint64_t index)
+{
+	uint64_t end = (index + 1) * SIM_PAGE;
+
+	if (end > n->size)
+		end = n->size;
+	if (end > n->dur_size)
+		n->dur_size = end;
+	if (n->dur_size == n->lost_size)
+		n->lost_size = UINT64_MAX;
+}
+
 void file_sync(struct node *n, bool fails)
 {
 	struct page *pg, *tmp;
@@ -352,6 +365,8 @@ void file_sync(struct node *n, bool fails)
 		free(pg->dur);
 		pg->dur = NULL;
 		pg->dirty = false;
+		if (pg->cur)
+			size_reaches(n, pg->index);
 		if (!pg->cur && !pg->reserved)
 			page_free(n, pg);
 	}
