@@ -22,15 +22,16 @@ const char *dir_text(int dir)
 	return dirs[dir];
 }
 
+/* Whoever has one may be in the midst of a call while others ask for more. */
 const char *path_text(int path)
 {
-	static char text[8][32];
-	static unsigned at;
-	char *t = text[at++ % 8];
+	static char text[PATHS][32];
 	const char *dir = dirs[path / NAMES];
+	char *t = text[path];
 
-	(void)snprintf(t, sizeof(text[0]), "%s%s%s", dir, *dir ? "/" : "",
-		       names[path % NAMES]);
+	if (!*t)
+		(void)snprintf(t, sizeof(text[0]), "%s%s%s", dir,
+			       *dir ? "/" : "", names[path % NAMES]);
 	return t;
 }
 
@@ -113,6 +114,15 @@ const struct bytes *model_keep(struct model *m, const void *p, size_t n)
 	memcpy(b->p, p, n);
 	b->crc = crc;
 	return b;
+}
+
+void model_shown(struct model *m, const struct bytes *b)
+{
+	struct bytes *k;
+
+	for (k = m->all; k; k = k->next)
+		if (same_bytes(k, b))
+			k->shown = true;
 }
 
 bool same_bytes(const struct bytes *a, const struct bytes *b)

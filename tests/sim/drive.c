@@ -10,6 +10,7 @@
 
 /* What drains in less is no trouble; what does not is stuck. */
 #define DRAIN_NS (600 * NS_PER_S)
+#define BALLAST (UINT64_C(512) << 10)
 
 void drive_fail(struct drive *d, const char *fmt, ...)
 {
@@ -39,7 +40,9 @@ static void on_change(void *arg, const char *key)
 	struct shown now[PATHS];
 	char why[160];
 
+	drive_note_poisoned(d);
 	bucket_look(d->w.bucket, &d->m, now);
+	drive_bucket_changed(d, key, now);
 	if (!order_check(&d->o, &d->m, now, why, sizeof(why)))
 		drive_fail(d, "%s changed: %s", key, why);
 	if (d->trace)
@@ -56,10 +59,13 @@ static void one(struct drive *d, const struct op *op)
 		op_print(op, stderr);
 	}
 	d->alive_ns = drive_now(d);
-	if (op->verb < V_RUN || op->verb == V_EVICT)
-		drive_op(d, op);
-	else
+	if (op->verb < V_RUN || op->verb == V_EVICT) {
+		drive_adopt(d);
+		if (!world_is_halted(&d->w) && !drive_failed(d))
+			drive_op(d, op);
+	} else {
 		drive_fate(d, op);
+	}
 	/* Some operations come in a hurry, some not. */
 	if (world_draw(&d->w, 3) == 0)
 		(void)sim_run_for(d->w.sim, (int64_t)world_draw(&d->w, 40) *
@@ -70,7 +76,9 @@ static void one(struct drive *d, const struct op *op)
 static int on_pending(void *arg, const struct fs_pending *p)
 {
 	if (strcmp(p->state, "temporary") == 0 ||
-	    strcmp(p->state, "unfinished") == 0)
+	    strcmp(p->state, "unfinished") == 0 ||
+	    strcmp(p->state, "poisoned") == 0 ||
+	    strcmp(p->state, "conflict") == 0)
 		return 0;
 	drive_fail(arg, "it does not drain: %s is %s: %s", p->path, p->state,
 		   p->why ? p->why : "");
@@ -97,6 +105,17 @@ static void finish(struct drive *d)
 		drive_check_leaks(d);
 }
 
+/* Then the database has a reserve, as the daemon's. */
+static bool has_disk_faults(const struct prog *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->op[i].verb == V_DISK || p->op[i].verb == V_FULL)
+			return true;
+	return false;
+}
+
 bool drive_run(struct drive *d, const struct prog *p, bool trace)
 {
 	struct shown now[PATHS];
@@ -107,7 +126,9 @@ bool drive_run(struct drive *d, const struct prog *p, bool trace)
 	model_init(&d->m);
 	world_init(&d->w, p->seed, on_change, d);
 	chaos_set_trace(d->w.chaos, trace);
+	d->w.ballast = has_disk_faults(p) ? BALLAST : 0;
 	bucket_look(d->w.bucket, &d->m, now);
+	memcpy(d->bucket, now, sizeof(now));
 	order_rest(&d->o, now);
 	if (world_mount(&d->w) < 0)
 		drive_fail(d, "the first mount failed");
@@ -117,6 +138,7 @@ bool drive_run(struct drive *d, const struct prog *p, bool trace)
 		finish(d);
 	if (drive_failed(d))
 		return false; /* the machine stays as it is */
+	drive_disk_end(d);
 	world_fini(&d->w);
 	model_fini(&d->m);
 	return true;

@@ -9,6 +9,7 @@
 #include "model.h"
 #include "order.h"
 #include "prog.h"
+#include "simdisk_impl.h"
 #include "world.h"
 
 struct drive {
@@ -27,8 +28,25 @@ struct drive {
 			    beside */
 	bool was_cut; /* an upload may be known to no row */
 	bool faulty_disk; /* it may refuse anything */
+	bool was_faulty; /* once, in this run */
+	bool doubtful; /* it may have been since this mount began */
+	bool unbelieved; /* a sync failed in a mount: its log counts as far as
+			    its last barrier says */
 	bool faulty_net; /* it may not be heard */
 	unsigned rules; /* of those that make it so */
+	struct thr_worker *watcher; /* of the disk */
+	int64_t mend_ns; /* when it is well again */
+	bool aliens; /* others wrote, in this run */
+	struct shown bucket[PATHS]; /* as it was at its last change */
+	const struct bytes *foreign[PATHS]; /* what they put, and nobody saw */
+	/* changed by a mount whose disk had failed */
+	bool ahead[PATHS], ahead_dir[DIRS];
+	struct { /* while faults are held */
+		unsigned n;
+		struct rule rules[SIM_RULES];
+		uint64_t capacity;
+	} held;
+	unsigned char buf[4 * SIZE_MOST];
 	char why[256]; /* the first promise that was broken */
 	const char *kind; /* of promise */
 };
@@ -52,8 +70,53 @@ void drive_fate(struct drive *d, const struct op *op);
 /* If it is dying: the crash, and what is found after it. */
 void drive_if_halted(struct drive *d);
 void drive_crash(struct drive *d);
+/* Let go and mounted again, to find what is there. */
+void drive_remount(struct drive *d);
+/* What a barrier covers for certain by now. */
+void drive_note_durable(struct drive *d);
+
+/* drive_disk.c: faults of the disk. */
+void drive_break_disk(struct drive *d, const int *a);
+void drive_set_room(struct drive *d, int pages);
+void drive_mend_disk(struct drive *d);
+void drive_disk_end(struct drive *d);
+/* It refuses, or the mount does since it failed. */
+bool drive_disk_is_bad(struct drive *d);
+bool drive_is_excused(struct drive *d, int r);
+/* Meanwhile the disk is as if well: for who looks at it from outside. */
+void drive_hold_faults(struct drive *d);
+void drive_go_on(struct drive *d);
+/* When, and whether, the bucket gets what it is, nobody knows any more. */
+void drive_doubt(struct drive *d, struct item *e);
+/* Nor that it was sealed: a crash may bring back what was before. */
+void drive_not_sealed(struct drive *d, struct item *e);
+/* A change that was refused may have been made in part. */
+void drive_read_handle(struct drive *d, int handle, const struct bytes *old,
+		       const struct bytes *new);
+void drive_read_path(struct drive *d, int path, const struct bytes *old,
+		     const struct bytes *new);
+/* Files of which the disk lost bytes: no word about them any more. */
+void drive_note_poisoned(struct drive *d);
+void drive_excuse_poisoned(struct drive *d, const struct tree *t);
+
+/* drive_alien.c: other writers. */
+void drive_foreign_put(struct drive *d, int path, unsigned size);
+void drive_foreign_del(struct drive *d, int path);
+/* The mount did it. */
+void drive_bucket_changed(struct drive *d, const char *key,
+			  const struct shown now[PATHS]);
+/* What d->bucket has was there. */
+void drive_note_shown(struct drive *d);
+/* The rows that knew of it are gone. */
+void drive_note_ahead(struct drive *d);
+/* Whatever it shows of them by now is what is there. */
+void drive_adopt(struct drive *d);
+void drive_adopt_found(struct drive *d, int path, const struct found *f);
+/* It shows all that it ever will. */
+void drive_await_listings(struct drive *d);
 
 /* drive_look.c */
+void drive_look_at(struct drive *d, int path, struct found *ret);
 /* All names of the mount, and the bucket. */
 void drive_look(struct drive *d, struct tree *ret);
 /* The mount shows what the model says, live. */

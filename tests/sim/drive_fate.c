@@ -18,12 +18,11 @@ static void let_time_go(struct drive *d, int64_t ns)
 
 /* ---- crashes */
 
-/* What a barrier covers for certain by the time the power goes. */
-static void note_durable(struct drive *d)
+void drive_note_durable(struct drive *d)
 {
 	int i;
 
-	if (d->faulty_disk)
+	if (d->doubtful || drive_disk_is_bad(d))
 		return;
 	for (i = d->m.acked; i > d->m.durable; i--)
 		if (d->m.s[i]->ns <= d->alive_ns - BARRIER_NS)
@@ -43,6 +42,21 @@ static void die(struct drive *d)
 			world_abandon(&d->w, &d->file[i]);
 }
 
+/* A disk that failed may fail the mount as well; then it is mended.  What a
+ * failed sync covered is not believed by the next. */
+static int mount_once(struct drive *d)
+{
+	int r = world_mount(&d->w);
+
+	if (r < 0 && d->faulty_disk && !world_is_halted(&d->w)) {
+		d->unbelieved = true;
+		drive_mend_disk(d);
+		r = world_mount(&d->w);
+	}
+	drive_mend_disk(d);
+	return r;
+}
+
 /* Mounted again, perhaps not the first time: recovery may die, too. */
 static bool mount_again(struct drive *d, struct tree *t)
 {
@@ -51,7 +65,7 @@ static bool mount_again(struct drive *d, struct tree *t)
 	for (tries = 0;; tries++) {
 		if (tries < 3 && world_draw(&d->w, 3) == 0)
 			simdisk_halt_after(d->w.disk, world_draw(&d->w, 150));
-		r = world_mount(&d->w);
+		r = mount_once(d);
 		if (r == 0) {
 			let_time_go(d, (int64_t)world_draw(&d->w, 2000) *
 					       NS_PER_MS);
@@ -68,9 +82,9 @@ static bool mount_again(struct drive *d, struct tree *t)
 }
 
 /* Among the states that may have come back: several look the same. */
-static void note_unfinished(struct drive *d, int i)
+static void note_unfinished(struct drive *d, int i, bool cut)
 {
-	int k, first = d->cut ? d->m.durable : d->m.acked;
+	int k, first = cut ? d->m.durable : d->m.acked;
 
 	d->unfinished |= i < d->m.n - 1;
 	for (i = first < i ? first : i; i < d->m.n; i++)
@@ -79,38 +93,56 @@ static void note_unfinished(struct drive *d, int i)
 					 d->m.s[i]->at[k].dirty;
 }
 
-void drive_crash(struct drive *d)
+/* The mount goes on from what it came back with. */
+static void go_on_from(struct drive *d, const struct tree *t)
 {
-	struct tree t;
-	int i, path = 0;
+	bool cut = d->cut || d->unbelieved, theirs[PATHS];
+	int i, k, path = 0;
 
-	note_durable(d);
-	d->armed = false;
-	d->was_cut |= d->cut;
-	d->o.cut |= d->cut;
-	die(d);
-	d->rules = 0;
-	d->faulty_disk = false;
-	if (!mount_again(d, &t) || drive_failed(d))
-		return;
-	i = model_find(&d->m, &t, d->cut, &path);
+	drive_excuse_poisoned(d, t);
+	if (cut)
+		drive_note_ahead(d);
+	memset(d->ahead, 0, sizeof(d->ahead));
+	memset(d->ahead_dir, 0, sizeof(d->ahead_dir));
+	i = model_find(&d->m, t, cut, &path);
 	if (i < 0) {
 		drive_fail(d, "after a %s: %s%s is not as in any state from "
 			      "%d to %d (state %s, %d bytes)",
 			   d->cut ? "power cut" : "kill",
 			   path < 0 ? "folder " : "",
 			   path < 0 ? dir_text(-1 - path) : path_text(path),
-			   d->cut ? d->m.durable : d->m.acked, d->m.n - 1,
+			   cut ? d->m.durable : d->m.acked, d->m.n - 1,
 			   path < 0 ? "?" :
 				      world_state(&d->w, path_text(path)),
-			   path >= 0 && t.at[path].b ? (int)t.at[path].b->n :
-						       -1);
+			   path >= 0 && t->at[path].b ?
+				   (int)t->at[path].b->n :
+				   -1);
 		return;
 	}
-	note_unfinished(d, i);
-	model_resume(&d->m, drive_now(d), i, &t, d->cut);
+	note_unfinished(d, i, cut);
+	for (k = 0; k < PATHS; k++)
+		theirs[k] = d->m.alien[k] &&
+			    !model_allows_item(&d->m, &d->m.s[i]->at[k],
+					       &t->at[k], cut);
+	model_resume(&d->m, drive_now(d), i, t, cut);
+	for (k = 0; k < PATHS; k++)
+		if (theirs[k])
+			alien_adopt(&d->m, k, &t->at[k]);
 	order_resume(&d->o, &d->m);
-	d->cut = false;
+	d->cut = d->unbelieved = false;
+}
+
+void drive_crash(struct drive *d)
+{
+	struct tree t;
+
+	drive_note_durable(d);
+	d->armed = false;
+	d->was_cut |= d->cut;
+	d->o.cut |= d->cut;
+	die(d);
+	if (mount_again(d, &t) && !drive_failed(d))
+		go_on_from(d, &t);
 }
 
 void drive_if_halted(struct drive *d)
@@ -125,23 +157,30 @@ static void arm(struct drive *d, int calls)
 	simdisk_halt_after(d->w.disk, (unsigned long)calls);
 }
 
-static void remount(struct drive *d)
+void drive_remount(struct drive *d)
 {
+	struct tree t;
 	int r;
 
 	drive_close_all(d);
 	if (world_is_halted(&d->w) || drive_failed(d))
 		return;
+	drive_note_durable(d);
 	world_unmount(&d->w);
 	if (world_is_halted(&d->w))
 		return;
-	r = world_mount(&d->w);
+	r = mount_once(d);
 	if (world_is_halted(&d->w))
 		return;
-	if (r < 0)
+	if (r < 0) {
 		drive_fail(d, "mount: %s", strerror(-r));
-	else
+	} else if (d->was_faulty) {
+		drive_look(d, &t);
+		if (!world_is_halted(&d->w) && !drive_failed(d))
+			go_on_from(d, &t);
+	} else {
 		drive_check_tree(d);
+	}
 }
 
 /* ---- the rest */
@@ -159,31 +198,16 @@ static bool none_open(const struct drive *d)
 static void settle(struct drive *d, int ms)
 {
 	if (world_settle(&d->w, ms * NS_PER_MS) && none_open(d) &&
-	    !world_is_halted(&d->w) && !d->faulty_disk)
+	    !world_is_halted(&d->w) && !drive_disk_is_bad(d))
 		drive_check_rest(d);
 }
 
-static void set_room(struct drive *d, int pages)
-{
-	struct disk_space sp;
-
-	if (disk_space(d->w.disk, &sp) < 0)
-		return;
-	simdisk_set_capacity(d->w.disk, sp.total - sp.avail +
-						(uint64_t)pages * 4096);
-	d->faulty_disk = true;
-}
-
+/* Of a mount that failed nothing becomes durable before the next. */
 static void heal(struct drive *d)
 {
-	bool armed = d->armed;
-
-	simdisk_heal(d->w.disk);
-	simdisk_set_capacity(d->w.disk, UINT64_C(1) << 40);
-	d->rules = 0;
-	d->faulty_disk = false;
-	if (armed)
-		arm(d, 20);
+	drive_mend_disk(d);
+	if (drive_disk_is_bad(d))
+		drive_remount(d);
 }
 
 static void calm(struct drive *d)
@@ -195,16 +219,6 @@ static void calm(struct drive *d)
 	chaos_set_down(d->w.chaos, false);
 	for (k = 0; k < CHAOS_KINDS; k++)
 		chaos_set_rate(d->w.chaos, (enum chaos_kind)k, 0);
-}
-
-static void break_disk(struct drive *d, const int *a)
-{
-	if (d->rules == 8)
-		return;
-	d->rules++;
-	d->faulty_disk = true;
-	simdisk_fail(d->w.disk, (enum simdisk_op)a[0], (unsigned long)a[1],
-		     -a[2], a[3]);
 }
 
 void drive_fate(struct drive *d, const struct op *op)
@@ -219,7 +233,7 @@ void drive_fate(struct drive *d, const struct op *op)
 		settle(d, a[0]);
 		break;
 	case V_REMOUNT:
-		remount(d);
+		drive_remount(d);
 		break;
 	case V_KILL:
 		d->cut = false;
@@ -243,16 +257,22 @@ void drive_fate(struct drive *d, const struct op *op)
 		chaos_set_down(d->w.chaos, a[0]);
 		break;
 	case V_DISK:
-		break_disk(d, a);
+		drive_break_disk(d, a);
 		break;
 	case V_FULL:
-		set_room(d, a[0]);
+		drive_set_room(d, a[0]);
 		break;
 	case V_HEAL:
 		heal(d);
 		break;
 	case V_CALM:
 		calm(d);
+		break;
+	case V_FOREIGN:
+		drive_foreign_put(d, a[0], (unsigned)a[1]);
+		break;
+	case V_FOREIGN_DEL:
+		drive_foreign_del(d, a[0]);
 		break;
 	case V_CLOCK:
 		sim_shift_real(d->w.sim, a[0] * NS_PER_S);

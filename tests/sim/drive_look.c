@@ -17,39 +17,44 @@
 
 static void look_file(struct drive *d, int path, struct found *ret)
 {
-	static unsigned char buf[4 * SIZE_MOST];
 	struct wfile f;
 	ssize_t n;
 	int r = world_open(&d->w, path_text(path), O_RDONLY, &f);
 
 	if (r < 0) {
-		if (!world_is_halted(&d->w) && !d->faulty_disk &&
-		    !d->faulty_net)
+		ret->unknown = true;
+		if (!world_is_halted(&d->w) && !d->faulty_net && !d->aliens)
 			drive_fail(d, "%s: open: %s", path_text(path),
 				   strerror(-r));
 		return;
 	}
-	n = world_read(&d->w, &f, buf, sizeof(buf));
+	n = world_read(&d->w, &f, d->buf, sizeof(d->buf));
 	(void)!world_flush(&d->w, &f);
 	world_release(&d->w, &f);
 	if (n >= 0) {
 		ret->kind = REGULAR;
-		ret->b = model_keep(&d->m, buf, (size_t)n);
-	} else if (!world_is_halted(&d->w) && !d->faulty_disk) {
-		drive_fail(d, "%s: read: %s", path_text(path),
+		ret->b = model_keep(&d->m, d->buf, (size_t)n);
+	} else {
+		ret->unknown = true;
+		if (!world_is_halted(&d->w) && !d->aliens)
+			drive_fail(d, "%s: read: %s", path_text(path),
 			   strerror((int)-n));
 	}
 }
 
-static void look_one(struct drive *d, int path, struct found *ret)
+void drive_look_at(struct drive *d, int path, struct found *ret)
 {
+	const char *state;
 	struct fs_attr a;
 	char target[1025];
 	int r = 0;
 	uint64_t ino = world_ino(&d->w, path_text(path), &r);
 
 	memset(ret, 0, sizeof(*ret));
-	if (!ino || fs_getattr(d->w.fs, ino, NULL, &a) < 0)
+	if (ino)
+		r = fs_getattr(d->w.fs, ino, NULL, &a);
+	ret->unknown = r < 0 && r != -ENOENT;
+	if (!ino || r < 0)
 		return;
 	if (S_ISLNK(a.mode)) {
 		if (fs_readlink(d->w.fs, ino, target) == 0) {
@@ -59,8 +64,9 @@ static void look_one(struct drive *d, int path, struct found *ret)
 		return;
 	}
 	look_file(d, path, ret);
-	ret->unfinished = strcmp(world_state(&d->w, path_text(path)),
-				 "unfinished") == 0;
+	state = world_state(&d->w, path_text(path));
+	ret->poisoned = strcmp(state, "poisoned") == 0;
+	ret->unfinished = ret->poisoned || strcmp(state, "unfinished") == 0;
 	/* opening completes what a listing knows */
 	if (fs_getattr(d->w.fs, ino, NULL, &a) == 0) {
 		ret->mode = a.mode & 07777;
@@ -77,7 +83,7 @@ void drive_look(struct drive *d, struct tree *ret)
 		ret->dir[i] = world_ino(&d->w, dir_text(i), &r) != 0;
 	for (i = 0; i < PATHS; i++)
 		if (ret->dir[path_dir(i)])
-			look_one(d, i, &ret->at[i]);
+			drive_look_at(d, i, &ret->at[i]);
 }
 
 struct listing {
@@ -133,6 +139,11 @@ static void check_one(struct drive *d, const struct tree *t, int path)
 	const struct item *e = &d->m.now->at[path];
 	const struct found *f = &t->at[path];
 
+	if (d->m.alien[path]) {
+		if (!f->unknown)
+			drive_adopt_found(d, path, f);
+		return;
+	}
 	if (e->kind != f->kind)
 		drive_fail(d, "%s is %sthere", path_text(path),
 			   f->kind ? "" : "not ");
@@ -147,23 +158,32 @@ static void check_one(struct drive *d, const struct tree *t, int path)
 		drive_fail(d, "%s: another mtime", path_text(path));
 }
 
+static void compare(struct drive *d, const struct tree *t)
+{
+	int i;
+
+	for (i = 0; i < DIRS; i++)
+		if (t->dir[i] != d->m.now->dir[i] && !d->m.alien_dir[i])
+			drive_fail(d, "folder %s is %sthere", dir_text(i),
+				   t->dir[i] ? "" : "not ");
+	for (i = 0; i < PATHS; i++)
+		check_one(d, t, i);
+	for (i = 0; i < DIRS && !drive_failed(d); i++)
+		if (t->dir[i] && !d->aliens)
+			check_listing(d, i);
+}
+
 void drive_check_tree(struct drive *d)
 {
 	struct tree t;
-	int i;
 
+	drive_hold_faults(d);
+	drive_note_poisoned(d);
+	drive_adopt(d);
 	drive_look(d, &t);
-	if (world_is_halted(&d->w) || drive_failed(d) || d->faulty_disk)
-		return;
-	for (i = 0; i < DIRS; i++)
-		if (t.dir[i] != d->m.now->dir[i])
-			drive_fail(d, "folder %s is %sthere", dir_text(i),
-				   t.dir[i] ? "" : "not ");
-	for (i = 0; i < PATHS; i++)
-		check_one(d, &t, i);
-	for (i = 0; i < DIRS && !drive_failed(d); i++)
-		if (t.dir[i])
-			check_listing(d, i);
+	if (!world_is_halted(&d->w) && !drive_failed(d))
+		compare(d, &t);
+	drive_go_on(d);
 }
 
 /* ---- the bucket at rest */
@@ -196,6 +216,8 @@ static void check_rest_one(struct drive *d, const struct shown *b, int path)
 		return;
 	}
 	state = e->held ? "published" : world_state(&d->w, path_text(path));
+	if (d->aliens && strcmp(state, "conflict") == 0)
+		return; /* ours is kept, theirs stands */
 	if (strcmp(state, "published") != 0 && strcmp(state, "cold") != 0)
 		drive_fail(d, "%s is %s though all was sent", path_text(path),
 			   state);
@@ -234,6 +256,22 @@ static int on_upload(void *arg, const char *key, const char *id, int64_t ns)
 	return 0;
 }
 
+/* Where ours is in conflict with theirs it stays so. */
+static void rest_aliens(struct drive *d)
+{
+	bool still[PATHS];
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		still[i] = d->m.alien[i] && d->m.now->at[i].kind &&
+			   strcmp(world_state(&d->w, path_text(i)),
+				  "conflict") == 0;
+	alien_rest(&d->m);
+	for (i = 0; i < PATHS; i++)
+		if (still[i])
+			alien_was_at(&d->m, i);
+}
+
 void drive_check_rest(struct drive *d)
 {
 	struct shown now[PATHS];
@@ -241,6 +279,7 @@ void drive_check_rest(struct drive *d)
 
 	/* Uploads of no use are aborted when there is nothing else to do. */
 	(void)sim_run_for(d->w.sim, 10 * NS_PER_S);
+	drive_await_listings(d);
 	drive_check_tree(d);
 	if (drive_failed(d) || world_is_halted(&d->w))
 		return;
@@ -256,6 +295,7 @@ void drive_check_rest(struct drive *d)
 		return;
 	model_rest(&d->m, drive_now(d));
 	order_rest(&d->o, now);
+	rest_aliens(d);
 }
 
 /* ---- what is left */
@@ -303,6 +343,6 @@ void drive_check_leaks(struct drive *d)
 			return; /* what it was before goes with its end */
 		files += d->m.now->at[i].kind == REGULAR;
 	}
-	if (c.n > files && !d->unfinished)
+	if (c.n > files && !d->unfinished && !d->was_faulty && !d->aliens)
 		drive_fail(d, "%u blobs for %u files", c.n, files);
 }

@@ -13,11 +13,14 @@
 
 #define OWN (HANDLES - 1)
 
-/* A broken disk may say no to anything. */
-static bool is_excused(const struct drive *d, int r)
+/* Others were there in the meantime: what came of it will be seen. */
+static bool is_surprise(const struct drive *d, int r, int want)
 {
-	return d->faulty_disk && (r == -EIO || r == -ENOSPC || r == -EROFS ||
-				  r == -ENOMEM);
+	int other = want ? want : r;
+
+	return alien_any(&d->m) &&
+	       (other == -ENOENT || other == -EEXIST || other == -ENOTEMPTY ||
+		other == -ESTALE || other == -EISDIR || other == -ENOTDIR);
 }
 
 /* The answer to an operation of which the model says want. */
@@ -33,7 +36,7 @@ static bool answered(struct drive *d, int r, int want)
 	/* What it never heard of it may not know while nobody answers. */
 	if (d->faulty_net && r == -EIO && want == -ENOENT)
 		return false;
-	if (is_excused(d, r)) {
+	if (drive_is_excused(d, r) || is_surprise(d, r, want)) {
 		if (want == 0) {
 			model_undo(&d->m, drive_now(d));
 			model_ack(&d->m);
@@ -63,35 +66,27 @@ static int flags_of(int how)
 static bool open_as(struct drive *d, int path, int handle, int how)
 {
 	int want = model_open(&d->m, drive_now(d), path, handle, how), r;
+	const struct bytes *after;
 
+	after = d->m.now->at[path].cur;
 	r = world_open(&d->w, path_text(path), flags_of(how), &d->file[handle]);
-	if (!answered(d, r, want)) {
-		if (r != 0)
-			d->m.handle[handle].used = false;
-		return false;
+	if (answered(d, r, want))
+		return true;
+	if (r == 0 && want != 0 && !is_dying(d)) {
+		(void)!world_flush(&d->w, &d->file[handle]);
+		world_release(&d->w, &d->file[handle]);
 	}
-	return true;
-}
-
-/* What a write that failed left behind is found out by reading. */
-static void read_back(struct drive *d, int handle)
-{
-	static unsigned char buf[4 * SIZE_MOST];
-	struct item *e = model_entry(&d->m, handle);
-	ssize_t n;
-
-	if (!e || is_dying(d))
-		return;
-	n = world_read(&d->w, &d->file[handle], buf, sizeof(buf));
-	if (n >= 0)
-		e->cur = model_keep(&d->m, buf, (size_t)n);
-	e->dirty = true;
-	e->fuzzy = e->loose = d->m.now->fuzzy[e - d->m.now->at] = true;
+	if (r != 0 || want != 0)
+		d->m.handle[handle].used = false;
+	if (r != 0 && want == 0 && (how & (OPEN_WRITE | OPEN_TRUNC)))
+		drive_read_path(d, path, d->m.now->at[path].cur, after);
+	return false;
 }
 
 static void write_at(struct drive *d, int handle, unsigned off, unsigned len)
 {
 	static const unsigned char nothing[SIZE_MOST];
+	const struct bytes *old;
 	const struct open_file *h = &d->m.handle[handle];
 	const struct item *e = model_entry(&d->m, handle);
 	const unsigned char *p = nothing;
@@ -105,13 +100,14 @@ static void write_at(struct drive *d, int handle, unsigned off, unsigned len)
 		len = SIZE_MOST - off;
 	if (len == 0)
 		return;
+	old = e ? e->cur : NULL;
 	model_write(&d->m, drive_now(d), handle, off, len);
 	e = model_entry(&d->m, handle);
 	if (e)
 		p = e->cur->p + off;
 	r = world_write(&d->w, &d->file[handle], p, len, off);
-	if (r < 0 && (is_excused(d, r) || world_is_halted(&d->w)))
-		read_back(d, handle);
+	if (r < 0 && (world_is_halted(&d->w) || drive_is_excused(d, r)))
+		drive_read_handle(d, handle, old, e ? e->cur : NULL);
 	else
 		(void)answered(d, r, 0);
 }
@@ -130,7 +126,7 @@ static void note_times(struct drive *d, uint64_t ino, unsigned id)
 		if (e->kind != REGULAR || e->id != id || e->open)
 			continue;
 		e->mtime_ns = a.mtime_ns;
-		e->has_times = true;
+		e->has_times = !drive_disk_is_bad(d);
 		if (a.size != e->cur->n)
 			drive_fail(d, "%s has %u bytes, shown as %llu",
 				   path_text(i), e->cur->n,
@@ -138,26 +134,54 @@ static void note_times(struct drive *d, uint64_t ino, unsigned id)
 	}
 }
 
+/* Its close was refused: sealed it is not, but closed. */
+static void close_refused(struct drive *d, unsigned id, const struct item *old)
+{
+	struct item *e;
+
+	d->m.handle[OWN] = (struct open_file){ .id = id };
+	e = model_entry(&d->m, OWN);
+	if (e) {
+		e->pub = old->pub;
+		e->place = old->place;
+		e->seal = old->seal;
+		e->from = old->from;
+		e->owes = old->owes;
+		drive_not_sealed(d, e);
+		e->before = old->before;
+	}
+	model_ack(&d->m);
+}
+
+/* What the disk lost of it is never to be taken for written. */
+static bool is_poisoned(struct drive *d, int handle)
+{
+	const struct item *e = model_entry(&d->m, handle);
+	const char *path;
+
+	if (!d->was_faulty || !e || !d->m.handle[handle].writes)
+		return false;
+	path = path_text((int)(e - d->m.now->at));
+	return strcmp(world_state(&d->w, path), "poisoned") == 0;
+}
+
 static void close_it(struct drive *d, int handle)
 {
+	bool poisoned = is_poisoned(d, handle);
+	const struct item *e = model_entry(&d->m, handle);
+	struct item old = e ? *e : (struct item){ .kind = NONE };
 	unsigned id = d->m.handle[handle].id;
 	struct wfile *f = &d->file[handle];
-	struct item *e;
 	int r;
 
 	model_close(&d->m, drive_now(d), handle);
 	r = world_flush(&d->w, f);
 	world_release(&d->w, f);
-	if (r < 0 && is_excused(d, r) && !world_is_halted(&d->w)) {
-		d->m.handle[OWN] = (struct open_file){ .id = id };
-		e = model_entry(&d->m, OWN);
-		if (e)
-			e->fuzzy = e->loose =
-				d->m.now->fuzzy[e - d->m.now->at] = true;
-		model_ack(&d->m);
-		return;
-	}
-	if (answered(d, r, 0))
+	if (r < 0 && !world_is_halted(&d->w) && drive_is_excused(d, r))
+		close_refused(d, id, &old);
+	else if (r == 0 && poisoned)
+		drive_fail(d, "closed, though the disk lost bytes of it");
+	else if (answered(d, r, 0))
 		note_times(d, f->ino, id);
 }
 
@@ -187,6 +211,7 @@ static void truncate_one(struct drive *d, int path, unsigned size)
 	struct fs_ctx ctx = world_ctx();
 	struct fs_attr want = { .size = size }, got;
 	const struct item *e = &d->m.now->at[path];
+	const struct bytes *old = e->cur, *new;
 	int r = 0;
 	uint64_t ino;
 	unsigned id = e->id;
@@ -195,16 +220,18 @@ static void truncate_one(struct drive *d, int path, unsigned size)
 		return;
 	ino = world_ino(&d->w, path_text(path), &r);
 	model_truncate(&d->m, drive_now(d), path, size);
+	new = d->m.now->at[path].cur;
 	if (ino)
 		r = fs_setattr(d->w.fs, &ctx, ino, &want, FS_SET_SIZE, NULL,
 			       &got);
 	if (answered(d, r, 0))
 		note_times(d, ino, id);
+	else if (r < 0)
+		drive_read_path(d, path, old, new);
 }
 
 static void read_one(struct drive *d, int path)
 {
-	static unsigned char buf[4 * SIZE_MOST];
 	const struct item *e = &d->m.now->at[path];
 	struct wfile f;
 	ssize_t n;
@@ -214,25 +241,36 @@ static void read_one(struct drive *d, int path)
 		return;
 	r = world_open(&d->w, path_text(path), O_RDONLY, &f);
 	if (!e->kind || !d->m.now->dir[path_dir(path)]) {
-		if (!is_dying(d) && r != -ENOENT &&
-		    !(d->faulty_net && r == -EIO))
-			drive_fail(d, "%s is there", path_text(path));
+		if (!is_dying(d) && !d->m.alien[path] && r != -ENOENT &&
+		    !(d->faulty_net && r == -EIO) &&
+		    !drive_is_excused(d, r))
+			drive_fail(d, "%s is there (%d)", path_text(path), r);
 		if (r == 0)
 			world_release(&d->w, &f);
 		return;
 	}
-	n = r < 0 ? r : world_read(&d->w, &f, buf, sizeof(buf));
+	n = r < 0 ? r : world_read(&d->w, &f, d->buf, sizeof(d->buf));
 	if (r == 0) {
 		(void)!world_flush(&d->w, &f);
 		world_release(&d->w, &f);
 	}
-	if (is_dying(d) || is_excused(d, (int)n) ||
+	if (d->m.alien[path] && !is_dying(d)) {
+		struct found now = { .kind = REGULAR, .mode = e->mode,
+				     .mtime_ns = e->mtime_ns };
+
+		if (n < 0)
+			return;
+		now.b = model_keep(&d->m, d->buf, (size_t)n);
+		drive_adopt_found(d, path, &now);
+		return;
+	}
+	if (is_dying(d) || drive_is_excused(d, (int)n) ||
 	    (d->faulty_net && n == -EIO))
 		return;
 	if (n < 0)
 		drive_fail(d, "%s: read: %s", path_text(path),
 			   strerror((int)-n));
-	else if ((size_t)n != e->cur->n || memcmp(buf, e->cur->p, (size_t)n))
+	else if ((size_t)n != e->cur->n || memcmp(d->buf, e->cur->p, (size_t)n))
 		drive_fail(d, "%s: other bytes (%zd, not %u)", path_text(path),
 			   n, e->cur->n);
 }
@@ -264,23 +302,29 @@ static int rename_names(struct drive *d, const char *from, const char *to,
 
 static void rename_one(struct drive *d, const struct op *op)
 {
-	int from = op->arg[0], to = op->arg[1], want;
+	int from = op->arg[0], to = op->arg[1], want, r;
 
 	if (from == to)
 		return;
 	want = model_rename(&d->m, drive_now(d), from, to, op->arg[2]);
-	(void)answered(d,
-		       rename_names(d, path_text(from), path_text(to),
-				    op->arg[2] ? 1 : 0),
-		       want);
+	r = rename_names(d, path_text(from), path_text(to), op->arg[2] ? 1 : 0);
+	alien_moved(&d->m, from, to);
+	(void)answered(d, r, want);
+	if (r == 0 && want != 0 && d->aliens)
+		alien_adopt(&d->m, to, &(struct found){ .kind = NONE });
 }
 
 static void rename_dir(struct drive *d, int from, int to)
 {
-	int want = model_rename_dir(&d->m, drive_now(d), from, to);
+	int want = model_rename_dir(&d->m, drive_now(d), from, to), r, i;
 
-	(void)answered(d, rename_names(d, dir_text(from), dir_text(to), 0),
-		       want);
+	r = rename_names(d, dir_text(from), dir_text(to), 0);
+	for (i = 0; i < NAMES; i++)
+		alien_moved(&d->m, from * NAMES + i, to * NAMES + i);
+	(void)answered(d, r, want);
+	for (i = 0; i < NAMES && r == 0 && want != 0 && d->aliens; i++)
+		alien_adopt(&d->m, to * NAMES + i,
+			    &(struct found){ .kind = NONE });
 }
 
 static void make_dir(struct drive *d, int dir)
@@ -348,12 +392,29 @@ static void sync_dir(struct drive *d, int dir)
 	if (!ino)
 		return;
 	r = fs_fsyncdir(d->w.fs, ino);
-	if (world_is_halted(&d->w) || is_excused(d, r))
+	if (world_is_halted(&d->w) || drive_is_excused(d, r))
 		return;
 	if (r < 0)
 		drive_fail(d, "fsync of a folder: %s", strerror(-r));
 	else
 		d->m.durable = acked;
+}
+
+static void flush_it(struct drive *d, int handle)
+{
+	bool poisoned = is_poisoned(d, handle);
+	struct item *e;
+	int r;
+
+	model_flush(&d->m, drive_now(d), handle);
+	r = world_flush(&d->w, &d->file[handle]);
+	if (r == 0 && poisoned)
+		drive_fail(d, "closed, though the disk lost bytes of it");
+	if (answered(d, r, 0) || is_dying(d))
+		return;
+	e = model_entry(&d->m, handle);
+	if (e)
+		drive_not_sealed(d, e);
 }
 
 static void handle_op(struct drive *d, const struct op *op)
@@ -370,8 +431,7 @@ static void handle_op(struct drive *d, const struct op *op)
 				 (unsigned)op->arg[2]);
 		break;
 	case V_FLUSH:
-		model_flush(&d->m, drive_now(d), handle);
-		(void)answered(d, world_flush(&d->w, &d->file[handle]), 0);
+		flush_it(d, handle);
 		break;
 	case V_CLOSE:
 		close_it(d, handle);
@@ -379,7 +439,7 @@ static void handle_op(struct drive *d, const struct op *op)
 	default:
 		acked = d->m.acked;
 		r = fs_fsync(d->w.fs, d->file[handle].o.file, false);
-		if (world_is_halted(&d->w) || is_excused(d, r))
+		if (world_is_halted(&d->w) || drive_is_excused(d, r))
 			break;
 		if (r < 0)
 			drive_fail(d, "fsync: %s", strerror(-r));

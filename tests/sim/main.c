@@ -7,7 +7,8 @@
  *	simulate [--seed N] [--seconds N] [--runs N] [--jobs N] [--only SET]
  *	simulate --replay FILE [--trace]
  *
- * SET: the sum of what is drawn beside crashes (prog.h); by itself power cuts.
+ * SET: the sum of what is drawn beside crashes (prog.h); by itself each seed has
+ * some of it.
  * The first failure ends it: exit status 1.
  */
 #include "config.h"
@@ -63,7 +64,7 @@ static void run_until(const struct options *o, struct board *b, unsigned job,
 	for (n = job; !b->stop && n < o->runs && now_s() < end; n += o->jobs) {
 		b->seed[job] = o->seed + n;
 		prog_draw(&p, b->seed[job], o->what);
-		(void)alarm(20); /* it hangs */
+		(void)alarm(60); /* it hangs */
 		if (!drive_run(&d, &p, o->trace)) {
 			fprintf(stderr, "seed %" PRIu64 ": %s\n", p.seed,
 				d.why);
@@ -205,7 +206,7 @@ int main(int argc, char **argv)
 	struct log_opts log = { .path = "/dev/null" };
 	struct options o = { .runs = UINT64_MAX,
 			     .seconds = 60,
-			     .what = PROG_CUTS };
+			     .what = PROG_SWARM };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	o.jobs = cpus < 1 ? 1 : cpus > JOBS_MOST ? JOBS_MOST : (unsigned)cpus;

@@ -469,8 +469,8 @@ static bool allows_open(const struct model *m, const struct item *e,
 	       (cut && !(e->fresh && e->before && !e->flushed));
 }
 
-static bool allows(const struct model *m, const struct item *e,
-		   const struct found *f, bool cut)
+bool model_allows_item(const struct model *m, const struct item *e,
+		       const struct found *f, bool cut)
 {
 	if (e->kind == REGULAR && (e->open || e->dirty))
 		return allows_open(m, e, f, cut);
@@ -495,12 +495,13 @@ bool model_allows(const struct model *m, int i, const struct tree *t, bool cut,
 
 	for (k = 0; k < DIRS; k++) {
 		*ret_path = -1 - k;
-		if (s->dir[k] != t->dir[k])
+		if (s->dir[k] != t->dir[k] && !m->alien_dir[k])
 			return false;
 	}
 	for (k = 0; k < PATHS; k++) {
 		*ret_path = k;
-		if (!allows(m, &s->at[k], &t->at[k], cut))
+		if (!model_allows_item(m, &s->at[k], &t->at[k], cut) &&
+		    !(m->alien[k] && alien_allows(&s->at[k], &t->at[k])))
 			return false;
 	}
 	return true;

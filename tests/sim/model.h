@@ -34,6 +34,7 @@ struct bytes {
 	struct bytes *next; /* of all */
 	unsigned n;
 	uint64_t crc;
+	bool shown; /* the bucket had it */
 	unsigned char p[];
 };
 
@@ -88,12 +89,13 @@ struct model {
 	unsigned last_id, last_content;
 	int acked; /* the last state that was acknowledged */
 	int durable; /* the last one that a barrier covers for certain */
+	bool alien[PATHS], alien_dir[DIRS]; /* another writer was here */
 };
 
 void model_init(struct model *m);
 void model_fini(struct model *m);
 
-const char *path_text(int path); /* "d1/a"; valid for the next few calls */
+const char *path_text(int path); /* "d1/a" */
 const char *dir_text(int dir);
 /* -1: none of them. */
 int path_of(const char *text);
@@ -112,6 +114,8 @@ const struct bytes *model_bytes(struct model *m, const struct bytes *old,
 const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc);
 /* These bytes, known or not. */
 const struct bytes *model_keep(struct model *m, const void *p, size_t n);
+/* The bucket has it now. */
+void model_shown(struct model *m, const struct bytes *b);
 bool same_bytes(const struct bytes *a, const struct bytes *b);
 
 /*
@@ -149,7 +153,8 @@ bool model_owed(const struct model *m, int path);
 struct found {
 	enum kind kind;
 	const struct bytes *b;
-	bool unfinished; /* says status */
+	bool unfinished, poisoned; /* says status */
+	bool unknown; /* it could not be read */
 	unsigned mode;
 	int64_t mtime_ns;
 };
@@ -158,6 +163,9 @@ struct tree {
 	struct found at[PATHS];
 };
 
+/* Whether a name may, of which a state says this. */
+bool model_allows_item(const struct model *m, const struct item *e,
+		       const struct found *f, bool cut);
 /* Whether state number i may come back so. */
 bool model_allows(const struct model *m, int i, const struct tree *t, bool cut,
 		  int *ret_path);
@@ -169,5 +177,18 @@ void model_resume(struct model *m, int64_t now_ns, int i, const struct tree *t,
 		  bool cut);
 /* All is published, nothing is open: older states are of no interest. */
 void model_rest(struct model *m, int64_t now_ns);
+
+/* ---- other writers (alien.c) */
+
+/* One was at this name, until alien_rest(). */
+void alien_was_at(struct model *m, int path);
+/* A file went from one name to the other, or all of a folder did. */
+void alien_moved(struct model *m, int from, int to);
+bool alien_any(const struct model *m);
+void alien_rest(struct model *m);
+/* Whether the name may show this instead of what the state says. */
+bool alien_allows(const struct item *e, const struct found *f);
+/* It does. */
+void alien_adopt(struct model *m, int path, const struct found *f);
 
 #endif

@@ -199,12 +199,27 @@ static unsigned choose_weights(struct draw *d, unsigned what, unsigned *weight)
 	return all;
 }
 
+/* Few at a time find more than all at once: most of them hide others. */
+static unsigned swarm(uint64_t seed)
+{
+	struct draw d = { .state = ~seed };
+	unsigned what = 0, group;
+
+	for (group = PROG_STORE; group <= PROG_CLOCK; group *= 2)
+		if (group != PROG_FOREIGN && below(&d, 3) == 0)
+			what |= group;
+	return what;
+}
+
 void prog_draw(struct prog *p, uint64_t seed, unsigned what)
 {
 	struct draw d = { .state = seed };
-	unsigned weight[V_COUNT], all = choose_weights(&d, what, weight);
-	unsigned want = 50 + (unsigned)below(&d, 40);
+	unsigned weight[V_COUNT], all, want;
 
+	if (what & PROG_SWARM)
+		what = swarm(seed);
+	all = choose_weights(&d, what, weight);
+	want = 50 + (unsigned)below(&d, 40);
 	p->seed = seed;
 	p->n = 0;
 	draw_op(&d, &p->op[p->n++], V_MKDIR);

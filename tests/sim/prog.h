@@ -67,7 +67,7 @@ enum {
 	PROG_CUTS = 4, /* power cuts; crashes are always */
 	PROG_FOREIGN = 8, /* other writers */
 	PROG_CLOCK = 16, /* the wall clock is set back */
-	PROG_ALL = 31,
+	PROG_SWARM = 32, /* some of them, others for each seed */
 };
 void prog_draw(struct prog *p, uint64_t seed, unsigned what);
 void prog_print(const struct prog *p, FILE *to);

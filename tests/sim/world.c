@@ -79,6 +79,7 @@ static int start(struct world *w)
 		return r;
 	mo.check_arg = probe;
 	mo.log_limit = UINT64_C(256) << 10;
+	mo.ballast = w->ballast;
 	r = meta_open(host, &mo, &w->meta, &w->report);
 	cache_close(probe);
 	if (r < 0)
@@ -288,6 +289,12 @@ int world_open(struct world *w, const char *path, int flags, struct wfile *ret)
 		if (!ret->ino)
 			return r;
 		r = fs_open(w->fs, &ctx, ret->ino, flags, &ret->o);
+		if (r == -ESTALE) { /* the kernel looks it up once more */
+			ret->ino = world_ino(w, path, &r);
+			if (ret->ino)
+				r = fs_open(w->fs, &ctx, ret->ino, flags,
+					    &ret->o);
+		}
 		if (r < 0)
 			return r;
 	}

@@ -39,6 +39,7 @@ struct world {
 	struct fs_opts opts; /* of the next mount */
 	struct meta_report report;
 	bool passthrough; /* the kernel offers it */
+	uint64_t ballast; /* bytes kept back for the database */
 	uint64_t random; /* for whoever drives */
 };
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Other writers in the bucket: what they do, and how the mount comes to show
+ * it.  What it shows is taken over before each thing a job does; and what they
+ * put may go only by the hand of somebody to whom it was shown.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "drive.h"
+
+/* A listing is believed for so long; then who looks has it done again. */
+#define LISTED_NS (11 * NS_PER_S)
+
+/* ---- what they do */
+
+struct body {
+	const struct bytes *b;
+};
+
+static ssize_t read_body(void *arg, uint64_t off, void *p, size_t n)
+{
+	const struct body *body = arg;
+
+	memcpy(p, body->b->p + off, n);
+	return (ssize_t)n;
+}
+
+static void key_of(int path, char ret[64])
+{
+	(void)snprintf(ret, 64, WORLD_PREFIX "%s", path_text(path));
+}
+
+/* As another instant of the bucket's history: not the mount's doing. */
+static void look(struct drive *d)
+{
+	bucket_look(d->w.bucket, &d->m, d->bucket);
+	drive_note_shown(d);
+}
+
+void drive_foreign_put(struct drive *d, int path, unsigned size)
+{
+	struct body body = { model_bytes(&d->m, NULL, size, 0, size) };
+	struct store_src src = { .read = read_body, .arg = &body, .len = size };
+	struct store_meta meta = { .mode = 0 };
+	struct store_obj obj;
+	char key[64];
+
+	key_of(path, key);
+	if (store_put(d->w.bucket, key, &src, &meta, NULL, &obj) < 0)
+		return;
+	d->aliens = true;
+	alien_was_at(&d->m, path);
+	look(d);
+	d->foreign[path] = body.b;
+}
+
+void drive_foreign_del(struct drive *d, int path)
+{
+	char key[64];
+
+	key_of(path, key);
+	if (store_del(d->w.bucket, key, NULL) < 0)
+		return;
+	d->aliens = true;
+	alien_was_at(&d->m, path);
+	look(d);
+	d->foreign[path] = NULL;
+}
+
+/* ---- what the mount sent that its rows may not know */
+
+void drive_note_shown(struct drive *d)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (d->bucket[i].b)
+			model_shown(&d->m, d->bucket[i].b);
+}
+
+static bool is_anywhere(const struct shown now[PATHS], const struct bytes *b)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (now[i].there && same_bytes(now[i].b, b))
+			return true;
+	return false;
+}
+
+static int marker_of(const char *key)
+{
+	char text[64];
+	size_t n;
+
+	(void)snprintf(text, sizeof(text), "%s", key + strlen(WORLD_PREFIX));
+	n = strlen(text);
+	if (n == 0 || text[n - 1] != '/')
+		return -1;
+	text[n - 1] = '\0';
+	return dir_of(text);
+}
+
+void drive_bucket_changed(struct drive *d, const char *key,
+			  const struct shown now[PATHS])
+{
+	bool ahead = d->was_faulty && drive_disk_is_bad(d);
+	int i = marker_of(key);
+
+	if (i > 0)
+		d->ahead_dir[i] |= ahead;
+	for (i = 0; i < PATHS; i++) {
+		if (d->foreign[i] && !is_anywhere(now, d->foreign[i])) {
+			drive_fail(d, "what another writer put at %s is gone",
+				   path_text(i));
+			d->foreign[i] = NULL;
+		}
+		if (now[i].there != d->bucket[i].there ||
+		    !same_bytes(now[i].b, d->bucket[i].b))
+			d->ahead[i] |= ahead;
+	}
+	memcpy(d->bucket, now, sizeof(d->bucket));
+	drive_note_shown(d);
+}
+
+void drive_note_ahead(struct drive *d)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (d->ahead[i]) {
+			alien_was_at(&d->m, i);
+			d->aliens = true;
+			d->o.off = true;
+		}
+	for (i = 0; i < DIRS; i++)
+		if (d->ahead_dir[i])
+			d->m.alien_dir[i] = d->aliens = true;
+}
+
+/* ---- how it shows */
+
+static void adopt_dir(struct drive *d, int dir)
+{
+	int i, r = 0;
+	bool there = world_ino(&d->w, dir_text(dir), &r) != 0;
+
+	if (world_is_halted(&d->w) || (!there && r != -ENOENT))
+		return;
+	d->m.now->dir[dir] = there;
+	for (i = 0; !there && i < NAMES; i++)
+		if (d->m.now->at[dir * NAMES + i].kind)
+			alien_adopt(&d->m, dir * NAMES + i,
+				    &(struct found){ .kind = NONE });
+}
+
+void drive_adopt_found(struct drive *d, int path, const struct found *f)
+{
+	struct item *e = &d->m.now->at[path];
+
+	if (d->foreign[path] && same_bytes(f->b, d->foreign[path]))
+		d->foreign[path] = NULL; /* it was seen */
+	if (f->kind == e->kind && same_bytes(f->b, e->cur)) {
+		if (f->kind == REGULAR && !e->open && !e->dirty) {
+			e->mode = f->mode;
+			e->mtime_ns = f->mtime_ns;
+		}
+		return;
+	}
+	if (!alien_allows(e, f))
+		drive_fail(d, "%s: neither ours nor theirs (%d bytes, not %d)",
+			   path_text(path), f->b ? (int)f->b->n : -1,
+			   e->cur ? (int)e->cur->n : -1);
+	else
+		alien_adopt(&d->m, path, f);
+}
+
+/* The mount is asked about each name at which others were. */
+void drive_adopt(struct drive *d)
+{
+	struct found f;
+	int i;
+
+	if (!d->aliens)
+		return;
+	drive_hold_faults(d);
+	for (i = 1; i < DIRS; i++)
+		if (d->m.alien_dir[i] && !drive_failed(d))
+			adopt_dir(d, i);
+	for (i = 0; i < PATHS; i++) {
+		if (!d->m.alien[i] || !d->m.now->dir[path_dir(i)] ||
+		    drive_failed(d))
+			continue;
+		drive_look_at(d, i, &f);
+		if (world_is_halted(&d->w))
+			break;
+		if (!f.unknown)
+			drive_adopt_found(d, i, &f);
+	}
+	drive_go_on(d);
+}
+
+/* Until all that the bucket has can be seen. */
+void drive_await_listings(struct drive *d)
+{
+	int i;
+
+	for (i = 0; i < 3 && d->aliens && !world_is_halted(&d->w); i++) {
+		drive_adopt(d);
+		(void)sim_run_for(d->w.sim, LISTED_NS);
+	}
+	drive_adopt(d);
+}
