@@ -41,6 +41,14 @@ static void from_blob(struct inode *in, struct fs_attr *a,
 	a->ttl_ns = 0;
 }
 
+/* Programs look for holes where the blocks are too few for the size.  A file
+ * of which nothing is here has as many as its size: with none it would be taken
+ * for a hole as a whole. */
+static bool has_holes(const struct inode *in)
+{
+	return in->alloc_vid && in->alloc_vid == in->vid;
+}
+
 void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
 {
 	struct disk_stat st;
@@ -58,7 +66,7 @@ void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
 	a->size = in->kind == META_SYMLINK && in->target ?
 			  strlen(in->target) :
 			  in->size;
-	a->blocks = (a->size + 511) / 512;
+	a->blocks = ((has_holes(in) ? in->alloc : a->size) + 511) / 512;
 	a->mtime_ns = in->mtime_ns;
 	a->ctime_ns = in->ctime_ns;
 	a->atime_ns = in->atime_ns;

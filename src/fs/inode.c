@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,11 +246,23 @@ void inode_let_go(struct inode *in, uint64_t seq)
 		in->live->ver.held = false;
 }
 
+/* How much of the disk a version with holes takes; 0: it cannot be told. */
+static uint64_t alloc_of(struct fs *fs, const struct meta_version *v)
+{
+	struct disk_stat st = { .alloc = 0 };
+	int fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+
+	if (fd >= 0 && disk_stat(fs->host->disk, fd, &st) < 0)
+		st.alloc = 0;
+	cache_blob_close(fs->cache, fd);
+	return st.alloc;
+}
+
 /* What the current version row says of the inode. */
 int inode_load_version(struct fs *fs, struct inode *in)
 {
 	struct meta_version v = { .vid = 0 };
-	uint64_t seq = 0;
+	uint64_t seq = 0, alloc = 0;
 	int r = 0;
 
 	if (in->vid)
@@ -263,8 +276,12 @@ int inode_load_version(struct fs *fs, struct inode *in)
 		r = transfer_place(fs->transfer, in->vid, &seq);
 	if (r < 0)
 		return r;
+	if (v.vid && v.sparse && v.blob)
+		alloc = alloc_of(fs, &v);
 	lock_acquire(&fs->ns);
 	inode_show_version(in, &v, seq);
+	in->alloc = alloc;
+	in->alloc_vid = alloc ? v.vid : 0;
 	lock_release(&fs->ns);
 	return 0;
 }

@@ -97,6 +97,8 @@ struct inode {
 	uint64_t vid;
 	enum meta_state state; /* of vid; 0: none */
 	bool provisional, held;
+	uint64_t alloc; /* bytes the disk gave a version with holes: this one */
+	uint64_t alloc_vid; /* 0: as many as it has */
 	int64_t sealed_real_ns;
 	uint64_t seal_seq; /* its op in the line; 0: none */
 	bool meta_known;

@@ -182,9 +182,12 @@ static int seal_rows(struct fs *fs, struct inode *in, struct meta_version *v,
 }
 
 static void sealed_memory(struct fs *fs, struct inode *in,
-			  const struct meta_version *v, uint64_t seq)
+			  const struct meta_version *v, uint64_t alloc,
+			  uint64_t seq)
 {
 	lock_acquire(&fs->ns);
+	in->alloc = alloc;
+	in->alloc_vid = v->sparse ? v->vid : 0;
 	in->live->ver = *v;
 	in->state = v->state;
 	in->provisional = v->provisional;
@@ -246,7 +249,7 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	old = in->seal_seq;
 	r = tx_commit(fs, r);
 	if (r == 0)
-		sealed_memory(fs, in, &v, seq);
+		sealed_memory(fs, in, &v, st.alloc, seq);
 	r = tx_close(fs, r, old, old || seq);
 	if (r < 0)
 		return r;

@@ -416,6 +416,37 @@ START_TEST(a_folder_stays_where_its_files_have_keys)
 }
 END_TEST
 
+START_TEST(blocks_tell_of_holes_as_long_as_the_bytes_are_here)
+{
+	const uint64_t size = 100 * 4096;
+	struct fs_bulk how = { .deadline_mono_ns = CLK_NEVER };
+	struct fs_attr want = { .size = size }, a;
+	struct fs_bulk_sums sums;
+	struct file f;
+
+	ck_assert_int_eq(put_file("f", "x"), 0);
+	a = set_attr(ino_of("f"), want, FS_SET_SIZE);
+	ck_assert_uint_eq(a.size, size);
+	ck_assert_uint_eq(attr_of(ino_of("f")).blocks, 8);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_uint_eq(attr_of(ino_of("f")).blocks, 8);
+	/* Opened to be written, and left. */
+	ck_assert_int_eq(f_open(&f, "f", O_RDWR), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_uint_eq(attr_of(ino_of("f")).blocks, 8);
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_uint_eq(attr_of(ino_of("f")).blocks, 8);
+	/* In the bucket there are none; of no blocks it would be one hole. */
+	ck_assert_int_eq(fs_evict(fs, "f", &how, &sums), 0);
+	ck_assert_uint_eq(attr_of(ino_of("f")).blocks, size / 512);
+	ck_assert_int_eq(f_open(&f, "f", O_RDONLY), 0);
+	ck_assert_uint_eq(attr_of(f.ino).blocks, size / 512);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+}
+END_TEST
+
 static bool direct_writes(void *arg)
 {
 	(void)arg;
@@ -471,6 +502,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_fifo_takes_the_name_of_a_file, 0, 2);
 	tcase_add_loop_test(c, a_folder_stays_where_its_files_have_keys, 0, 2);
 	tcase_add_loop_test(c, who_writes_clears_setuid, 0, 2);
+	tcase_add_test(c, blocks_tell_of_holes_as_long_as_the_bytes_are_here);
 }
 
 int main(void)
