@@ -105,7 +105,8 @@ struct meta_version {
 	int64_t seal_ctime_ns; /* the blob's, at the seal; one boot only */
 	int64_t sealed_real_ns; /* wall clock, for status and delays */
 	uint32_t mode;
-	uint64_t crc64; /* of the whole; valid once published */
+	bool summed; /* crc64 is that of the bytes that were sealed */
+	uint64_t crc64; /* of the whole; valid if summed or published */
 	uint64_t replaces; /* vid this one was opened over; 0: none */
 	int64_t used_real_ns; /* last open, for eviction; lazily written */
 };

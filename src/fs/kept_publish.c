@@ -167,6 +167,7 @@ static int version_anew(struct fs *fs, const struct publish *p,
 	v->complete = true;
 	v->provisional = v->held = v->append_only = false;
 	v->sparse = p->sparse;
+	v->summed = false;
 	if (old->state == META_UNFINISHED)
 		v->mtime_ns = p->st.mtime_ns;
 	v->size = p->st.size;

@@ -137,6 +137,8 @@ static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
 	v->complete = true;
 	v->append_only = !in->live->not_append;
 	v->sparse = has_hole(fs, in->live->rfd, st->size);
+	v->summed = false;
+	v->crc64 = 0;
 	v->size = st->size;
 	v->mtime_ns = set ? in->mtime_ns : st->mtime_ns;
 	v->seal_ctime_ns = st->ctime_ns;

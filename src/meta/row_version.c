@@ -18,6 +18,7 @@ enum {
 	VERSION_HELD = 8,
 	VERSION_APPEND_ONLY = 16,
 	VERSION_SPARSE = 32,
+	VERSION_SUMMED = 64,
 };
 
 /* ---- version ---- */
@@ -29,7 +30,8 @@ static int64_t version_flags(const struct meta_version *v)
 	       (v->provisional ? VERSION_PROVISIONAL : 0) |
 	       (v->held ? VERSION_HELD : 0) |
 	       (v->append_only ? VERSION_APPEND_ONLY : 0) |
-	       (v->sparse ? VERSION_SPARSE : 0);
+	       (v->sparse ? VERSION_SPARSE : 0) |
+	       (v->summed ? VERSION_SUMMED : 0);
 }
 
 static void bind_version(struct run *r, const struct meta_version *v)
@@ -68,6 +70,7 @@ static void read_version(struct run *r, struct meta_version *v)
 	v->held = (flags & VERSION_HELD) != 0;
 	v->append_only = (flags & VERSION_APPEND_ONLY) != 0;
 	v->sparse = (flags & VERSION_SPARSE) != 0;
+	v->summed = (flags & VERSION_SUMMED) != 0;
 	v->size = col_u64(r);
 	v->mtime_ns = col_i64(r);
 	v->seal_ctime_ns = col_i64(r);

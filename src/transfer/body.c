@@ -12,7 +12,6 @@
 #include "internal.h"
 
 #define LOG_MODULE "transfer"
-#define CRC_CHUNK (1u << 20)
 
 int src_begin(struct blob_src *s, const struct meta_version *v)
 {
@@ -36,7 +35,7 @@ static bool has_parted(const struct blob_src *s)
 
 /* Bytes that were read before the blob moved are those that were sealed.  What
  * is appended to moves, and keeps them. */
-static bool src_moved(const struct blob_src *s)
+bool src_moved(const struct blob_src *s)
 {
 	struct disk_stat st;
 
@@ -102,34 +101,16 @@ static uint64_t part_len(const struct titem *it, unsigned i)
 						  it->part_size;
 }
 
-static int crc_of(struct transfer *t, int fd, uint64_t off, uint64_t len,
-		  uint64_t *ret)
+/* The bytes of a part that was sent before are still the same. */
+static bool is_part_same(const struct blob_src *s, const struct tpart *p,
+			 uint64_t crc)
 {
-	char *buf = malloc(CRC_CHUNK);
-	uint64_t crc = 0;
-
-	if (!buf)
-		return -ENOMEM;
-	while (len) {
-		size_t n = len < CRC_CHUNK ? (size_t)len : CRC_CHUNK;
-
-		if (disk_pread(t->host->disk, fd, buf, n, off) != (ssize_t)n) {
-			free(buf);
-			return -EIO;
-		}
-		crc = crc64nvme(crc, buf, n);
-		off += n;
-		len -= n;
-	}
-	free(buf);
-	*ret = crc;
-	return 0;
+	return !p->known || p->crc64 == crc || src_moved(s);
 }
 
 struct resume {
-	struct transfer *t;
-	struct titem *it;
-	int fd;
+	struct blob_src s;
+	bool damaged;
 };
 
 /* A part the store has: kept if its size and checksum are those of our bytes
@@ -137,16 +118,21 @@ struct resume {
 static int known_part(void *arg, const struct store_part *p)
 {
 	struct resume *r = arg;
+	struct titem *it = r->s.it;
 	struct tpart *q;
 	uint64_t crc;
 
-	if (p->number < 1 || p->number > r->it->nparts ||
-	    p->size != part_len(r->it, p->number - 1))
+	if (p->number < 1 || p->number > it->nparts ||
+	    p->size != part_len(it, p->number - 1))
 		return 0;
-	q = &r->it->parts[p->number - 1];
-	if (crc_of(r->t, r->fd, r->it->part_size * (p->number - 1), p->size,
-		   &crc) < 0)
+	q = &it->parts[p->number - 1];
+	if (body_crc(r->s.t, NULL, r->s.fd, it->part_size * (p->number - 1),
+		     p->size, &crc) < 0)
 		return -EIO;
+	if (!is_part_same(&r->s, q, crc)) {
+		r->damaged = true;
+		return -EIO;
+	}
 	if (p->has_crc64 ? p->crc64 != crc :
 			   q->crc64 != crc || strcmp(q->etag, p->etag) != 0)
 		return 0;
@@ -162,6 +148,7 @@ static int row_part(void *arg, const struct meta_part *row)
 
 	if (row->number < 1 || row->number > it->nparts || !row->etag[0])
 		return 0;
+	it->parts[row->number - 1].known = true;
 	it->parts[row->number - 1].crc64 = row->crc64;
 	memcpy(it->parts[row->number - 1].etag, row->etag,
 	       sizeof(it->parts[0].etag) - 1);
@@ -170,16 +157,15 @@ static int row_part(void *arg, const struct meta_part *row)
 
 static int resume(struct transfer *t, struct titem *it)
 {
-	struct resume r = { .t = t, .it = it };
-	int e;
+	struct resume r = { .s = { .t = t, .it = it } };
+	int e = src_begin(&r.s, &it->v);
 
-	r.fd = body_open(t, &it->v);
-	if (r.fd < 0)
-		return r.fd;
+	if (e < 0)
+		return e;
 	e = store_mpu_list_parts(t->store, it->key, it->upload_id, known_part,
 				 &r);
-	cache_blob_close(t->cache, r.fd);
-	return e;
+	src_end(&r.s);
+	return r.damaged ? -EUCLEAN : e;
 }
 
 static int tx(struct transfer *t, int r)
@@ -418,6 +404,23 @@ count:
 	return 0;
 }
 
+/* What a row says of a part is that of the seal that stands: one that was
+ * withdrawn meanwhile took its rows along. */
+static int record_part(struct transfer *t, const struct meta_version *sent,
+		       const struct meta_part *row)
+{
+	struct meta_version v;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_version_get(t->meta, row->vid, &v);
+	if (r == 0 && v.state == META_SEALED &&
+	    v.seal_ctime_ns == sent->seal_ctime_ns)
+		r = meta_part_set(t->meta, row);
+	return tx(t, r == -ENOENT ? 0 : r);
+}
+
 int body_part(struct transfer *t, struct titem *it, unsigned i)
 {
 	struct tpart *p = &it->parts[i];
@@ -439,7 +442,9 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 		r = src_begin(&s, &v);
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
-	r = crc_of(t, s.fd, s.base, src.len, &src.crc64);
+	r = body_crc(t, NULL, s.fd, s.base, src.len, &src.crc64);
+	if (r == 0 && !is_part_same(&s, p, src.crc64))
+		r = -EUCLEAN;
 	if (r == 0)
 		r = store_mpu_part(t->store, it->key, it->upload_id, i + 1,
 				   &src, &got);
@@ -452,6 +457,5 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 	row.len = src.len;
 	row.crc64 = src.crc64;
 	memcpy(row.etag, got.etag, sizeof(got.etag));
-	r = meta_begin(t->meta);
-	return r < 0 ? r : tx(t, meta_part_set(t->meta, &row));
+	return record_part(t, &s.v, &row);
 }

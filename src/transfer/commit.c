@@ -122,13 +122,18 @@ static int put_whole(struct transfer *t, struct titem *it,
 	struct blob_src s = { .t = t, .it = it };
 	struct store_src src = { .read = blob_read,
 				 .arg = &s,
-				 .len = it->v.size };
+				 .len = it->v.size,
+				 .has_crc64 = true };
 	int r = src_begin(&s, &it->v);
 
 	if (r < 0)
 		return r;
+	r = body_crc(t, NULL, s.fd, 0, src.len, &src.crc64);
+	if (r == 0)
+		r = sum_check(&s, src.crc64);
 	put_meta(t, &it->v, &meta);
-	r = store_put(t->store, it->key, &src, &meta, cond, obj);
+	if (r == 0)
+		r = store_put(t->store, it->key, &src, &meta, cond, obj);
 	src_end(&s);
 	return r;
 }
@@ -138,6 +143,7 @@ static int put_parts(struct transfer *t, struct titem *it,
 {
 	struct store_part *parts = calloc(it->nparts, sizeof(*parts));
 	struct store_meta meta;
+	bool is_sent_here = true; /* else it is in the bucket already */
 	uint64_t crc = 0;
 	unsigned i;
 	int r;
@@ -154,10 +160,15 @@ static int put_parts(struct transfer *t, struct titem *it,
 		memcpy(parts[i].etag, it->parts[i].etag,
 		       sizeof(parts[i].etag));
 		parts[i].has_crc64 = true;
+		is_sent_here &= it->parts[i].etag[0] != '\0';
 		parts[i].crc64 = it->parts[i].crc64;
 		crc = i ? crc64nvme_combine(crc, parts[i].crc64,
 					    parts[i].size) :
 			  parts[i].crc64;
+	}
+	if (is_sent_here && it->v.summed && it->v.crc64 != crc) {
+		free(parts);
+		return -EUCLEAN;
 	}
 	put_meta(t, &it->v, &meta);
 	r = store_mpu_commit(t->store, it->key, it->upload_id, parts,
@@ -213,7 +224,7 @@ static int commit_put(struct transfer *t, struct titem *it)
 	r = it->upload_id ? put_parts(t, it, &cond, &obj) :
 			    put_whole(t, it, &cond, &obj);
 	if (r < 0 && r != -ENOMEM && r != -EIO && r != -ECANCELED &&
-	    r != -ENODATA)
+	    r != -ENODATA && r != -EUCLEAN)
 		r = resolve(t, it, r, &obj);
 	if (r < 0)
 		return r;

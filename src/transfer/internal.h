@@ -39,6 +39,7 @@ enum part_state { PART_TODO, PART_SENDING, PART_DONE };
 
 struct tpart {
 	enum part_state state;
+	bool known; /* crc64 is that of the bytes that were sent, as a row says */
 	uint64_t crc64;
 	char etag[STORE_ETAG_MAX];
 };
@@ -74,6 +75,7 @@ struct titem {
 	unsigned pins;
 	unsigned attempts;
 	int64_t retry_at; /* mono */
+	int64_t sum_at; /* mono: read it then, to have its checksum; 0: by rule */
 	int64_t queued_mono; /* when its name was first closed, as we saw */
 
 	/* what the sums of the line have of it */
@@ -145,6 +147,8 @@ struct transfer {
 	size_t n_big; /* big puts in the line: without one nobody asks */
 	int64_t bodies_from; /* mono: ask again */
 	uint64_t begun; /* commits: the newest says that a window is begun */
+	bool summing; /* somebody reads what waits */
+	int64_t sums_from; /* mono: look again who waits so long */
 	bool undurable; /* the disk records no commits any more: said so */
 	bool fold_wanted;
 	int64_t fold_from; /* mono: fold again */
@@ -247,7 +251,15 @@ void have_free(struct transfer *t);
 int64_t line_pause(const struct transfer *t, size_t rows);
 
 /* plan.c: what to do next; with the lock */
-enum act { ACT_NONE, ACT_FOLD, ACT_COMMIT, ACT_BEGIN, ACT_PART, ACT_ABORT };
+enum act {
+	ACT_NONE,
+	ACT_FOLD,
+	ACT_COMMIT,
+	ACT_BEGIN,
+	ACT_PART,
+	ACT_ABORT,
+	ACT_SUM,
+};
 struct action {
 	enum act act;
 	struct titem *it;
@@ -284,11 +296,25 @@ struct blob_src {
 /* Open the bytes of v. */
 int src_begin(struct blob_src *s, const struct meta_version *v) MUST_USE;
 void src_end(struct blob_src *s); /* closes fd, too */
+/* Its bytes may be others than those that were sealed. */
+bool src_moved(const struct blob_src *s);
 ssize_t blob_read(void *arg, uint64_t off, void *p, size_t n);
 void write_id_of(const struct transfer *t, const struct meta_version *v,
 		 char ret[STORE_WRITE_ID_MAX]);
 void put_meta(const struct transfer *t, const struct meta_version *v,
 	      struct store_meta *ret);
+
+/* sum.c */
+/* The checksum of so many bytes.  -ECANCELED: the engine stops, or it (NULL:
+ * none) left the line. */
+int body_crc(struct transfer *t, const struct titem *it, int fd, uint64_t off,
+	     uint64_t len, uint64_t *ret);
+/* With the lock.  Something has waited for so long that it is to be read; if
+ * not, when to ask again. */
+bool plan_sum(struct transfer *t, struct action *a, int64_t *ret_at);
+void sum_take(struct transfer *t, struct titem *it);
+/* crc is of the whole as it is now.  -EUCLEAN: the disk damaged it. */
+int sum_check(const struct blob_src *s, uint64_t crc);
 
 /* commit.c */
 /* The object that the item's version made? */

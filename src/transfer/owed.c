@@ -204,7 +204,7 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 	struct line_change c = { 0 };
 	struct meta_inode in;
 	struct titem *it;
-	uint64_t ino = 0, next = 0;
+	uint64_t ino = 0, vid = 0, next = 0;
 	size_t i;
 	int r = line_refresh(t);
 
@@ -212,8 +212,10 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 		return r;
 	lock_acquire(&t->lock);
 	it = item_find(t, seq);
-	if (it)
+	if (it) {
 		ino = it->ino;
+		vid = it->vid;
+	}
 	r = line_withdraw_near(&t->line, seq, &c);
 	if (r == 0 && c.n_owed)
 		next = put_behind(t, ino, seq);
@@ -224,6 +226,9 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 		r = transfer_owe(t, ino, c.owed[i]);
 	if (r == 0)
 		r = line_write(t, &c);
+	/* Of the bytes as they are next nothing is known. */
+	if (r == 0 && vid)
+		r = meta_part_del_all(t->meta, vid);
 	if (r == 0 && c.n_owed) {
 		/* Its successor is in the line, or there will be none? */
 		r = meta_inode_get(t->meta, ino, &in);

@@ -256,7 +256,7 @@ static bool plan_abort(struct transfer *t, struct action *a, int64_t *wait)
 struct action plan_next(struct transfer *t, int64_t *wait)
 {
 	struct action a = { .act = ACT_NONE };
-	int64_t now = clk_mono(t->host->clk);
+	int64_t now = clk_mono(t->host->clk), at;
 
 	*wait = CLK_NEVER;
 	if (t->fold_wanted && now >= t->fold_from) {
@@ -264,8 +264,9 @@ struct action plan_next(struct transfer *t, int64_t *wait)
 		return a;
 	}
 	/* A body may wait for an abort, which is short. */
-	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a, wait))
-		(void)plan_body(t, &a, wait);
+	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a, wait) &&
+	    !plan_body(t, &a, wait) && !plan_sum(t, &a, &at))
+		note_wait(at, now, wait);
 	if (t->fold_wanted) /* since before, or as the bodies were chosen */
 		note_wait(t->fold_from, now, wait);
 	return a;

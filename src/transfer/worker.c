@@ -36,13 +36,13 @@ void kick_one(struct transfer *t)
 }
 
 /* Refused for good, and not because we are let in nowhere any more?  What is
- * gone from here cannot be sent either. */
+ * gone from here, or damaged, cannot be sent either. */
 static bool is_permanent(struct transfer *t, int r, unsigned attempts)
 {
 	char key[META_KEY_MAX + 32];
 	struct store_obj o;
 
-	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENODATA)
+	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENODATA || r == -EUCLEAN)
 		return true;
 	if (r == -EBADMSG || r == -EPROTO)
 		return attempts >= 8;
@@ -74,6 +74,8 @@ static void failed(struct transfer *t, struct titem *it, int r)
 
 	(void)snprintf(words, sizeof(words), "%s",
 		       r == -ENODATA ? "its bytes are gone from the cache disk" :
+		       r == -EUCLEAN ? "the cache disk damaged its bytes: they "
+				       "are not those that were closed" :
 				       store_last_error());
 	if (r == -ECANCELED)
 		return;
@@ -174,7 +176,7 @@ static void do_commit(struct transfer *t, struct titem *it)
 		body_again(t, it);
 		r = -EAGAIN;
 	}
-	if (r == -EBADMSG && it->upload_id) {
+	if ((r == -EBADMSG || r == -EUCLEAN) && it->upload_id) {
 		if (store_mpu_abort(t->store, it->key, it->upload_id) == 0)
 			(void)forget_upload(t, it->vid);
 		body_again(t, it);
@@ -370,6 +372,9 @@ int64_t worker_step(void *arg)
 		break;
 	case ACT_PART:
 		do_part(t, a.it, a.part);
+		break;
+	case ACT_SUM:
+		sum_take(t, a.it);
 		break;
 	case ACT_ABORT:
 		do_abort(t, a.orphan);

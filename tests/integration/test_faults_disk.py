@@ -4,6 +4,7 @@ inodes or descriptors, gone, damaged, dead."""
 
 import errno
 import fcntl
+import mmap
 import os
 import shutil
 import subprocess
@@ -225,6 +226,65 @@ def test_f15_a_lost_blob_is_reported(s3_bucket, mounts, proxy):
     (m / "lost").unlink()
     m.sync()
     assert s3_bucket.keys() == ["behind"]
+
+
+def flip_a_bit(image, data):
+    """In the middle of these bytes, wherever the file system has them."""
+    with image.open("r+b") as f, mmap.mmap(f.fileno(), 0) as m:
+        at = m.find(data[len(data) // 2 :][:4096])
+        assert at >= 0
+        m[at] ^= 1
+
+
+@root
+@pytest.mark.parametrize("size", [5 * MIB, 20 * MIB])
+def test_f14_a_bit_that_rots_is_not_published(
+    disk, s3_bucket, mounts, proxy, passthrough, size
+):
+    """Below the file system, between two mounts: nothing tells but the
+    checksum that was taken while it waited."""
+    folder = disk(300)
+    m = mounts(
+        s3_bucket,
+        passthrough=passthrough,
+        cache_dir=folder / "cache",
+        cache_min_free="1M",
+        upload_delay="0s",
+    )
+    m.log = folder.with_name("log")
+    m.mount()
+    rotten = m / "d/rotten.ckpt"
+    (m / "d").mkdir()
+    rotten.write_bytes(b"old")
+    m.sync()
+    proxy.fault("status", method="PUT|POST", count=-1)
+    data = os.urandom(size)
+    rotten.write_bytes(data)
+    (m / "other").mkdir()
+    (m / "other/good").write_bytes(b"good")
+    said = "rotten.ckpt: its checksum is known"
+    wait_until(lambda: said in m.log.read_text(), 60, "its checksum")
+    m.kill9()
+    m.detach()
+    subprocess.run(["umount", folder], check=True)
+    flip_a_bit(folder.with_name("disk.img"), data)
+    subprocess.run(
+        ["mount", "-o", "loop", folder.with_name("disk.img"), folder], check=True
+    )
+    proxy.heal()
+    m.mount()
+    said = m.sync(status=1).stderr
+    assert "not in the bucket: d/rotten.ckpt (parked" in said
+    assert "the cache disk damaged its bytes" in said
+    assert s3_bucket.keys() == ["d/rotten.ckpt", "other/good"]
+    assert s3_bucket.get("d/rotten.ckpt") == b"old"
+    m.run("status", "--check", m.path, status=1)
+    m.run("recover", "retry", rotten)
+    assert "d/rotten.ckpt (parked" in m.sync(status=1).stderr
+    rotten.write_bytes(data)
+    m.sync()
+    assert_same(s3_bucket, m.path)
+    wait_until(lambda: s3_bucket.uploads() == [], what="no upload is left")
 
 
 @root

@@ -119,6 +119,10 @@ void simdisk_heal(struct disk *d);
 void simdisk_halt_after(struct disk *d, unsigned long n);
 bool simdisk_halted(const struct disk *d);
 
+/* A bit of the file is another one from now on, and nothing tells of it.  It is
+ * there. */
+void simdisk_rot(struct disk *d, const char *path, uint64_t off);
+
 /* Bytes on the disk; a multiple of 4 KiB.  At first 1 TiB. */
 void simdisk_set_capacity(struct disk *d, uint64_t bytes);
 

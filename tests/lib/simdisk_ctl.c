@@ -193,6 +193,24 @@ bool simdisk_halted(const struct disk *d)
 	return sim_is_halted(sim_of(d));
 }
 
+void simdisk_rot(struct disk *base, const char *path, uint64_t off)
+{
+	struct simdisk *d = sim_of(base);
+	uint64_t index = off / SIM_PAGE;
+	struct page *p = NULL;
+	struct node *n;
+
+	sim_lock_disk(d);
+	if (name_find(d, path, &n) == 0)
+		HASH_FIND(hh, n->pages, &index, sizeof(index), p);
+	if (!p || !p->cur)
+		abort();
+	p->cur[off % SIM_PAGE] ^= 1;
+	if (p->dur)
+		p->dur[off % SIM_PAGE] ^= 1;
+	sim_unlock_disk(d);
+}
+
 void simdisk_set_capacity(struct disk *base, uint64_t bytes)
 {
 	struct simdisk *d = sim_of(base);

@@ -5,7 +5,7 @@
 set -eu
 cd "${top_srcdir:-.}"
 # Rows that have no test yet.  This list only shrinks.
-open='14'
+open=''
 rc=0
 tab=$(printf '\t')
 complain() {

@@ -202,6 +202,11 @@ void lose_blob(const char *path)
 	ck_assert_int_eq(disk_unlink(disk, blob_path(ino_of(path))), 0);
 }
 
+void rot_blob(const char *path, uint64_t off)
+{
+	simdisk_rot(disk, blob_path(ino_of(path)), off);
+}
+
 uint64_t blob_size_of(uint64_t ino)
 {
 	struct disk_stat st;

@@ -76,6 +76,8 @@ int intrude(uint64_t ino);
 uint64_t blob_size_of(uint64_t ino);
 /* The blob of what a file shows is gone from the disk. */
 void lose_blob(const char *path);
+/* A bit of what a file shows is another one, and nothing tells of it. */
+void rot_blob(const char *path, uint64_t off);
 
 /* ---- the bucket */
 

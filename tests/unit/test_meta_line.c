@@ -77,6 +77,7 @@ static void assert_same_version(const struct meta_version *a,
 	ck_assert_int_eq(a->held, b->held);
 	ck_assert_int_eq(a->append_only, b->append_only);
 	ck_assert_int_eq(a->sparse, b->sparse);
+	ck_assert_int_eq(a->summed, b->summed);
 	ck_assert_uint_eq(a->size, b->size);
 	ck_assert_int_eq(a->mtime_ns, b->mtime_ns);
 	ck_assert_int_eq(a->seal_ctime_ns, b->seal_ctime_ns);
@@ -92,12 +93,13 @@ START_TEST(a_version_comes_back_as_it_was)
 	struct meta_version v = a_version(), got;
 
 	/* Each flag by itself, then all. */
-	v.complete = _i == 0 || _i == 6;
-	v.passthrough = _i == 1 || _i == 6;
-	v.provisional = _i == 2 || _i == 6;
-	v.held = _i == 3 || _i == 6;
-	v.append_only = _i == 4 || _i == 6;
-	v.sparse = _i == 5 || _i == 6;
+	v.complete = _i == 0 || _i == 7;
+	v.passthrough = _i == 1 || _i == 7;
+	v.provisional = _i == 2 || _i == 7;
+	v.held = _i == 3 || _i == 7;
+	v.append_only = _i == 4 || _i == 7;
+	v.sparse = _i == 5 || _i == 7;
+	v.summed = _i == 6 || _i == 7;
 	ck_assert_int_eq(meta_version_add(m, &v), 0);
 	over_a_crash();
 	memset(&got, 0x55, sizeof(got));
@@ -304,7 +306,7 @@ END_TEST
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_add_loop_test(c, a_version_comes_back_as_it_was, 0, 7);
+	tcase_add_loop_test(c, a_version_comes_back_as_it_was, 0, 8);
 	tcase_add_test(c, versions_come_by_number);
 	tcase_add_test(c, parts_come_by_number_and_go_with_their_version);
 	tcase_add_test(c, an_upload_outlives_its_version_until_it_is_aborted);
