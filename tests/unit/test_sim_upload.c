@@ -364,6 +364,41 @@ START_TEST(a_begin_that_went_with_the_power_is_swept)
 }
 END_TEST
 
+/* Closed for good, and yet it is touched: it is sealed anew, and not tried for
+ * ever. */
+START_TEST(a_body_whose_blob_is_touched_is_sealed_anew)
+{
+	/* The part that is touched has been sent. */
+	static const struct store_fault faults[] = {
+		{ .method = "mpu_part",
+		  .skip = 2,
+		  .err = -EAGAIN,
+		  .act = STORE_FAULT_BEFORE },
+		{ .method = "mpu_abort",
+		  .err = -EAGAIN,
+		  .act = STORE_FAULT_BEFORE },
+	};
+	int ext;
+
+	ck_assert_int_eq(store_fault_set(bucket, faults, 2), 0);
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	(void)sim_run_for(sim, (_i & 1 ? 60 : 3) * NS_PER_S);
+	ext = intrude(ino_of("a"));
+	ck_assert_int_eq(simdisk_external_write(disk, ext, "!", 1, 9), 0);
+	simdisk_external_close(disk, ext);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	if (_i & 2)
+		again();
+	heal();
+	ck_assert(settle(600 * NS_PER_S));
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	assert_text(object_of("a"),
+		    "012345678!abcdefghijklmnopqrstuvwxyz-"
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ+");
+	ck_assert_uint_eq(uploads(), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -381,6 +416,8 @@ static void add(TCase *c)
 	tcase_add_test(c, the_upload_of_a_copy_is_found_again);
 	tcase_add_test(c, the_upload_of_a_copy_is_found_by_the_next_life);
 	tcase_add_test(c, a_copy_whose_answer_was_lost_is_ours);
+	tcase_add_loop_test(c, a_body_whose_blob_is_touched_is_sealed_anew, 0,
+			    4);
 }
 
 int main(void)
