@@ -191,7 +191,8 @@ struct meta_opts {
 struct meta_report {
 	bool fresh; /* made just now */
 	bool cut; /* back to the last barrier */
-	bool same_boot; /* as the last barrier, and nothing was lost since */
+	bool same_boot; /* as the last barrier, nothing was lost since, and
+			   meta_boot_settled() was said in it */
 	uint64_t frames_dropped;
 	uint32_t epoch; /* of this mount, already durable */
 	char cache_id[17]; /* hex, made once per cache */
@@ -219,6 +220,9 @@ struct meta_report {
 int meta_open(const struct host *host, const struct meta_opts *opts,
 	      struct meta **ret, struct meta_report *ret_report)
 	NONNULL(1, 2, 3, 4) MUST_USE;
+/* In a transaction: what another boot means for the rows is done.  Whoever opens
+ * the database for less, or dies before, leaves that to the next. */
+int meta_boot_settled(struct meta *m) NONNULL(1) MUST_USE;
 /* Without a barrier or checkpoint: like the process dying.  NULL is allowed. */
 void meta_close(struct meta *m);
 

@@ -463,6 +463,8 @@ int recover_open_versions(struct fs *fs)
 		r = held_versions(fs, &a);
 	if (r == 0)
 		r = recover_owed(fs);
+	if (r == 0 && !fs->same_boot)
+		r = meta_boot_settled(fs->meta);
 	r = tx_end(fs, r, 0, false);
 	free(a.v);
 	free(a.replaced);

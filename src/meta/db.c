@@ -84,6 +84,10 @@ void db_close(struct meta *m)
 
 /* ---- kv ---- */
 
+/* This boot's record is not the one before, and nobody has looked yet what that
+ * means for the rows. */
+#define BOOT_DUE "boot_due"
+
 int kv_set(struct meta *m, const char *key, uint64_t value)
 {
 	struct run r;
@@ -246,16 +250,30 @@ int db_load(struct meta *m, const struct meta_opts *opts, char ret_cache_id[17])
 	return r;
 }
 
-int db_begin_epoch(struct meta *m)
+int db_begin_epoch(struct meta *m, bool fresh, bool *same_boot)
 {
+	uint64_t due = 0;
 	int r = meta_begin(m);
 
 	if (r < 0)
 		return r;
+	r = kv_get(m, BOOT_DUE, &due);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && !due && !*same_boot && !fresh)
+		r = kv_set(m, BOOT_DUE, 1);
+	if (due)
+		*same_boot = false;
 	m->epoch++;
-	r = kv_set(m, "epoch", m->epoch);
+	if (r == 0)
+		r = kv_set(m, "epoch", m->epoch);
 	if (r == 0)
 		r = meta_commit(m);
 	meta_end(m);
 	return r;
+}
+
+int meta_boot_settled(struct meta *m)
+{
+	return kv_set(m, BOOT_DUE, 0);
 }

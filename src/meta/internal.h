@@ -220,8 +220,9 @@ int db_create(struct meta *m, const struct meta_opts *opts,
 /* Look at schema and source, read the counters. */
 int db_load(struct meta *m, const struct meta_opts *opts, char ret_cache_id[17])
 	NONNULL(1, 2) MUST_USE;
-/* The next epoch, as a commit of its own. */
-int db_begin_epoch(struct meta *m) NONNULL(1) MUST_USE;
+/* The next epoch, as a commit of its own; it remembers another boot until
+ * meta_boot_settled(), and same_boot is cleared as long. */
+int db_begin_epoch(struct meta *m, bool fresh, bool *same_boot) NONNULL(1) MUST_USE;
 int kv_set(struct meta *m, const char *key, uint64_t value) NONNULL(1, 2)
 	MUST_USE;
 /* -ENOENT, silently. */

@@ -38,20 +38,20 @@ static int alloc(const struct host *host, const struct meta_opts *opts,
 }
 
 /* The epoch is power-safe before anybody may use it. */
-static int begin_epoch(struct meta *m, bool fresh)
+static int begin_epoch(struct meta *m, struct meta_report *report)
 {
 	struct meta_mark mark;
 	int r;
 
-	r = db_begin_epoch(m);
+	r = db_begin_epoch(m, report->fresh, &report->same_boot);
 	if (r == 0)
 		r = meta_mark(m, &mark);
-	if (r == 0 && fresh)
+	if (r == 0 && report->fresh)
 		r = disk_sync_dir(m->host.disk, "");
 	if (r == 0)
 		r = meta_barrier(m, &mark);
 	/* So that no slot says any more that it is being made. */
-	if (r == 0 && fresh)
+	if (r == 0 && report->fresh)
 		r = record_write(m, &m->rec);
 	return r;
 }
@@ -70,7 +70,7 @@ int meta_open_rules(const struct host *host, const struct meta_opts *opts,
 	if (r == 0)
 		ballast_make(m);
 	if (r == 0)
-		r = begin_epoch(m, report.fresh);
+		r = begin_epoch(m, &report);
 	if (r < 0) {
 		meta_close(m);
 		return log_err(r, "open the database");

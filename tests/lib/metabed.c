@@ -49,6 +49,13 @@ void bed_commit(void)
 	meta_end(bed_meta);
 }
 
+void bed_settle_boot(void)
+{
+	bed_begin();
+	ck_assert_int_eq(meta_boot_settled(bed_meta), 0);
+	bed_commit();
+}
+
 uint64_t bed_add_op(const char *key)
 {
 	struct meta_op op = { .kind = META_OP_DEL };

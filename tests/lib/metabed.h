@@ -18,6 +18,8 @@ void bed_reopen(void);
 
 void bed_begin(void);
 void bed_commit(void);
+/* As a mount does that looked what another boot means for the rows. */
+void bed_settle_boot(void);
 
 /* An operation with nothing in it but a key; its number. */
 uint64_t bed_add_op(const char *key);

@@ -66,7 +66,7 @@ struct disk *simdisk_new(const struct clk *clk, uint64_t seed);
 
 /*
  * The power goes: handles, locks and external writers are gone, the boot id is
- * another, and of what was not durable each page survives with a probability
+ * another, ctimes are somewhat older, and of what was not durable each page survives with a probability
  * of keep percent.  Names are changed in order, as a journal does: with keep
  * above 0 a prefix, of a length drawn from the seed, of the changes not
  * yet durable survives; with 100 everything.

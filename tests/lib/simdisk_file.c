@@ -420,6 +420,7 @@ void file_power_cut(struct simdisk *d, struct node *n, unsigned keep)
 	if (n->size == n->lost_size || !survives(d, keep))
 		n->size = n->dur_size;
 	n->lost_size = UINT64_MAX;
+	n->ctime_ns--; /* one that the disk had from before */
 	zero_range(d, n, n->size, UINT64_MAX);
 	while ((x = *xp) != NULL) {
 		if (x->durable || survives(d, keep)) {

@@ -65,6 +65,35 @@ START_TEST(a_power_cut_goes_back_to_the_barrier)
 }
 END_TEST
 
+/* fsck opens the database, and does not do what a mount does; a mount may die
+ * before it is done. */
+START_TEST(another_boot_is_told_until_it_is_settled)
+{
+	unsigned at;
+
+	begin(3, all_rules);
+	commit_one();
+	barrier();
+	at = durable;
+	meta_close(m);
+	simdisk_power_cut(disk, 100);
+	look(at, at);
+	ck_assert(report.cut && !report.same_boot);
+	meta_close(m);
+	look(at, at);
+	ck_assert(!report.cut && !report.same_boot);
+	ck_assert_int_eq(meta_begin(m), 0);
+	ck_assert_int_eq(meta_boot_settled(m), 0);
+	ck_assert_int_eq(meta_commit(m), 0);
+	meta_end(m);
+	meta_close(m);
+	look(at, at);
+	ck_assert(!report.cut && report.same_boot);
+	ck_assert_ptr_null(wrong);
+	end();
+}
+END_TEST
+
 static const struct {
 	bool missing; /* else: short */
 	bool covered; /* by a barrier */
@@ -286,6 +315,7 @@ static void add(TCase *c)
 	tcase_set_timeout(c, 120);
 	tcase_add_test(c, a_crash_keeps_every_commit);
 	tcase_add_test(c, a_power_cut_goes_back_to_the_barrier);
+	tcase_add_test(c, another_boot_is_told_until_it_is_settled);
 	tcase_add_loop_test(c,
 			    a_missing_blob_tells_that_the_page_cache_was_lost,
 			    0, sizeof(misses) / sizeof(misses[0]));

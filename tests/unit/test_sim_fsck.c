@@ -161,6 +161,22 @@ static const char *blob_of_name(const char *name)
 }
 
 /* Gone, or cut short: the bucket has it. */
+/* After a power cut: what the next boot means for the rows is still to be done
+ * by the mount behind it. */
+START_TEST(a_check_takes_nothing_from_the_mount_behind_it)
+{
+	ck_assert_int_eq(put_file("a", "in parts, of eight bytes each"), 0);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), 0);
+	rig_cut(100);
+	assert_clean();
+	rig_opts.transfer.part_size = 8;
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "in parts, of eight bytes each");
+	ck_assert_uint_eq(call_of("mpu_part a"), call_of("mpu_part a"));
+}
+END_TEST
+
 START_TEST(a_lost_copy_is_fetched_again)
 {
 	const char *path;
@@ -461,6 +477,7 @@ static void add(TCase *c)
 	tcase_set_timeout(c, 60);
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, a_cache_that_is_whole_is_left_alone);
+	tcase_add_test(c, a_check_takes_nothing_from_the_mount_behind_it);
 	tcase_add_loop_test(c, a_lost_copy_is_fetched_again, 0, 2);
 	tcase_add_test(c, a_lost_version_is_told_and_left);
 	tcase_add_test(c, a_blob_that_no_row_knows_is_put_aside);
