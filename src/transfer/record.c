@@ -211,8 +211,8 @@ int transfer_give_up(struct transfer *t, uint64_t seq)
 	return r;
 }
 
-/* Another writer's object stands under the name: ours is kept, and leaves the
- * line. */
+/* Another writer's object stands under the name: the version is kept, and leaves
+ * the line. */
 int record_conflict(struct transfer *t, struct titem *it)
 {
 	struct meta_version v;
@@ -220,8 +220,7 @@ int record_conflict(struct transfer *t, struct titem *it)
 
 	if (r < 0)
 		return r;
-	if (it->kind == META_OP_PUT &&
-	    meta_version_get(t->meta, it->vid, &v) == 0) {
+	if (meta_version_get(t->meta, it->vid, &v) == 0) {
 		v.state = META_CONFLICT;
 		r = meta_version_set(t->meta, &v);
 	}
@@ -231,7 +230,7 @@ int record_conflict(struct transfer *t, struct titem *it)
 	log_warn("%s: another writer changed the object: theirs stays, ours is "
 		 "kept on this machine; see 'ckptfs status'",
 		 it->key);
-	if (r == 0 && it->kind == META_OP_PUT && t->ev.version_done)
+	if (r == 0 && t->ev.version_done)
 		t->ev.version_done(t->ev.arg, it->ino, it->vid, false);
 	return r;
 }

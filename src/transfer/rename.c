@@ -96,6 +96,17 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 	return 0;
 }
 
+/* Others deleted what is to be replaced. */
+static int forget(struct transfer *t, const char *key)
+{
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = end(t, meta_object_del(t->meta, key));
+	return r == 0 ? -EAGAIN : r;
+}
+
 static int copy_one(struct transfer *t, const struct meta_object *from,
 		    const char *to, uint64_t seq)
 {
@@ -133,6 +144,8 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 	if (r == -EEXIST || r == -ESTALE) {
 		/* Perhaps our own copy, whose answer was lost. */
 		r = store_head(t->store, to, &o);
+		if (r == -ENOENT)
+			return forget(t, to);
 		if (r == 0)
 			r = store_head(t->store, from->key, &src);
 		if (r < 0 && r != -ENOENT)

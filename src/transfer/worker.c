@@ -42,7 +42,8 @@ static bool is_permanent(struct transfer *t, int r, unsigned attempts)
 	char key[META_KEY_MAX + 32];
 	struct store_obj o;
 
-	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENODATA || r == -EUCLEAN)
+	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENODATA ||
+	    r == -EUCLEAN || r == -EBUSY)
 		return true;
 	if (r == -EBADMSG || r == -EPROTO)
 		return attempts >= 8;
@@ -76,6 +77,8 @@ static void failed(struct transfer *t, struct titem *it, int r)
 		       r == -ENODATA ? "its bytes are gone from the cache disk" :
 		       r == -EUCLEAN ? "the cache disk damaged its bytes: they "
 				       "are not those that were closed" :
+		       r == -EBUSY ? "another writer's object is there by now: "
+				     "theirs stays" :
 				       store_last_error());
 	if (r == -ECANCELED)
 		return;
@@ -169,7 +172,7 @@ static void do_commit(struct transfer *t, struct titem *it)
 	if (r == 0)
 		r = commit_item(t, it);
 	done = r == 0;
-	if (r == -EBUSY)
+	if (r == -EBUSY && it->kind == META_OP_PUT)
 		r = record_conflict(t, it);
 	if (r == -ENOENT && it->upload_id) {
 		(void)forget_upload(t, it->vid);

@@ -192,6 +192,45 @@ START_TEST(the_losing_side_of_a_conflict_wins_by_order)
 }
 END_TEST
 
+/* A rename, or a link, onto a key that is another writer's by now. */
+START_TEST(a_rename_over_what_another_wrote_leaves_it)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	publish("a", "ours");
+	publish("b", "old");
+	if (_i == 1)
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "b"), 0);
+	foreign("b", "theirs");
+	if (_i == 0)
+		ck_assert_int_eq(rename_to("a", "b"), 0);
+	else
+		ck_assert_int_eq(fs_symlink(fs, &ctx, "a", FS_ROOT_INO, "b",
+					    &e),
+				 0);
+	run(600);
+	assert_text(object_of("a"), "ours");
+	assert_text(object_of("b"), "theirs");
+	ck_assert_str_eq(kept(), " b=parked ");
+	ck_assert_ptr_nonnull(strstr(why_of("b"), " is refused: another "
+						  "writer's object is there "
+						  "by now: theirs stays"));
+	ck_assert_str_eq(names_in_mount(), _i == 0 ? " b " : " a b ");
+	ck_assert_int_eq(act(FS_RECOVER_RETRY, "b"), 0);
+	run(60);
+	assert_text(object_of("b"), "theirs");
+	ck_assert_str_eq(kept(), " b=parked ");
+	/* Once theirs is gone it goes there. */
+	ck_assert_int_eq(store_del(bucket, "run/b", NULL), 0);
+	ck_assert_int_eq(act(FS_RECOVER_RETRY, "b"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_str_eq(kept(), " ");
+	ck_assert_str_eq(names_in_bucket(), _i == 0 ? " b " : " a b ");
+	assert_text(object_of("b"), _i == 0 ? "ours" : "a");
+}
+END_TEST
+
 START_TEST(a_conflict_with_what_is_gone_is_none)
 {
 	conflict();
@@ -390,6 +429,8 @@ static void add(TCase *c)
 	tcase_add_test(c, what_a_process_still_holds_is_not_decided_about);
 	tcase_add_test(c, a_writer_that_outlived_the_daemon_is_found_out);
 	tcase_add_loop_test(c, the_losing_side_of_a_conflict_wins_by_order, 0,
+			    2);
+	tcase_add_loop_test(c, a_rename_over_what_another_wrote_leaves_it, 0,
 			    2);
 	tcase_add_test(c, a_conflict_with_what_is_gone_is_none);
 	tcase_add_test(c, a_bucket_that_does_not_answer_decides_nothing);
