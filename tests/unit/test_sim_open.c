@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -195,6 +196,44 @@ START_TEST(a_log_that_was_cut_short_keeps_its_seal_over_a_power_cut)
 }
 END_TEST
 
+/* What it holds up waits no longer than until somebody looks, whether it is
+ * still open or its writer died with the daemon. */
+START_TEST(a_large_file_that_moves_after_its_seal_holds_nobody_up)
+{
+	static const struct store_fault down = { .err = -ENETUNREACH };
+	char text[20001];
+	struct file f;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	rig_opts.transfer.part_size = 8192;
+	rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, text, 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	(void)sim_run_for(sim, 30 * NS_PER_S); /* it is final */
+	ck_assert_int_eq(f_write(&f, "y", 0), 0);
+	if (_i == 1) {
+		rig_die();
+		ck_assert_int_eq(rig_open(), 0);
+	}
+	ck_assert_int_eq(put_file("b", "after"), 0);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(600 * NS_PER_S));
+	assert_text(object_of("b"), "after");
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_str_eq(state_of("a"), "open");
+	if (_i == 0)
+		ck_assert_int_eq(f_close(&f), 0);
+	if (_i == 0)
+		ck_assert(settle(60 * NS_PER_S));
+	text[0] = 'y';
+	ck_assert(strncmp(text_of("a"), text, 4000) == 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -209,6 +248,9 @@ static void add(TCase *c)
 	tcase_add_test(c, what_was_appended_is_sent_though_the_log_stays_open);
 	tcase_add_test(c,
 		       a_log_that_was_cut_short_keeps_its_seal_over_a_power_cut);
+	tcase_add_loop_test(
+		c, a_large_file_that_moves_after_its_seal_holds_nobody_up, 0,
+		2);
 }
 
 int main(void)
