@@ -34,7 +34,9 @@ static void from_blob(struct inode *in, struct fs_attr *a,
 {
 	a->size = st->size;
 	a->blocks = (st->alloc + 511) / 512;
-	a->ctime_ns = st->ctime_ns > a->ctime_ns ? st->ctime_ns : a->ctime_ns;
+	if (st->ctime_ns != in->live->taken_ctime &&
+	    st->ctime_ns > a->ctime_ns)
+		a->ctime_ns = st->ctime_ns;
 	if (!in->time_set || st->size != in->time_size ||
 	    st->mtime_ns != in->time_mtime)
 		a->mtime_ns = st->mtime_ns;

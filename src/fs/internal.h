@@ -67,6 +67,9 @@ struct live {
 	bool torn; /* the writer was dying of a signal at its last FLUSH */
 	uint64_t clean_size; /* size and ctime when last opened or sealed */
 	int64_t clean_ctime;
+	/* of the blob when its content was taken over: until it moves, the
+	 * inode's is shown; guarded by fs->ns */
+	int64_t taken_ctime;
 	uint64_t written_out; /* the disk was told to write so much of it */
 	/* where the last ordinary write ended; how far blocks were reserved;
 	 * written by whoever writes, without a lock */

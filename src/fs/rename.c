@@ -18,6 +18,7 @@ struct move {
 	char key[META_KEY_MAX + 1], newkey[META_KEY_MAX + 1];
 	uint64_t seq; /* the place that being renamed gave it; 0: none */
 	struct held below; /* the same of what is below a folder */
+	int64_t now;
 };
 
 static bool is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
@@ -186,7 +187,7 @@ static int move_rows(struct fs *fs, struct move *m)
 		row.parent = m->to->ino;
 		memset(row.name, 0, sizeof(row.name));
 		memcpy(row.name, m->newname, strlen(m->newname));
-		row.ctime_ns = clk_real(fs->host->clk);
+		row.ctime_ns = m->now;
 		r = meta_inode_set(fs->meta, &row);
 	}
 	return r;
@@ -205,7 +206,7 @@ static void move_memory(struct fs *fs, struct move *m, struct dentry *d,
 	free(m->in->name);
 	m->in->name = name;
 	m->in->parent = m->to->ino;
-	m->in->ctime_ns = clk_real(fs->host->clk);
+	m->in->ctime_ns = m->now;
 	if (m->seq)
 		inode_let_go(m->in, m->seq);
 	held_let_go(&m->below);
@@ -226,6 +227,7 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 	char *name = NULL;
 	int r;
 
+	m->now = clk_real(fs->host->clk);
 	m->in = child(fs, m->from, m->name);
 	m->over = child(fs, m->to, m->newname);
 	r = check_move(fs, m, flags);

@@ -22,6 +22,17 @@ static void now_writing(struct fs *fs, struct inode *in,
 	struct live *l = in->live;
 
 	lock_acquire(&fs->ns);
+	if (fresh) {
+		in->time_set = false;
+		l->taken_ctime = 0;
+	} else if (!l->writing) {
+		/* Nothing is changed by opening: a copy or a download is
+		 * younger than what is in it. */
+		in->time_set = true;
+		in->time_size = st->size;
+		in->time_mtime = st->mtime_ns;
+		l->taken_ctime = st->ctime_ns;
+	}
 	l->writing = true;
 	lock_release(&fs->ns);
 	l->fresh = fresh;
