@@ -60,9 +60,9 @@ void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
 	lock_acquire(&fs->ns);
 	a->ino = in->ino;
 	a->mode = type_bits(in->kind) | in->mode;
-	a->nlink = !in->parent && in->ino != FS_ROOT_INO ? 0 :
-		   in->kind == META_DIR			 ? 2 :
-							   1;
+	/* Of a folder 1 says that its folders are not counted: who is told 2
+	 * may take it that there are none (fts(3)). */
+	a->nlink = in->parent || in->ino == FS_ROOT_INO ? 1 : 0;
 	a->uid = in->uid;
 	a->gid = in->gid;
 	a->size = in->kind == META_SYMLINK && in->target ?

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a folder: the names are taken down at open, and at each rewind. */
+/* Reading a folder: the names are taken down when it is read from its start, so
+ * that none is told twice, or left out, because others come and go. */
 #include "config.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@ struct fs_dir {
 	struct inode *in;
 	size_t n;
 	char **names;
-	bool begun; /* some were given */
 };
 
 static int by_name(const void *a, const void *b)
@@ -24,11 +24,23 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*x, *y);
 }
 
+static void drop_names(struct fs_dir *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		free(d->names[i]);
+	free(d->names);
+	d->names = NULL;
+	d->n = 0;
+}
+
 static int take_down(struct fs *fs, struct fs_dir *d)
 {
 	struct dentry *e, *tmp;
 	int r = 0;
 
+	drop_names(d);
 	lock_acquire(&fs->ns);
 	d->names = calloc(HASH_COUNT(d->in->children) + 1, sizeof(*d->names));
 	if (!d->names)
@@ -48,30 +60,13 @@ static int take_down(struct fs *fs, struct fs_dir *d)
 	return r;
 }
 
-static void drop_names(struct fs_dir *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->n; i++)
-		free(d->names[i]);
-	free(d->names);
-	d->names = NULL;
-	d->n = 0;
-}
-
-/* The names as they are now. */
-static int look(struct fs *fs, struct fs_dir *d)
+static int look(struct fs *fs, struct inode *in)
 {
 	int r = tx_begin(fs);
 
 	if (r == 0)
-		r = tx_end(fs, dir_load(fs, d->in), 0, false);
-	if (r == 0)
-		r = dir_refresh(fs, d->in, true);
-	if (r < 0)
-		return r;
-	drop_names(d);
-	return take_down(fs, d);
+		r = tx_end(fs, dir_load(fs, in), 0, false);
+	return r < 0 ? r : dir_refresh(fs, in, true);
 }
 
 int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
@@ -88,7 +83,7 @@ int fs_opendir(struct fs *fs, uint64_t ino, struct fs_dir **ret)
 		return -ENOMEM;
 	}
 	d->in = in;
-	r = in->kind == META_DIR ? look(fs, d) : -ENOTDIR;
+	r = in->kind == META_DIR ? look(fs, in) : -ENOTDIR;
 	if (r < 0) {
 		fs_closedir(fs, d);
 		return r;
@@ -119,11 +114,14 @@ int fs_readdir(struct fs *fs, struct fs_dir *d, uint64_t cookie, fs_dir_fn *fn,
 	struct fs_attr a;
 	struct inode *in;
 	uint64_t ino;
-	int r = cookie == 0 && d->begun ? look(fs, d) : 0;
+	int r = 0;
 
+	if (cookie == 0 && d->names)
+		r = look(fs, d->in); /* rewinddir(3) */
+	if (r == 0 && (cookie == 0 || !d->names))
+		r = take_down(fs, d);
 	if (r < 0)
 		return r;
-	d->begun = true;
 	for (; cookie < 2; cookie++) {
 		ino = cookie == 0 ? 0 : inode_parent(fs, d->in);
 		in = inode_get(fs, ino ? ino : d->in->ino);
