@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -214,6 +215,85 @@ START_TEST(what_is_made_in_a_setgid_folder_gets_its_group)
 }
 END_TEST
 
+/* ---- holes */
+
+#define KEEP FALLOC_FL_KEEP_SIZE
+#define PUNCH (FALLOC_FL_PUNCH_HOLE | KEEP)
+#define ZERO FALLOC_FL_ZERO_RANGE
+
+/* object_of() for bytes with zeros in them. */
+static void assert_zeroed(const char *got, size_t from, size_t n, size_t size)
+{
+	char want[32] = "0123456789";
+
+	ck_assert_ptr_nonnull(got);
+	memset(want + from, 0, n);
+	ck_assert_mem_eq(got, want, size);
+}
+
+START_TEST(bytes_are_cleared)
+{
+	static const struct {
+		int mode;
+		uint64_t off, len, size;
+	} cases[] = { { PUNCH, 2, 3, 10 },     { PUNCH, 8, 100, 10 },
+		      { PUNCH, 50, 10, 10 },   { ZERO, 2, 3, 10 },
+		      { ZERO, 8, 10, 18 },     { ZERO | KEEP, 8, 10, 10 },
+		      { 0, 8, 10, 18 },	       { KEEP, 8, 10, 10 } };
+	bool clears = cases[_i].mode & (FALLOC_FL_PUNCH_HOLE | ZERO);
+	uint64_t off = cases[_i].off, len = cases[_i].len;
+	struct file f;
+
+	ck_assert_int_eq(put_file("a", "0123456789"), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	ck_assert_int_eq(f_open(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, cases[_i].mode, off, len),
+			 0);
+	ck_assert_uint_eq(attr_of(f.ino).size, cases[_i].size);
+	assert_text(object_of("a"), "0123456789");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	if (!clears || off >= 10)
+		len = 0;
+	else if (len > 10 - off)
+		len = 10 - off;
+	assert_zeroed(object_of("a"), len ? off : 0, len, cases[_i].size);
+}
+END_TEST
+
+START_TEST(what_is_cleared_stays_in_the_version_that_is_queued)
+{
+	int mode = _i ? ZERO : PUNCH;
+	struct file f;
+
+	/* What was appended is final at its flush. */
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "0123456789", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, mode, 2, 3), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "0123456789");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_zeroed(object_of("a"), 2, 3, 10);
+}
+END_TEST
+
+START_TEST(what_moves_bytes_is_refused)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, FALLOC_FL_COLLAPSE_RANGE, 0,
+				      4096),
+			 -EOPNOTSUPP);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_RDONLY), 0);
+	ck_assert_int_eq(fs_fallocate(fs, f.o.file, PUNCH, 0, 1), -EBADF);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -226,6 +306,10 @@ static void add(TCase *c)
 		c, a_folder_is_told_as_it_is_when_it_is_read_from_its_start);
 	tcase_add_test(c, a_folder_that_is_gone_is_empty_to_who_has_it_open);
 	tcase_add_test(c, what_is_made_in_a_setgid_folder_gets_its_group);
+	tcase_add_loop_test(c, bytes_are_cleared, 0, 8);
+	tcase_add_loop_test(
+		c, what_is_cleared_stays_in_the_version_that_is_queued, 0, 2);
+	tcase_add_test(c, what_moves_bytes_is_refused);
 }
 
 int main(void)
