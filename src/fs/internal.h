@@ -146,6 +146,7 @@ struct fs_file {
 	int flags;
 	bool writable;
 	bool direct; /* FS_IO_DIRECT */
+	bool seals; /* its close counts: it can write, or made or emptied it */
 	bool flushed, fsynced;
 	pid_t tgid; /* opener */
 };

@@ -137,6 +137,7 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	f->in = in;
 	f->flags = flags;
 	f->writable = writes(flags);
+	f->seals = f->writable || (flags & O_TRUNC);
 	f->tgid = who.tgid;
 	f->next = l->files;
 	if (l->files)
@@ -433,6 +434,7 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 		in->live->not_append = true;
 	r = attach(fs, ctx, in, flags, n.f, ret_open);
 	if (r == 0) {
+		n.f->seals = true;
 		fs_ref(fs, in->ino);
 		entry_fill(fs, in, ret);
 	} else {

@@ -480,7 +480,7 @@ static bool is_opener(const struct inode *in, pid_t tgid)
 	const struct fs_file *f;
 
 	for (f = in->live->files; f; f = f->next)
-		if (f->writable && f->tgid == tgid)
+		if (f->seals && f->tgid == tgid)
 			return true;
 	return false;
 }
@@ -542,7 +542,7 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 	uint64_t seq;
 	int r;
 
-	if (!file->writable)
+	if (!file->seals)
 		return 0;
 	busy_begin(fs, in);
 	r = flush_busy(fs, ctx, file);

@@ -294,6 +294,29 @@ START_TEST(what_moves_bytes_is_refused)
 }
 END_TEST
 
+/* ---- handles that cannot write */
+
+START_TEST(a_close_by_who_made_or_emptied_it_counts)
+{
+	struct file f;
+
+	if (_i == 0) {
+		ck_assert_int_eq(f_create(&f, "a", O_RDONLY), 0);
+	} else {
+		ck_assert_int_eq(put_file("a", "old"), 0);
+		ck_assert(settle(5 * NS_PER_S));
+		ck_assert_int_eq(f_open(&f, "a", O_RDONLY | O_TRUNC), 0);
+	}
+	/* RELEASE comes after close(2) has returned: here it never does. */
+	ck_assert_int_eq(f_flush(&f), 0);
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	ck_assert_str_eq(state_of("a"), "published");
+	assert_text(object_of("a"), "");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -310,6 +333,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(
 		c, what_is_cleared_stays_in_the_version_that_is_queued, 0, 2);
 	tcase_add_test(c, what_moves_bytes_is_refused);
+	tcase_add_loop_test(c, a_close_by_who_made_or_emptied_it_counts, 0, 2);
 }
 
 int main(void)
