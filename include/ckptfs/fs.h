@@ -225,7 +225,11 @@ int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
  * also at which offset.  May wait for room in the cache, or say -ENOSPC. */
 int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 		   int *ret_fd) NONNULL(1, 2, 3, 5) MUST_USE;
-/* Before it, by whom: where writes go past the kernel's page cache (FS_IO_DIRECT)
+/* Of what was stored to a mapping, which lies where it lies, whatever handle
+ * the kernel sends it by. */
+int fs_write_page_to(struct fs *fs, struct fs_file *file, uint64_t off,
+		     size_t n, int *ret_fd) NONNULL(1, 2, 5) MUST_USE;
+/* Before a write, by whom: where writes go past the kernel's page cache (FS_IO_DIRECT)
  * it does not clear setuid bits itself. */
 int fs_writes_direct(struct fs *fs, const struct fs_ctx *ctx,
 		     struct fs_file *file) NONNULL(1, 2, 3) MUST_USE;

@@ -89,8 +89,8 @@ static void reserve_ahead(struct fs *fs, struct live *l, uint64_t off, size_t n)
 		log_debug("no blocks reserved ahead of a writer");
 }
 
-int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
-		int *ret_fd)
+static int write_to(struct fs *fs, struct fs_file *file, uint64_t *off,
+		    size_t n, bool append, int *ret_fd)
 {
 	struct live *l = file->in->live;
 	struct disk_stat st;
@@ -105,7 +105,7 @@ int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 		if (r < 0)
 			return r;
 	}
-	if (file->flags & O_APPEND) {
+	if (append) {
 		/* The kernel holds the inode's lock: no other append runs. */
 		r = disk_stat(fs->host->disk, l->rfd, &st);
 		if (r < 0)
@@ -115,6 +115,18 @@ int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
 	reserve_ahead(fs, l, *off, n);
 	*ret_fd = l->wfd;
 	return 0;
+}
+
+int fs_write_to(struct fs *fs, struct fs_file *file, uint64_t *off, size_t n,
+		int *ret_fd)
+{
+	return write_to(fs, file, off, n, file->flags & O_APPEND, ret_fd);
+}
+
+int fs_write_page_to(struct fs *fs, struct fs_file *file, uint64_t off,
+		     size_t n, int *ret_fd)
+{
+	return write_to(fs, file, &off, n, false, ret_fd);
 }
 
 /* Zeros where there were bytes: those that the line or the bucket needs are in

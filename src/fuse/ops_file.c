@@ -92,9 +92,10 @@ void glue_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in,
 
 	(void)ino;
 	glue_ctx(req, &ctx);
-	r = fs_writes_direct(fs, &ctx, file);
+	r = fi->writepage ? 0 : fs_writes_direct(fs, &ctx, file);
 	if (r == 0)
-		r = fs_write_to(fs, file, &at, n, &fd);
+		r = fi->writepage ? fs_write_page_to(fs, file, at, n, &fd) :
+				    fs_write_to(fs, file, &at, n, &fd);
 	if (r < 0) {
 		glue_handle_done(req, fi);
 		glue_reply(req, r);

@@ -315,6 +315,19 @@ def test_mmap_read_and_write(mnt, bucket):
     assert bucket.get("f")[MIB : MIB + 5] == b"mmap!"
 
 
+def test_what_is_stored_to_a_mapping_is_not_appended(mnt, bucket):
+    """Though the handle that the kernel writes it back by was opened to append."""
+    (mnt / "f").write_bytes(bytes(3 * 4096))
+    fd = os.open(mnt / "f", os.O_RDWR | os.O_APPEND)
+    with mmap.mmap(fd, 0) as m:
+        os.write(fd, b"end")
+        m[4096:4101] = b"mmap!"
+    os.close(fd)
+    want = bytes(4096) + b"mmap!" + bytes(2 * 4096 - 5) + b"end"
+    assert (mnt / "f").read_bytes() == want
+    settle(mnt, bucket)
+
+
 def test_readers_see_what_a_writer_beside_them_writes(mnt, bucket):
     """A handle that can only write may go past the page cache; those who read
     through it, or have it mapped, must not keep what they had."""
