@@ -203,6 +203,37 @@ static int count_risk(void *arg, const struct fs_pending *p)
 	return 0;
 }
 
+/*
+ * Whoever kept a closed file mapped may have let go of it since the lease was
+ * asked for, up to a second ago: nobody is to be told that he holds it then.
+ */
+static void ask_again(struct fs *fs)
+{
+	struct inode **all, *in, *tmp;
+	size_t n = 0, i;
+
+	lock_acquire(&fs->ns);
+	all = calloc(HASH_COUNT(fs->inodes) + 1, sizeof(*all));
+	HASH_ITER(hh, fs->inodes, in, tmp) {
+		if (!all || !in->live || !in->live->writing)
+			continue;
+		in->pins++;
+		all[n++] = in;
+	}
+	lock_release(&fs->ns);
+	for (i = 0; i < n; i++) {
+		in = all[i];
+		if (busy_try(fs, in)) { /* else somebody is at it */
+			if (in->live && in->live->asking &&
+			    seal_settle(fs, in) < 0)
+				log_debug("a file is not at rest yet");
+			busy_end(fs, in);
+		}
+		inode_put(fs, in);
+	}
+	free(all);
+}
+
 int fs_sync(struct fs *fs, const char *path, uint64_t *upto,
 	    int64_t deadline_mono_ns)
 {
@@ -217,6 +248,7 @@ int fs_sync(struct fs *fs, const char *path, uint64_t *upto,
 	memcpy(prefix, fs->prefix, n);
 	memcpy(prefix + n, path, strlen(path) + 1);
 	if (*upto == 0) {
+		ask_again(fs);
 		r = tx_begin(fs);
 		if (r == 0)
 			r = tx_end(fs, meta_op_last(fs->meta, upto), 0, false);

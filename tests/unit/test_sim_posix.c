@@ -317,6 +317,27 @@ START_TEST(a_close_by_who_made_or_emptied_it_counts)
 }
 END_TEST
 
+START_TEST(who_let_go_of_a_mapping_is_not_said_to_hold_the_file)
+{
+	struct file f;
+	int fd;
+
+	ck_assert_int_eq(put_file("a", "one"), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	ck_assert_int_eq(f_open(&f, "a", O_RDWR), 0);
+	fd = intrude(f.ino);
+	ck_assert_int_eq(f_close(&f), 0);
+	sim_run_for(sim, 30 * NS_PER_S);
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + NS_PER_S),
+			 -EIO);
+	simdisk_external_close(disk, fd);
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + NS_PER_S),
+			 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -334,6 +355,8 @@ static void add(TCase *c)
 		c, what_is_cleared_stays_in_the_version_that_is_queued, 0, 2);
 	tcase_add_test(c, what_moves_bytes_is_refused);
 	tcase_add_loop_test(c, a_close_by_who_made_or_emptied_it_counts, 0, 2);
+	tcase_add_test(
+		c, who_let_go_of_a_mapping_is_not_said_to_hold_the_file);
 }
 
 int main(void)
