@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind fuzz lint dist store mount user kills lightning powercut)
+LANES=(unit asan tsan valgrind fuzz lint dist store mount diff user kills lightning powercut)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
@@ -18,6 +18,7 @@ declare -A LANE=(
 	[dist]="make distcheck"
 	[store]="signatures against botocore's, the S3 store against versitygw and MinIO"
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
+	[diff]="random programs on a mount and on a local folder (--programs N, --seconds N, --seed N)"
 	[user]="unit tests and real mounts as an ordinary user"
 	[sim]="seeded crashes of the core on simulated machines (--seconds N)"
 	[kills]="kill -9 at every system call of a save, and at random"
@@ -33,6 +34,7 @@ lane_drop() {
 [ -e "$TOP/tests/conformance/test_store_s3.c" ] || lane_drop store
 if ! grep -q '"mount"' "$TOP/src/main.c" "$TOP"/src/cli/*; then
 	lane_drop mount
+	lane_drop diff
 	lane_drop user
 	lane_drop kills
 	lane_drop lightning
@@ -257,6 +259,21 @@ lane_mount() {
 	run_pytest mount -n 3 --dist worksteal -m 'not lightning and not kills' \
 		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_sigv4.py"
+}
+
+# Those of tests/integration/programs, then new ones: the seed is another each
+# time, and told.
+lane_diff() {
+	local how=()
+	bootstrap && need_fuse && need_versitygw && need_test_python || return 1
+	[ -z "${SIM_SECONDS:-}" ] || how+=(--seconds "$SIM_SECONDS")
+	[ -z "${PROGRAMS:-}" ] || how+=(--programs "$PROGRAMS")
+	[ -z "${SEED:-}" ] || how+=(--seed "$SEED")
+	# It says itself what passed and failed; a failure is no broken lane.
+	PYTHONDONTWRITEBYTECODE=1 CKPTFS_RESULTS=$RESULTS \
+		CKPTFS=$TOP/build/ckptfs "$TEST_PYTHON" \
+		"$TOP/tests/integration/diff.py" "${how[@]}" </dev/null ||
+		grep -q '^fail ' "$RESULTS"
 }
 
 # Root may do what others may not: what it hides is found here.  Of the unit
