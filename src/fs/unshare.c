@@ -20,6 +20,7 @@ static void now_writing(struct fs *fs, struct inode *in,
 			const struct disk_stat *st, bool fresh)
 {
 	struct live *l = in->live;
+	bool first = !l->writing || l->nopen == 0; /* of all that write */
 
 	lock_acquire(&fs->ns);
 	if (fresh) {
@@ -36,7 +37,9 @@ static void now_writing(struct fs *fs, struct inode *in,
 	l->writing = true;
 	lock_release(&fs->ns);
 	l->fresh = fresh;
-	l->torn = l->forked = l->not_wronly = l->not_append = false;
+	l->torn = l->forked = false;
+	if (first)
+		l->not_wronly = l->not_append = false;
 	l->clean_size = st->size;
 	l->clean_ctime = st->ctime_ns;
 	l->still_since = clk_mono(fs->host->clk);
