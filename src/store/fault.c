@@ -57,7 +57,8 @@ static struct hit enter(struct fault_store *f, const char *method,
 	lock_acquire(&f->lock);
 	full = buf_addf(&f->log, "%s %s%s%s\n", method, key, more[0] ? " " : "",
 			more);
-	assert(!full);
+	if (full) /* a log with a gap tells a test what is not so */
+		abort();
 	for (size_t i = 0; i < f->n_plan && !h.is_hit; i++) {
 		struct plan *p = &f->plan[i];
 

@@ -10,7 +10,7 @@
 #include "harness.h"
 #include "nth_rig.h"
 
-#define NAMES 2
+#define NAMES 5
 #define NEVER 1 /* a step the program did not come to */
 
 /* A name: its text before, after each step that was acknowledged, and now
@@ -70,7 +70,9 @@ const char *nth_name(enum nth_program p)
 	static const char *const all[] = { "new file",
 					   "overwrite while uploading",
 					   "rename over", "delete pending",
-					   "evict" };
+					   "evict",
+					   "mount after a crash",
+					   "recover" };
 
 	return all[p];
 }
@@ -79,6 +81,51 @@ static void publish(const char *name, const char *text)
 {
 	ck_assert_int_eq(put_file(name, text), 0);
 	(void)name_add(name, text);
+}
+
+/* It dies with one file new and one rewritten, both open, one closed, and one
+ * deleted; and one that no barrier covers. */
+static void leave_open(void)
+{
+	struct file fresh, changed;
+
+	step(name_add("closed", NULL), "closed", put_file("closed", "closed"));
+	ck_assert_int_eq(f_create(&fresh, "fresh", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&fresh, "half", 0), 0);
+	(void)name_add("fresh", "half");
+	ck_assert_int_eq(f_open(&changed, "changed", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_write(&changed, "half", 0), 0);
+	step(&names[1], NULL, fs_unlink(fs, FS_ROOT_INO, "deleted"));
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), 0);
+	step(name_add("late", NULL), "late", put_file("late", "late"));
+	rig_die();
+	simdisk_external_close(disk, fresh.ext);
+	simdisk_external_close(disk, changed.ext);
+}
+
+/* A file that is unfinished, one that is torn, and one the store refuses. */
+static void leave_kept(void)
+{
+	static const struct store_fault no = { .method = "put",
+					       .key = "refused",
+					       .err = -EACCES,
+					       .act = STORE_FAULT_BEFORE };
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "unfinished", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "half", 0), 0);
+	(void)name_add("unfinished", "half");
+	rig_die();
+	simdisk_external_close(disk, f.ext);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(put_file("torn.pt", "PK\003\004"), 0);
+	(void)name_add("torn.pt", "PK\003\004");
+	ck_assert_int_eq(store_fault_set(bucket, &no, 1), 0);
+	ck_assert_int_eq(put_file("refused", "refused"), 0);
+	(void)name_add("refused", "refused");
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_str_eq(state_of("refused"), "parked");
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
 }
 
 void nth_begin(enum nth_program p)
@@ -100,11 +147,21 @@ void nth_begin(enum nth_program p)
 	case NTH_EVICT:
 		publish("e", "evicted");
 		break;
+	case NTH_MOUNT:
+		publish("changed", "old");
+		publish("deleted", "gone");
+		break;
+	case NTH_RECOVER:
+		break;
 	default:
 		(void)name_add("n", NULL);
 	}
 	ck_assert(settle(60 * NS_PER_S));
 	(void)sim_run_for(sim, 3 * NS_PER_S); /* and durable */
+	if (p == NTH_MOUNT)
+		leave_open();
+	else if (p == NTH_RECOVER)
+		leave_kept();
 }
 
 static void rename_over(void)
@@ -139,6 +196,32 @@ static void evict(bool for_ever)
 		(void)text_of("e");
 }
 
+static void on_done(void *arg, const struct fs_kept *k, int err,
+		    const char *text)
+{
+	int *ret = arg;
+
+	(void)k;
+	(void)text;
+	if (*ret == 0)
+		*ret = err;
+}
+
+static int decide(enum fs_recover what, const char *path)
+{
+	const struct fs_recover_what which = { .path = path };
+	int err = 0, r = fs_recover(fs, what, &which, on_done, &err);
+
+	return r < 0 ? r : err;
+}
+
+static void recover(void)
+{
+	(void)decide(FS_RECOVER_PUBLISH, "unfinished");
+	step(&names[1], NULL, decide(FS_RECOVER_DISCARD, "torn.pt"));
+	(void)decide(FS_RECOVER_RETRY, "refused");
+}
+
 void nth_run(enum nth_program p, bool for_ever)
 {
 	switch (p) {
@@ -155,6 +238,15 @@ void nth_run(enum nth_program p, bool for_ever)
 		break;
 	case NTH_EVICT:
 		evict(for_ever);
+		break;
+	case NTH_MOUNT:
+		if (rig_open() == 0)
+			break;
+		/* A disk that fails now has perhaps not what it had then. */
+		step(&names[4], NULL, -EIO);
+		return;
+	case NTH_RECOVER:
+		recover();
 		break;
 	default:
 		(void)save(&names[0], "new", true);
@@ -233,7 +325,7 @@ void nth_check(enum nth_program p, bool lives_on, const char *what)
 	int r;
 
 	(void)p;
-	if (!lives_on) {
+	if (!lives_on || !fs) {
 		rig_die();
 		r = rig_open();
 		ck_assert_msg(r == 0, "%s: not mounted again: %d", what, r);

@@ -16,13 +16,16 @@ enum nth_program {
 	NTH_RENAME_OVER,
 	NTH_DELETE_PENDING,
 	NTH_EVICT,
+	NTH_MOUNT, /* after a crash: recovery, and what it finds goes on */
+	NTH_RECOVER, /* its commands */
 	NTH_PROGRAMS,
 };
 
 const char *nth_name(enum nth_program p);
 /* A machine with what the program finds there, published and durable. */
 void nth_begin(enum nth_program p);
-/* Run it, and half a minute after it.  for_ever: so does what fails. */
+/* Run it, and half a minute after it.  for_ever: so does what fails.  It may be
+ * that nothing is mounted then. */
 void nth_run(enum nth_program p, bool for_ever);
 /* Nothing fails any more: mounted again (unless it lives on) and drained, all is
  * as promised.  what: for messages. */
