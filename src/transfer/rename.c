@@ -144,7 +144,7 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 	if (r == -EEXIST || r == -ESTALE) {
 		/* Perhaps our own copy, whose answer was lost. */
 		r = store_head(t->store, to, &o);
-		if (r == -ENOENT)
+		if (r == -ENOENT && have == 0)
 			return forget(t, to);
 		if (r == 0)
 			r = store_head(t->store, from->key, &src);
@@ -210,6 +210,15 @@ static void may_upload(struct transfer *t, struct titem *it)
 	lock_release(&t->lock);
 }
 
+/* One that others deleted meanwhile cannot move, and holds up nothing: the next
+ * listing takes its name away. */
+static bool is_gone(struct transfer *t, const struct meta_object *row)
+{
+	struct store_obj o;
+
+	return store_head(t->store, row->key, &o) == -ENOENT;
+}
+
 int commit_rename(struct transfer *t, struct titem *it)
 {
 	struct meta_object from;
@@ -224,6 +233,11 @@ int commit_rename(struct transfer *t, struct titem *it)
 		return finish(t, it); /* moved already, or never there */
 	if (r == 0)
 		r = copy_one(t, &from, it->to, it->seq);
+	if (r == -EBUSY && is_gone(t, &from)) {
+		log_warn("%s: another writer deleted the object: it is not "
+			 "renamed", it->key);
+		return finish(t, it);
+	}
 	if (r < 0)
 		return r;
 	record_durable(t, meta_commits(t->meta));
@@ -303,15 +317,6 @@ static int learn_all(struct transfer *t, const char *prefix)
 out:
 	free(b.o);
 	return r;
-}
-
-/* One that others deleted meanwhile cannot move, and holds up nothing: the next
- * listing takes its name away. */
-static bool is_gone(struct transfer *t, const struct meta_object *row)
-{
-	struct store_obj o;
-
-	return store_head(t->store, row->key, &o) == -ENOENT;
 }
 
 /* Markers of the folders below move with them: keys end in '/'. */
