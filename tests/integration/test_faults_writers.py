@@ -292,6 +292,25 @@ def test_f65_writers_at_a_forced_unmount(mnt, s3_bucket, writers, how, tmp_path)
     assert s3_bucket.get("closed") == b"closed"
 
 
+def test_who_dies_in_an_open_holds_nothing(s3_bucket, mounts, passthrough, proxy):
+    """Killed while an open waits for the bucket: the next may take any path,
+    and the file can go."""
+    data = os.urandom(MIB)
+    s3_bucket.put("cold", data)
+    mnt = mounts(s3_bucket, passthrough=passthrough).mount()
+    proxy.fault("status", method="GET", path="/cold$", count=-1)
+    cmd = [sys.executable, "-c", "import sys; open(sys.argv[1], 'rb')"]
+    reader = subprocess.Popen([*cmd, mnt / "cold"])
+    wait_until(lambda: proxy.requests("GET", "/cold$"), what="the download")
+    reader.kill()
+    proxy.heal()
+    assert reader.wait(60) == -signal.SIGKILL
+    wait_until(lambda: mnt.status()["opens"]["now"] == 0, what="its end")
+    assert (mnt / "cold").read_bytes() == data
+    mnt.run("evict", mnt / "cold")
+    assert (mnt / "cold").read_bytes() == data
+
+
 # ---- another pid namespace
 
 

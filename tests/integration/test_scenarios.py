@@ -181,6 +181,36 @@ def test_s10_fsync_before_flush_of_a_marker(mnt, s3_bucket, proxy):
     assert not proxy.requests("PUT|POST", r"\.metadata\.tmp")
 
 
+def test_fsync_remote_of_a_save_by_rename(s3_bucket, mounts, passthrough):
+    """A temporary file is uploaded once it is renamed, so its fsync waits for
+    the disk alone; one of the folder waits for the bucket."""
+    m = mounts(s3_bucket, passthrough=passthrough, fsync="remote").mount()
+    (m / "run").mkdir()
+
+    def fsync_folder():
+        fd = os.open(m / "run", os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(fd)
+        os.close(fd)
+
+    data = os.urandom(MIB)
+    fd, temporary = tempfile.mkstemp(dir=m / "run", prefix="tmp")
+    with os.fdopen(fd, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(fd)
+        assert s3_bucket.keys() == []
+    os.replace(temporary, m / "run/final.ckpt")
+    fsync_folder()
+    assert s3_bucket.get("run/final.ckpt") == data
+    with (m / "run/.metadata.tmp").open("wb") as f:
+        f.write(b"m" * 1000)
+        os.fsync(f.fileno())  # before the flush: of nothing
+    (m / "run/.metadata.tmp").rename(m / "run/.metadata")
+    fsync_folder()
+    assert s3_bucket.keys() == ["run/.metadata", "run/final.ckpt"]
+    assert s3_bucket.get("run/.metadata") == b"m" * 1000
+
+
 MAPPER = """
 import hashlib, mmap, os, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)

@@ -46,7 +46,7 @@ for f in docs m4 .ci configure.ac Makefile.am; do
 	[ ! -e $f ] || cp -R $f "$work/tree"
 done
 chmod -R u+w "$work/tree"
-for check in layers size headers docs faults seams security; do
+for check in layers size headers docs faults seams security traps; do
 	top_srcdir=$work/tree sh "$top/tests/static/check-$check.sh" || {
 		echo "check-$check does not accept the tree as it is"
 		exit 1
@@ -67,6 +67,8 @@ plant check-faults.sh docs/fault-matrix.md '| 71 | a | b | c | `f71_no_such` in 
 plant check-faults.sh docs/fault-matrix.md '| 9 | a | b | c | open |\n' 'row 9'
 plant check-faults.sh tests/unit/test_breach.c 'START_TEST(f07_nobody)\n{\n\tf07_nobody;\n' f07_nobody
 plant check-faults.sh tests/integration/test_breach.py 'def test_f07_nobody(mnt):\n' f07_nobody
+# shellcheck disable=SC2016 # a name in backticks
+plant check-traps.sh docs/traps.md '| 34 | a | b | `no_such` |\n' 'not one row 34'
 plant check-seams.sh src/fs/breach.c 'int f(void)\n{\n\treturn time(0);\n}\n'
 plant check-seams.sh src/meta/breach.c '\tfd = open(path, 0);\n'
 plant check-seams.sh src/cache/breach.c '\tn = (int)pread(fd, p, 1, 0);\n'
@@ -76,4 +78,8 @@ sed '/^| S8 |/d; s/:test_s22_no_port/:test_s22_none/' docs/security.md \
 	>"$work/tree/docs/security.md"
 reports check-security.sh 'no test for S8'
 reports check-security.sh 'test_s22_none'
+sed 's/`what_was_open_first[a-z_]*`//; s/`test_f70_a/`test_none_a/' \
+	docs/traps.md >"$work/tree/docs/traps.md"
+reports check-traps.sh 'trap 6 names no test'
+reports check-traps.sh 'test_none_a'
 exit $rc

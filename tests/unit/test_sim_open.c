@@ -234,6 +234,85 @@ START_TEST(a_large_file_that_moves_after_its_seal_holds_nobody_up)
 }
 END_TEST
 
+/* A master file that names others is opened before they are written. */
+START_TEST(what_was_open_first_and_is_closed_last_shows_last)
+{
+	static const struct store_fault broken = { .method = "put",
+						   .key = "shard",
+						   .err = -EAGAIN,
+						   .act = STORE_FAULT_BEFORE };
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "index", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "shard", 0), 0);
+	ck_assert_int_eq(store_fault_set(bucket, &broken, 1), 0);
+	ck_assert_int_eq(put_file("shard", "x"), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_str_eq(names_in_bucket(), " ");
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(600 * NS_PER_S));
+	ck_assert_str_eq(names_in_bucket(), " index shard ");
+	ck_assert_uint_lt(call_of("put shard"), call_of("put index"));
+}
+END_TEST
+
+/* Bytes that are due for the disk are much; who opens a file to append to it, or
+ * a small one to change it, does not wait for them. */
+START_TEST(a_logger_does_not_wait_for_a_checkpoints_bytes)
+{
+	static const int flags[] = { O_WRONLY | O_APPEND, O_RDWR, O_RDWR };
+	struct file reader, f;
+	unsigned long before;
+
+	ck_assert_int_eq(put_file("metrics.csv", "step\n"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	sim_run_for(sim, 3 * NS_PER_S);
+	if (_i == 2) /* then it changes in place, behind a barrier */
+		ck_assert_int_eq(f_open(&reader, "metrics.csv", O_RDONLY), 0);
+	ck_assert_int_eq(put_file("large.ckpt", "much"), 0);
+	before = simdisk_calls(disk, SIM_FDATASYNC) +
+		 simdisk_calls(disk, SIM_SYNCFS);
+	ck_assert_int_eq(f_open(&f, "metrics.csv", flags[_i]), 0);
+	ck_assert_int_eq(simdisk_calls(disk, SIM_FDATASYNC) +
+					 simdisk_calls(disk, SIM_SYNCFS) >
+				 before,
+			 _i == 2);
+	ck_assert_int_eq(f_write(&f, "1\n", 5), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	if (_i == 2)
+		f_release(&reader);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("metrics.csv"), "step\n1\n");
+}
+END_TEST
+
+/* What was closed is published as it was, whoever truncates it while another
+ * reads it. */
+START_TEST(a_truncation_beside_a_reader_leaves_what_was_closed)
+{
+	static const struct store_fault broken = { .err = -EAGAIN,
+						   .act = STORE_FAULT_BEFORE };
+	struct file reader, f;
+	char text[16];
+
+	ck_assert_int_eq(store_fault_set(bucket, &broken, 1), 0);
+	ck_assert_int_eq(put_file("a", "one"), 0);
+	ck_assert_int_eq(f_open(&reader, "a", O_RDONLY), 0);
+	ck_assert_int_eq(f_open(&f, "a", O_WRONLY | O_TRUNC), 0);
+	ck_assert_int_eq(f_read(&reader, text, sizeof(text)), 0);
+	ck_assert_int_eq(f_write(&f, "second", 0), 0);
+	ck_assert_int_eq(f_read(&reader, text, sizeof(text)), 6);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	sim_run_for(sim, 60 * NS_PER_S);
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&f), 0);
+	f_release(&reader);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "second");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -241,6 +320,10 @@ static void add(TCase *c)
 	tcase_add_test(c, a_file_held_open_and_still_is_published);
 	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
 	tcase_add_test(c, a_file_kept_open_is_not_published);
+	tcase_add_test(c, what_was_open_first_and_is_closed_last_shows_last);
+	tcase_add_loop_test(c, a_logger_does_not_wait_for_a_checkpoints_bytes,
+			    0, 3);
+	tcase_add_test(c, a_truncation_beside_a_reader_leaves_what_was_closed);
 	tcase_add_test(c, a_log_kept_open_is_published_now_and_then);
 	tcase_add_test(c, a_log_is_at_rest_soon_after_its_close);
 	tcase_add_test(
