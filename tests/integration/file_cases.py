@@ -5,11 +5,14 @@
 What is left in DIR follows from CASE alone.  A DIR of fsspec's may be a URL.
 """
 
+import signal
+import subprocess
 import sys
 import tempfile
 import zipfile
 
 import fsspec
+import h5py
 import numpy as np
 
 MIB = 1 << 20
@@ -147,6 +150,46 @@ def read_zips(root):
         assert z.read("large") == arrays()["large"].tobytes()
 
 
+def other_process_opens(path, mode, then="pass"):
+    code = f"import h5py, os, signal; f = h5py.File({path!r}, {mode!r}); {then}"
+    cmd = [sys.executable, "-c", code]
+    return subprocess.run(cmd, stderr=subprocess.DEVNULL).returncode
+
+
+def write_h5(root):
+    """Written, locked meanwhile, changed in place; a holder that is killed
+    leaves no lock."""
+    path = f"{root}/w.h5"
+    random = np.random.default_rng(7)
+    with h5py.File(path, "w") as f:
+        for i in range(8):
+            f.create_dataset(f"l{i}/k", data=random.random((256, 256)))
+        assert other_process_opens(path, "r") == 1, "not locked"
+    with h5py.File(path, "a") as f:
+        f["l2/k"][:10] = 0
+        f.create_dataset("x", data=np.zeros(1000))
+    kill = "os.kill(os.getpid(), signal.SIGKILL)"
+    assert other_process_opens(path, "r", kill) == -signal.SIGKILL
+    assert other_process_opens(path, "r+") == 0
+
+
+def read_h5(root):
+    random = np.random.default_rng(7)
+    with h5py.File(f"{root}/w.h5", "r") as f:
+        for i in range(8):
+            want = random.random((256, 256))
+            if i == 2:
+                want[:10] = 0
+            assert np.array_equal(f[f"l{i}/k"], want), i
+        assert f["x"].shape == (1000,)
+
+
 if __name__ == "__main__":
-    cases = {"fsspec": use_fsspec, "write-zips": write_zips, "read-zips": read_zips}
+    cases = {
+        "fsspec": use_fsspec,
+        "read-h5": read_h5,
+        "read-zips": read_zips,
+        "write-h5": write_h5,
+        "write-zips": write_zips,
+    }
     cases[sys.argv[1]](sys.argv[2])

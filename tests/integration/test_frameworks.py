@@ -55,3 +55,15 @@ def test_s12_zips_are_patched_in_front(mnt, s3_bucket, mounts, proxy, tmp_path):
     assert proxy.body_bytes() < 1.05 * total + MIB
     mnt.umount()
     run("read-zips", mounts(s3_bucket, "cold").mount().path)
+
+
+def test_s11_hdf5_is_locked_and_changed_in_place(mnt, s3_bucket, mounts, tmp_path):
+    local = tmp_path / "local"
+    local.mkdir()
+    for root in (local, mnt.path):
+        run("write-h5", root)
+    mnt.sync()
+    assert s3_bucket.get("w.h5") == (local / "w.h5").read_bytes()
+    mnt.run("evict", mnt / "w.h5")
+    run("read-h5", mnt.path)
+    assert_published(mnt, s3_bucket, mounts)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What frameworks do at their worst moment, on a mount of an S3 server."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,20 +13,7 @@ import pytest
 
 from mount import wait_until
 from published import Follower
-
-MIB = 1 << 20
-
-
-def pl_save(data, path):
-    """Lightning's save: a temporary elsewhere, moved, made readable."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd, temporary = tempfile.mkstemp()
-    with os.fdopen(fd, "wb") as f:
-        f.write(data)
-    shutil.move(temporary, path)
-    umask = os.umask(0o022)
-    os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
+from saves import MIB, digest, pl_save
 
 
 @pytest.fixture
@@ -245,10 +231,6 @@ class Mapped:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
-
-
-def digest(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def test_s13_the_replaced_file_stays_mapped(mnt, s3_bucket, proxy, mounts):

@@ -9,6 +9,7 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
@@ -93,6 +94,21 @@ class Calls:
 
     def munmap(self):
         self.map.close()
+
+    def writes_on(self):
+        """A thread writes from now on; the process has others, too."""
+
+        def go_on():
+            while True:
+                os.write(self.fd, b"o" * 1000)
+
+        threading.Thread(target=go_on, daemon=True).start()
+
+    def grow(self):
+        """Take memory, without end."""
+        taken = []
+        while True:
+            taken.append(b"g" * (1 << 20))
 
     def exit(self, status):
         os._exit(int(status))
