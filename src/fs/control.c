@@ -207,6 +207,15 @@ static int count_risk(void *arg, const struct fs_pending *p)
  * Whoever kept a closed file mapped may have let go of it since the lease was
  * asked for, up to a second ago: nobody is to be told that he holds it then.
  */
+static void look_again(struct fs *fs, struct inode *in)
+{
+	in->live->ask_at = 0;
+	if (in->live->nopen)
+		(void)rest_settle(fs, in);
+	else if (seal_settle(fs, in) < 0)
+		log_debug("a file is not at rest yet");
+}
+
 static void ask_again(struct fs *fs)
 {
 	struct inode **all, *in, *tmp;
@@ -224,9 +233,8 @@ static void ask_again(struct fs *fs)
 	for (i = 0; i < n; i++) {
 		in = all[i];
 		if (busy_try(fs, in)) { /* else somebody is at it */
-			if (in->live && in->live->asking &&
-			    seal_settle(fs, in) < 0)
-				log_debug("a file is not at rest yet");
+			if (in->live && in->live->asking)
+				look_again(fs, in);
 			busy_end(fs, in);
 		}
 		inode_put(fs, in);

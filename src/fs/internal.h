@@ -451,6 +451,11 @@ int open_for_write(struct fs *fs, struct inode *in, int flags);
  * recovery would take it for lost bytes. */
 int unshare_for_cut(struct fs *fs, struct inode *in);
 
+/* rest.c */
+/* Settle one that has readers, but no writer; busy is held.  How long until it
+ * wants to be looked at again. */
+int64_t rest_settle(struct fs *fs, struct inode *in);
+
 /* janitor.c */
 int64_t janitor_step(void *arg);
 int64_t lister_step(void *arg);

@@ -151,6 +151,7 @@ static int64_t look(struct fs *fs, struct inode *in)
 			next = in->live->ask_at - now;
 	} else if (l) {
 		next = min64(settle_held_open(fs, in), snapshot(fs, in));
+		next = min64(next, rest_settle(fs, in));
 	}
 	return min64(next, release_held(fs, in));
 }

@@ -468,6 +468,8 @@ void fs_release(struct fs *fs, struct fs_file *file)
 		l->io = FS_IO_CACHED;
 		if (seal_settle(fs, in) < 0 && in->live)
 			ask_later(fs, in);
+	} else if (file->seals && l->nwrite == 0) {
+		attn_add(fs, in); /* readers do not hold it back */
 	}
 	busy_end(fs, in);
 	lock_acquire(&fs->count_lock);

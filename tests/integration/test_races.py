@@ -5,6 +5,7 @@ ThreadSanitizer, too."""
 
 import contextlib
 import errno
+import mmap
 import os
 import random
 import threading
@@ -175,3 +176,19 @@ def test_an_upload_is_overtaken_by_the_next_version(mnt, bucket):
     want = content(12, MIB) + content(2, 8 * MIB)
     assert bucket.get("f0") == bucket.get("f1") == want
     assert_same(bucket, mnt)
+
+
+def test_who_reads_what_was_just_written_holds_nothing_up(mnt, bucket):
+    """Opened, or mapped, before its writer has closed it, and kept."""
+    for i in range(20):
+        name = mnt / f"read{i}"
+        with name.open("wb") as f:
+            f.write(b"x" * 5000)
+            f.flush()
+            fd = os.open(name, os.O_RDONLY)
+        with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as m:
+            (mnt / "latest").write_bytes(b"%d" % i)
+            mnt.sync()
+            assert bucket.get(f"read{i}") == m[:]
+            assert bucket.get("latest") == b"%d" % i
+        os.close(fd)

@@ -313,11 +313,108 @@ START_TEST(a_truncation_beside_a_reader_leaves_what_was_closed)
 }
 END_TEST
 
+START_TEST(who_reads_a_file_does_not_hold_it_back)
+{
+	char text[8];
+	struct file f, reader;
+
+	rig_passthrough = _i < 2;
+	ck_assert_int_eq(f_create(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_open(&reader, "a", O_RDONLY), 0);
+	if (_i % 2 == 0) { /* closed, and RELEASE comes later */
+		ck_assert_int_eq(f_close(&f), 0);
+	} else { /* the bytes move in between */
+		ck_assert_int_eq(f_flush(&f), 0);
+		ck_assert_int_eq(f_write(&f, "one", 0), 0);
+		f_release(&f);
+	}
+	ck_assert_int_eq(put_file("latest", "x"), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("a"), "one");
+	assert_text(object_of("latest"), "x");
+	ck_assert_str_eq(state_of("a"), "published");
+	/* The next writer changes what he sees, and nothing that is sealed. */
+	ck_assert_int_eq(f_open(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_read(&reader, text, sizeof(text)), 3);
+	ck_assert_mem_eq(text, "two", 3);
+	sim_run_for(sim, 30 * NS_PER_S);
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("a"), "two");
+	ck_assert_int_eq(f_close(&reader), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("a"), "two");
+}
+END_TEST
+
+START_TEST(nor_if_its_writer_went_without_a_word)
+{
+	struct file f, reader;
+
+	ck_assert_int_eq(f_create(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_open(&reader, "a", O_RDONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	sim_run_for(sim, 60 * NS_PER_S);
+	f_release(&f); /* its FLUSH was a stranger's */
+	ck_assert(settle(5 * NS_PER_S));
+	sim_run_for(sim, 5 * NS_PER_S);
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&reader), 0);
+}
+END_TEST
+
+START_TEST(beside_readers_a_writer_parts_from_what_is_queued)
+{
+	struct file f, reader;
+
+	ck_assert_int_eq(f_create(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_open(&reader, "a", O_RDONLY), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	sim_run_for(sim, 100 * NS_PER_MS);
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_int_eq(f_open(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert(settle(30 * NS_PER_S));
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("a"), "two");
+	ck_assert_int_eq(f_close(&reader), 0);
+}
+END_TEST
+
+START_TEST(a_mapping_holds_a_file_back_whoever_reads_it)
+{
+	struct file f, reader;
+	int fd;
+
+	ck_assert_int_eq(f_create(&f, "a", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_open(&reader, "a", O_RDONLY), 0);
+	fd = intrude(f.ino);
+	ck_assert_int_eq(f_close(&f), 0);
+	sim_run_for(sim, 30 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	simdisk_external_close(disk, fd);
+	ck_assert(settle(5 * NS_PER_S));
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&reader), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, bytes_that_move_between_flush_and_release_count);
 	tcase_add_test(c, a_file_held_open_and_still_is_published);
+	tcase_add_loop_test(c, who_reads_a_file_does_not_hold_it_back, 0, 4);
+	tcase_add_test(c, nor_if_its_writer_went_without_a_word);
+	tcase_add_test(c, beside_readers_a_writer_parts_from_what_is_queued);
+	tcase_add_test(c, a_mapping_holds_a_file_back_whoever_reads_it);
 	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
 	tcase_add_test(c, a_file_kept_open_is_not_published);
 	tcase_add_test(c, what_was_open_first_and_is_closed_last_shows_last);
