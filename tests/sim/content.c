@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ckptfs/hash.h"
@@ -62,11 +63,35 @@ bool path_is_temporary(int path)
 
 /* ---- content */
 
-static struct bytes *bytes_new(struct model *m, unsigned n)
+static struct bytes *bytes_new(unsigned n)
 {
 	struct bytes *b = sim_alloc(sizeof(*b) + n + 1);
 
 	b->n = n;
+	return b;
+}
+
+static struct bytes *find(const struct model *m, size_t n, uint64_t crc)
+{
+	struct bytes *b;
+
+	for (b = m->all; b; b = b->next)
+		if (b->n == n && b->crc == crc)
+			return b;
+	return NULL;
+}
+
+/* There is one of each content.  Takes b. */
+static struct bytes *bytes_add(struct model *m, struct bytes *b)
+{
+	struct bytes *known;
+
+	b->crc = crc64nvme(0, b->p, b->n);
+	known = find(m, b->n, b->crc);
+	if (known) {
+		free(b);
+		return known;
+	}
 	b->next = m->all;
 	m->all = b;
 	return b;
@@ -75,7 +100,7 @@ static struct bytes *bytes_new(struct model *m, unsigned n)
 const struct bytes *model_bytes(struct model *m, const struct bytes *old,
 				unsigned n, unsigned off, unsigned len)
 {
-	struct bytes *b = bytes_new(m, n);
+	struct bytes *b = bytes_new(n);
 	uint64_t seed = ++m->last_content, word = 0;
 	unsigned i;
 
@@ -88,31 +113,27 @@ const struct bytes *model_bytes(struct model *m, const struct bytes *old,
 		}
 		b->p[i] = (unsigned char)(word >> 8 * (i % 8));
 	}
-	b->crc = crc64nvme(0, b->p, n);
-	return b;
+	return bytes_add(m, b);
 }
 
 const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc)
 {
-	const struct bytes *b;
-
-	for (b = m->all; b; b = b->next)
-		if (b->n == n && b->crc == crc)
-			return b;
-	return NULL;
+	return find(m, n, crc);
 }
 
 const struct bytes *model_keep(struct model *m, const void *p, size_t n)
 {
-	uint64_t crc = crc64nvme(0, p, n);
-	const struct bytes *known = model_known(m, n, crc);
-	struct bytes *b;
+	struct bytes *b = bytes_new((unsigned)n);
 
-	if (known)
-		return known;
-	b = bytes_new(m, (unsigned)n);
 	memcpy(b->p, p, n);
-	b->crc = crc;
+	b->sealed = true; /* unless it is known: a link, or what a crash left */
+	return bytes_add(m, b);
+}
+
+const struct bytes *model_sealed(struct model *m, const struct bytes *b)
+{
+	if (b)
+		find(m, b->n, b->crc)->sealed = true;
 	return b;
 }
 

@@ -56,6 +56,7 @@ static bool is_dying(const struct drive *d)
 static int flags_of(int how)
 {
 	int flags = how & OPEN_APPEND ? O_WRONLY | O_APPEND :
+		    how & OPEN_ONLY   ? O_WRONLY :
 		    how & OPEN_WRITE  ? O_RDWR :
 					O_RDONLY;
 

@@ -155,7 +155,7 @@ int model_open(struct model *m, int64_t now_ns, int path, int handle, int how)
 	}
 	if (how & OPEN_APPEND) {
 		blur(m, e);
-		e->live = true;
+		e->live = model_sealed(m, e->cur) != NULL;
 	}
 	e->opens++;
 	e->writers += (how & OPEN_WRITE) != 0;
@@ -168,7 +168,7 @@ int model_open(struct model *m, int64_t now_ns, int path, int handle, int how)
 
 static void change(struct model *m, struct item *e, const struct bytes *b)
 {
-	e->cur = b;
+	e->cur = e->live ? model_sealed(m, b) : b;
 	e->dirty = true;
 	e->has_times = false;
 	if (e->opens > 1 || e->flushed)
@@ -195,7 +195,7 @@ static void seal(struct model *m, struct item *e)
 	int path = path_at(m, e);
 
 	e->dirty = false;
-	e->flushed = e->cur;
+	e->flushed = model_sealed(m, e->cur);
 	e->held = path_is_temporary(path);
 	if (e->held)
 		return;
@@ -521,27 +521,27 @@ int model_find(const struct model *m, const struct tree *t, bool cut,
 	return -1;
 }
 
-static void resume_entry(struct state *s, int path, const struct found *f)
+static void resume_entry(struct model *m, int path, const struct found *f)
 {
-	struct item *e = &s->at[path];
+	struct item *e = &m->now->at[path];
 	bool was_open = e->open || e->dirty;
 
 	if (e->kind != f->kind || !same_bytes(e->cur, f->b) || was_open)
-		s->fuzzy[path] = true;
+		m->now->fuzzy[path] = true;
 	if (!f->kind) {
 		memset(e, 0, sizeof(*e));
 		return;
 	}
 	e->kind = f->kind;
-	e->cur = f->b;
+	e->cur = model_sealed(m, f->b);
 	e->opens = e->writers = 0;
 	e->open = e->dirty = e->fresh = false;
 	e->before = e->flushed = NULL;
 	e->loose |= was_open;
-	e->fuzzy |= s->fuzzy[path];
+	e->fuzzy |= m->now->fuzzy[path];
 	e->mode = f->mode;
 	e->mtime_ns = f->mtime_ns;
-	e->has_times = f->kind == REGULAR;
+	e->has_times = f->kind == REGULAR && !was_open;
 }
 
 /* An earlier state may look the same, but for what is held: it may be that. */
@@ -573,7 +573,7 @@ void model_resume(struct model *m, int64_t now_ns, int i, const struct tree *t,
 	(void)enter(m, now_ns);
 	memcpy(m->now->dir, t->dir, sizeof(t->dir));
 	for (k = 0; k < PATHS; k++)
-		resume_entry(m->now, k, &t->at[k]);
+		resume_entry(m, k, &t->at[k]);
 	memset(m->handle, 0, sizeof(m->handle));
 	m->acked = m->n - 1;
 	if (m->durable > m->acked || cut)

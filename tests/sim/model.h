@@ -33,6 +33,7 @@
 struct bytes {
 	struct bytes *next; /* of all */
 	unsigned n;
+	bool sealed; /* it may be published */
 	uint64_t crc;
 	bool shown; /* the bucket had it */
 	unsigned char p[];
@@ -116,13 +117,21 @@ const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc);
 const struct bytes *model_keep(struct model *m, const void *p, size_t n);
 /* The bucket has it now. */
 void model_shown(struct model *m, const struct bytes *b);
+/* Some version was of it once: closed, flushed, or found after a crash. */
+const struct bytes *model_sealed(struct model *m, const struct bytes *b);
 bool same_bytes(const struct bytes *a, const struct bytes *b);
 
 /*
  * The operations.  Each says the errno the mount must give (0: success) and,
  * if that is 0, has entered the state it leads to.  now_ns: the time.
  */
-enum { OPEN_CREATE = 1, OPEN_TRUNC = 2, OPEN_WRITE = 4, OPEN_APPEND = 8 };
+enum {
+	OPEN_CREATE = 1,
+	OPEN_TRUNC = 2,
+	OPEN_WRITE = 4,
+	OPEN_APPEND = 8,
+	OPEN_ONLY = 16, /* it cannot read, nor be mapped */
+};
 int model_open(struct model *m, int64_t now_ns, int path, int handle, int how);
 void model_write(struct model *m, int64_t now_ns, int handle, unsigned off,
 		 unsigned len);

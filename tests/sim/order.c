@@ -93,6 +93,14 @@ static bool moved_on(const struct model *m, int state,
 	return false;
 }
 
+/* From which state on, until this one, the name was always there. */
+static int there_since(const struct model *m, int state, int path)
+{
+	while (state > 0 && m->s[state - 1]->at[path].pub)
+		state--;
+	return state;
+}
+
 /*
  * Whether the bucket is on its way from the base to s.  ret_path: a name that
  * speaks against it.
@@ -124,6 +132,10 @@ static bool is_towards(const struct base *b, const struct model *m, int state,
 		if (s->at[i].pub && (s->at[i].place < done || gone >= 0))
 			return false;
 		if (!s->at[i].pub && s->at[i].place < gone)
+			return false;
+		/* What is shown could name it. */
+		if (s->at[i].pub && !now[i].there &&
+		    there_since(m, state, i) < done)
 			return false;
 	}
 	return true;
@@ -157,10 +169,11 @@ bool order_check(struct order *o, const struct model *m,
 	int i, k, first = o->n ? o->base[0].state : 0, path = 0;
 
 	for (i = 0; i < PATHS; i++)
-		if (now[i].there && !now[i].b &&
+		if (now[i].there && !(now[i].b && now[i].b->sealed) &&
 		    !(o->cut && m->now->fuzzy[i])) {
-			(void)snprintf(why, size, "%s: torn or foreign bytes",
-				       path_text(i));
+			(void)snprintf(why, size, "%s: %s bytes", path_text(i),
+				       now[i].b ? "never closed"
+						: "torn or foreign");
 			return false;
 		}
 	if (o->off)

@@ -6,7 +6,8 @@
  *	the bucket is a state of the mount (as it is to be published), plus a
  *	beginning of the difference to a later one: first what is there in the
  *	later one, by the number of the operation that gave it its name, then
- *	what is not
+ *	what is not; and no name is missing that was there, and stayed, when
+ *	something that is shown came
  *
  * which is what a line publishes, folded or not (design, section 6).
  */

@@ -103,6 +103,7 @@ static int draw_number(struct draw *d, enum verb v, int i)
 		OPEN_CREATE | OPEN_WRITE | OPEN_TRUNC,
 		OPEN_WRITE,
 		OPEN_WRITE | OPEN_TRUNC,
+		OPEN_CREATE | OPEN_WRITE | OPEN_ONLY,
 		OPEN_CREATE | OPEN_WRITE | OPEN_APPEND,
 		0,
 	};
@@ -112,7 +113,7 @@ static int draw_number(struct draw *d, enum verb v, int i)
 
 	switch (v) {
 	case V_OPEN:
-		return hows[below(d, 5)];
+		return hows[below(d, sizeof(hows) / sizeof(hows[0]))];
 	case V_RENAME:
 		return below(d, 8) == 0;
 	case V_CHMOD:
