@@ -42,6 +42,8 @@ void lock_release(struct lock *l) NONNULL(1) RELEASES(*l);
 void lock_note_release(const struct lock *l) NONNULL(1);
 void lock_note_acquire(const struct lock *l) NONNULL(1);
 
+/* Whether this thread holds nothing. */
+bool lock_holds_none(void);
 /* This thread holds nothing: called before anything that may block on the
  * network or the disk. */
 void lock_assert_none(const char *what) NONNULL(1);

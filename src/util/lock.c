@@ -89,9 +89,14 @@ NO_TSA void lock_release(struct lock *l)
 		abort();
 }
 
+bool lock_holds_none(void)
+{
+	return nheld == 0;
+}
+
 void lock_assert_none(const char *what)
 {
-	if (nheld != 0)
+	if (!lock_holds_none())
 		breach(what, top(), NULL);
 }
 

@@ -48,6 +48,10 @@ unsigned sim_run_for(struct sim *s, int64_t ns);
 bool sim_run_until(struct sim *s, bool (*done)(void *arg), void *arg,
 		   int64_t ns);
 
+/* The running one, which holds no lock, loses its turn for so long: for points
+ * where a thread may be interrupted.  0: others may go on before it. */
+void sim_yield(struct sim *s, int64_t ns);
+
 /* ---- disk
  *
  * Pages of 4 KiB.  What is written is in the page cache; fdatasync of the file

@@ -359,6 +359,19 @@ unsigned sim_run_for(struct sim *s, int64_t ns)
 	return (unsigned)(s->steps - before);
 }
 
+void sim_yield(struct sim *s, int64_t ns)
+{
+	static const struct thr_cond nothing;
+	struct task *me = s->running;
+
+	me->state = TASK_WAIT;
+	me->deadline_ns = after(s, ns);
+	me->cond = &nothing;
+	me->wakes = nothing.wakes;
+	park(s);
+	me->deadline_ns = CLK_NEVER;
+}
+
 unsigned sim_run(struct sim *s)
 {
 	return sim_run_for(s, 0);

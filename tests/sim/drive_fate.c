@@ -274,6 +274,9 @@ void drive_fate(struct drive *d, const struct op *op)
 	case V_FOREIGN_DEL:
 		drive_foreign_del(d, a[0]);
 		break;
+	case V_TURNS:
+		world_set_turns(&d->w, (unsigned)a[0]);
+		break;
 	case V_CLOCK:
 		sim_shift_real(d->w.sim, a[0] * NS_PER_S);
 		break;

@@ -53,6 +53,7 @@ static const struct {
 	[V_CLOCK] = { "clock", "n", 1, PROG_CLOCK },
 	[V_FOREIGN] = { "foreign", "ps", 2, PROG_FOREIGN },
 	[V_FOREIGN_DEL] = { "foreign-del", "p", 1, PROG_FOREIGN },
+	[V_TURNS] = { "turns", "n", 2, PROG_TURNS },
 	[V_CALM] = { "calm", "", 0, 0 },
 };
 
@@ -140,6 +141,8 @@ static int draw_number(struct draw *d, enum verb v, int i)
 				below(d, 4) == 0;
 	case V_FULL:
 		return below(d, 40);
+	case V_TURNS:
+		return below(d, 3) * below(d, 40);
 	case V_CLOCK:
 		return -below(d, 3600); /* the store's never lags behind */
 	default:
@@ -206,7 +209,7 @@ static unsigned swarm(uint64_t seed)
 	struct draw d = { .state = ~seed };
 	unsigned what = 0, group;
 
-	for (group = PROG_STORE; group <= PROG_CLOCK; group *= 2)
+	for (group = PROG_STORE; group <= PROG_TURNS; group *= 2)
 		if (group != PROG_FOREIGN && below(&d, 3) == 0)
 			what |= group;
 	return what;

@@ -43,6 +43,7 @@ enum verb {
 	V_CLOCK, /* seconds */
 	V_FOREIGN, /* path size: another writer puts */
 	V_FOREIGN_DEL, /* path */
+	V_TURNS, /* percent: of a hundred times that it may lose its turn */
 	V_CALM, /* all faults are over */
 	V_COUNT
 };
@@ -67,7 +68,8 @@ enum {
 	PROG_CUTS = 4, /* power cuts; crashes are always */
 	PROG_FOREIGN = 8, /* other writers */
 	PROG_CLOCK = 16, /* the wall clock is set back */
-	PROG_SWARM = 32, /* some of them, others for each seed */
+	PROG_TURNS = 32, /* threads are interrupted wherever they may be */
+	PROG_SWARM = 64, /* some of them, others for each seed */
 };
 void prog_draw(struct prog *p, uint64_t seed, unsigned what);
 void prog_print(const struct prog *p, FILE *to);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ckptfs/cache.h"
+#include "ckptfs/lock.h"
 
 #include "cache/blob.h"
 #include "chaos.h"
@@ -34,6 +35,35 @@ static void backing_close(void *arg, int id)
 {
 	(void)arg;
 	(void)id;
+}
+
+/* ---- whose turn it is: lock_acquire() is linked to __wrap_lock_acquire() */
+
+static struct world *running; /* one machine a process */
+
+void __real_lock_acquire(struct lock *l);
+void __wrap_lock_acquire(struct lock *l);
+
+NO_TSA void __wrap_lock_acquire(struct lock *l)
+{
+	struct world *w = running;
+	uint64_t draw;
+
+	if (w && w->turns && lock_holds_none()) {
+		draw = sim_random(&w->turns_random);
+		if (draw % 100 < w->turns) /* one in eight is gone for long */
+			sim_yield(w->sim, draw >> 32 & 7 ?
+						  0 :
+						  (int64_t)(draw >> 40 & 15) *
+							  NS_PER_MS);
+	}
+	__real_lock_acquire(l);
+}
+
+void world_set_turns(struct world *w, unsigned percent)
+{
+	running = w;
+	w->turns = percent;
 }
 
 /* ---- the store's clock */
@@ -173,6 +203,7 @@ void world_init(struct world *w, uint64_t seed, world_change_fn *changed,
 	host = sim_host(w->sim);
 	w->disk = host->disk;
 	w->random = seed ^ UINT64_C(0x5851f42d4c957f2d);
+	w->turns_random = w->random;
 	w->store_clk = (struct clk){ .mono_ns = store_mono,
 				    .real_ns = store_real };
 	w->bucket = store_mem_new(&w->store_clk);
@@ -185,6 +216,8 @@ void world_init(struct world *w, uint64_t seed, world_change_fn *changed,
 		abort();
 	w->passthrough = world_draw(w, 2);
 	default_opts(w);
+	if (seed % 2)
+		w->opts.held_open_delay_ns = 200 * NS_PER_MS;
 	if (world_draw(w, 2)) { /* a store without a rename of its own */
 		w->bucket->caps &= ~(unsigned)STORE_CAP_RENAME;
 		w->chaos->caps = w->net->caps = w->bucket->caps;
@@ -195,6 +228,7 @@ void world_fini(struct world *w)
 {
 	if (w->fs || w->meta)
 		close_all(w);
+	running = NULL;
 	store_free(w->net);
 	sim_free(w->sim);
 }
@@ -351,10 +385,13 @@ void world_release(struct world *w, struct wfile *f)
 
 static bool all_sent(void *arg)
 {
-	const struct world *w = arg;
+	struct world *w = arg;
+	unsigned turns = w->turns;
 	struct fs_stats st;
 
+	w->turns = 0; /* whoever chooses the next one asks */
 	fs_stats(w->fs, &st);
+	w->turns = turns;
 	return st.transfer.queued_ops == 0;
 }
 

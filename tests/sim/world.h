@@ -41,6 +41,8 @@ struct world {
 	bool passthrough; /* the kernel offers it */
 	uint64_t ballast; /* bytes kept back for the database */
 	uint64_t random; /* for whoever drives */
+	unsigned turns; /* percent that are lost */
+	uint64_t turns_random;
 };
 
 /* Told of each change of an object that others can see. */
@@ -63,6 +65,10 @@ void world_cut(struct world *w, unsigned keep);
 bool world_is_halted(const struct world *w);
 
 uint64_t world_draw(struct world *w, uint64_t n); /* 0 .. n-1 */
+
+/* Whoever takes a lock and holds none loses his turn before, so often of a
+ * hundred times: as threads do. */
+void world_set_turns(struct world *w, unsigned percent);
 
 /* ---- what a process does */
 
