@@ -218,6 +218,36 @@ static int part_from_sealed(struct fs *fs, struct inode *in,
 	return tx_close(fs, r, 0, false);
 }
 
+/* A seal that some barrier may cover is not to be found with other bytes.  If
+ * they stay, after all, the last close seals them again. */
+static int withdraw_for_cut(struct fs *fs, struct inode *in)
+{
+	int r = seal_withdraw(fs, in);
+
+	if (r < 0)
+		return r;
+	in->live->fresh = true;
+	return barrier_now(fs->barrier, CLK_NEVER);
+}
+
+/* A writer went on after the last word: what was sealed is nowhere any more. */
+static bool is_changed(const struct meta_version *sealed,
+		       const struct disk_stat *st)
+{
+	return sealed->seal_ctime_ns && !sealed->append_only &&
+	       (st->size != sealed->size ||
+		st->ctime_ns != sealed->seal_ctime_ns);
+}
+
+static int begin_changed(struct fs *fs, struct inode *in, uint64_t copy,
+			 const struct disk_stat *st)
+{
+	if (cache_blob_unlink(fs->cache, copy) < 0)
+		log_debug("a blob of no use stays until the next mount");
+	now_writing(fs, in, st, true);
+	return withdraw_for_cut(fs, in);
+}
+
 static int begin_shared(struct fs *fs, struct inode *in)
 {
 	struct inode_tag t;
@@ -235,10 +265,14 @@ static int begin_shared(struct fs *fs, struct inode *in)
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);
+	r = live_stat(fs, in, &st);
+	if (r == 0 && is_changed(&in->live->ver, &st))
+		return begin_changed(fs, in, sealed.blob, &st);
 	sealed.passthrough = false;
 	sealed.seal_ctime_ns = 0; /* a blob of its own: nobody can move it */
 	barrier_note_blob(fs->barrier, sealed.blob, -1);
-	r = part_from_sealed(fs, in, &sealed, &row);
+	if (r == 0)
+		r = part_from_sealed(fs, in, &sealed, &row);
 	if (r == 0)
 		r = live_stat(fs, in, &st);
 	if (r < 0)
@@ -319,18 +353,6 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 		r = blob_left(fs, shared);
 	r = tx_end(fs, r, 0, false);
 	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
-}
-
-/* A seal that some barrier may cover is not to be found with other bytes.  If
- * they stay, after all, the last close seals them again. */
-static int withdraw_for_cut(struct fs *fs, struct inode *in)
-{
-	int r = seal_withdraw(fs, in);
-
-	if (r < 0)
-		return r;
-	in->live->fresh = true;
-	return barrier_now(fs->barrier, CLK_NEVER);
 }
 
 int unshare_for_cut(struct fs *fs, struct inode *in)

@@ -406,6 +406,30 @@ START_TEST(a_mapping_holds_a_file_back_whoever_reads_it)
 }
 END_TEST
 
+/* It is given back as it was closed, or not at all. */
+START_TEST(what_moved_after_its_seal_is_not_kept_in_a_copy)
+{
+	static const struct store_fault down = { .err = -ENETUNREACH };
+	struct file f, other;
+
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	(void)sim_run_for(sim, 30 * NS_PER_S); /* it is final */
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_open(&other, "a", O_RDWR | O_TRUNC), 0);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_ptr_null(object_of("a"));
+	ck_assert_int_eq(f_write(&other, "three", 0), 0);
+	ck_assert_int_eq(f_close(&other), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "three");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -431,6 +455,7 @@ static void add(TCase *c)
 	tcase_add_loop_test(
 		c, a_large_file_that_moves_after_its_seal_holds_nobody_up, 0,
 		2);
+	tcase_add_test(c, what_moved_after_its_seal_is_not_kept_in_a_copy);
 }
 
 int main(void)
