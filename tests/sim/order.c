@@ -93,11 +93,18 @@ static bool moved_on(const struct model *m, int state,
 	return false;
 }
 
-/* From which state on, until this one, the name was always there. */
+/* From which state on, until this one, the name was always there; a deleted link
+ * is skipped, see same(). */
 static int there_since(const struct model *m, int state, int path)
 {
-	while (state > 0 && m->s[state - 1]->at[path].pub)
+	const struct item *e;
+
+	while (state > 0) {
+		e = &m->s[state - 1]->at[path];
+		if (!e->pub || (e->kind == LINK && e->gone))
+			break;
 		state--;
+	}
 	return state;
 }
 
