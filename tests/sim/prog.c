@@ -62,6 +62,7 @@ static const struct {
 struct draw {
 	uint64_t state;
 	int path, handle; /* the last ones: chances are they come again */
+	bool again; /* it was flushed, to be written to once more */
 };
 
 static int below(struct draw *d, unsigned n)
@@ -215,6 +216,38 @@ static unsigned swarm(uint64_t seed)
 	return what;
 }
 
+/* What is open is written to, flushed, and after a while written to again; -1:
+ * whatever. */
+static int follows(struct draw *d, enum verb v)
+{
+	bool again = d->again;
+
+	d->again = false;
+	switch (v) {
+	case V_OPEN:
+		return below(d, 2) ? V_WRITE : -1;
+	case V_WRITE:
+		return below(d, 3) ? -1 : V_FLUSH;
+	case V_FLUSH:
+		d->again = below(d, 2);
+		return d->again ? V_RUN : -1;
+	case V_RUN:
+		return again ? V_WRITE : -1;
+	default:
+		return -1;
+	}
+}
+
+static enum verb draw_verb(struct draw *d, const unsigned *weight, unsigned all)
+{
+	unsigned at = (unsigned)below(d, all);
+	int v = 0;
+
+	while (at >= weight[v])
+		at -= weight[v++];
+	return (enum verb)v;
+}
+
 void prog_draw(struct prog *p, uint64_t seed, unsigned what)
 {
 	struct draw d = { .state = seed };
@@ -229,12 +262,11 @@ void prog_draw(struct prog *p, uint64_t seed, unsigned what)
 	draw_op(&d, &p->op[p->n++], V_MKDIR);
 	draw_op(&d, &p->op[p->n++], V_LATENCY);
 	while (p->n < want) {
-		unsigned at = (unsigned)below(&d, all);
-		int v = 0;
+		int v = follows(&d, p->op[p->n - 1].verb);
 
-		while (at >= weight[v])
-			at -= weight[v++];
-		draw_op(&d, &p->op[p->n++], (enum verb)v);
+		draw_op(&d, &p->op[p->n++],
+			v >= 0 && weight[v] ? (enum verb)v :
+					      draw_verb(&d, weight, all));
 	}
 	/* every run has a crash */
 	draw_op(&d, &p->op[want - 1 - (unsigned)below(&d, 12)],

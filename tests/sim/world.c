@@ -108,7 +108,7 @@ static int start(struct world *w)
 	if (r < 0)
 		return r;
 	mo.check_arg = probe;
-	mo.log_limit = UINT64_C(256) << 10;
+	mo.log_limit = w->log_limit;
 	mo.ballast = w->ballast;
 	r = meta_open(host, &mo, &w->meta, &w->report);
 	cache_close(probe);
@@ -216,6 +216,7 @@ void world_init(struct world *w, uint64_t seed, world_change_fn *changed,
 		abort();
 	w->passthrough = world_draw(w, 2);
 	default_opts(w);
+	w->log_limit = UINT64_C(1024) << (seed / 2 % 2 ? 8 : 4);
 	if (seed % 2)
 		w->opts.held_open_delay_ns = 200 * NS_PER_MS;
 	if (world_draw(w, 2)) { /* a store without a rename of its own */

@@ -38,6 +38,7 @@ struct world {
 	struct fs *fs; /* NULL while dead */
 	struct fs_opts opts; /* of the next mount */
 	struct meta_report report;
+	uint64_t log_limit; /* of the database, before a checkpoint */
 	bool passthrough; /* the kernel offers it */
 	uint64_t ballast; /* bytes kept back for the database */
 	uint64_t random; /* for whoever drives */
