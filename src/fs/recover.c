@@ -234,8 +234,20 @@ static bool a_is_replaced(const struct all *a, uint64_t vid)
 	return bsearch(&vid, a->replaced, a->n, sizeof(vid), by_number);
 }
 
+/* A version goes: what it would fall back on, too. */
+static void a_forget_replaced(struct all *a, uint64_t vid)
+{
+	uint64_t *at = bsearch(&vid, a->replaced, a->n, sizeof(vid), by_number);
+
+	if (!at)
+		return;
+	while (at > a->replaced && at[-1] == vid)
+		at--;
+	*at = at > a->replaced ? at[-1] : 0; /* in order still */
+}
+
 /* No inode shows it and no operation speaks of it. */
-static int maybe_garbage(struct fs *fs, const struct all *a,
+static int maybe_garbage(struct fs *fs, struct all *a,
 			 const struct meta_version *v)
 {
 	struct meta_inode in;
@@ -252,6 +264,8 @@ static int maybe_garbage(struct fs *fs, const struct all *a,
 	r = transfer_place(fs->transfer, v->vid, &seq);
 	if (r < 0 || seq)
 		return r;
+	if (v->state != META_PUBLISHED)
+		a_forget_replaced(a, v->replaces);
 	return version_drop(fs, v);
 }
 
@@ -330,9 +344,9 @@ static int versions(struct fs *fs, struct all *a)
 	for (i = 0; r == 0 && i < gone.n; i++)
 		r = drop_unlinked(fs, a, gone.v[i].ino);
 	free(gone.v);
-	for (i = 0; r == 0 && i < a->n; i++)
-		if (a->v[i].ino)
-			r = maybe_garbage(fs, a, &a->v[i]);
+	for (i = a->n; r == 0 && i > 0; i--) /* the newest first */
+		if (a->v[i - 1].ino)
+			r = maybe_garbage(fs, a, &a->v[i - 1]);
 	return r;
 }
 

@@ -191,6 +191,28 @@ START_TEST(renamed_while_open_it_is_held_no_more)
 }
 END_TEST
 
+/* The one that is published has replaced them; the daemon dies at any call of
+ * its publication. */
+START_TEST(all_that_was_replaced_goes_after_a_crash)
+{
+	struct fs_stats st;
+
+	ck_assert_int_eq(put_file("t.tmp", "one"), 0);
+	ck_assert_int_eq(put_file("t.tmp", "two"), 0);
+	ck_assert_int_eq(put_file("t.tmp", "three"), 0);
+	rename_to("t.tmp", "b");
+	simdisk_halt_after(disk, (unsigned long)_i);
+	(void)settle(10 * NS_PER_S);
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+	assert_text(object_of("b"), "three");
+	fs_stats(fs, &st);
+	ck_assert_uint_eq(st.cache_files, 1);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -201,6 +223,8 @@ static void add(TCase *c)
 	tcase_add_test(c, deleted_after_that_it_is_gone);
 	tcase_add_test(c, what_was_made_visible_together_keeps_its_order);
 	tcase_add_loop_test(c, renamed_while_open_it_is_held_no_more, 0, 3);
+	tcase_add_loop_test(c, all_that_was_replaced_goes_after_a_crash, 1,
+			    400);
 }
 
 int main(void)
