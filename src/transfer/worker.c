@@ -223,11 +223,24 @@ static void do_begin(struct transfer *t, struct titem *it)
 		failed(t, it, r);
 }
 
+/* It cannot be read: perhaps it is not what was sealed any more, and then will
+ * never be. */
+static int why_unread(struct transfer *t, const struct titem *it, int err)
+{
+	int r = err == -EIO && t->ev.still_sealed ?
+			t->ev.still_sealed(t->ev.arg, it->ino, it->vid) :
+			0;
+
+	return r < 0 ? r : err;
+}
+
 static void do_part(struct transfer *t, struct titem *it, unsigned part)
 {
 	struct line_op *op;
 	int r = body_part(t, it, part);
 
+	if (r < 0)
+		r = why_unread(t, it, r);
 	lock_acquire(&t->lock);
 	it->parts_going--;
 	it->parts[part].state = r == 0 ? PART_DONE : PART_TODO;

@@ -215,6 +215,30 @@ START_TEST(what_was_appended_after_a_cut_goes_with_its_row)
 }
 END_TEST
 
+/* Its bytes were touched after its last close, by nobody we know: it is sealed
+ * again, and does not wait for its old bytes for ever. */
+START_TEST(what_moved_before_its_parts_were_sent_is_sealed_again)
+{
+	static const struct store_fault down = { .key = "a",
+						 .err = -ETIMEDOUT,
+						 .act = STORE_FAULT_BEFORE };
+	int ext;
+
+	rig_unmount();
+	rig_opts.transfer.part_size = _i ? 4 : 0;
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(put_file("a", "more than a part"), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ext = intrude(ino_of("a"));
+	ck_assert_int_eq(simdisk_external_write(disk, ext, "M", 1, 0), 0);
+	simdisk_external_close(disk, ext);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	(void)sim_run_for(sim, 600 * NS_PER_S);
+	assert_text(object_of("a"), "More than a part");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -223,6 +247,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_poisoned_file_is_never_closed_well, 0, 2);
 	tcase_add_test(c, what_the_first_sync_loses_is_poisoned);
 	tcase_add_test(c, what_a_refused_cut_leaves_is_sealed_again);
+	tcase_add_loop_test(
+		c, what_moved_before_its_parts_were_sent_is_sealed_again, 0, 2);
 	tcase_add_test(c, a_poisoned_log_goes_on_in_another_blob);
 	tcase_add_test(c, what_was_appended_after_a_cut_goes_with_its_row);
 }
