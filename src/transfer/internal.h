@@ -343,4 +343,8 @@ void limit_take(struct transfer *t, size_t n);
 void count_sent(struct blob_src *s, size_t n);
 /* With the lock: how far a body is. */
 uint64_t item_progress(const struct titem *it);
+/* owed.c: the inode of a file or link the mount has under this key; 0: none.  In
+ * a transaction. */
+int inode_at(struct transfer *t, const char *key, uint64_t *ret);
+
 #endif

@@ -73,9 +73,8 @@ static int debts_of(struct transfer *t, uint64_t ino, struct debt **ret)
 	return r;
 }
 
-/* The inode of a file or link the mount has under this key; 0: none.  Of a fifo
- * the bucket hears nothing, nor of what it took the place of. */
-static int inode_at(struct transfer *t, const char *key, uint64_t *ret)
+/* Of a fifo the bucket hears nothing, nor of what it took the place of. */
+int inode_at(struct transfer *t, const char *key, uint64_t *ret)
 {
 	const char *at = key + strlen(t->prefix);
 	char name[META_NAME_MAX + 1];

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -319,6 +320,59 @@ out:
 	return r;
 }
 
+/* Nobody was shown it: who makes a file there is not to replace it, so no row is
+ * to say that we know it. */
+static int unlearn(struct transfer *t, const char *key)
+{
+	struct meta_object o;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_object_get(t->meta, key, &o);
+	if (r == 0 && !o.ino)
+		r = meta_object_del(t->meta, key);
+	return end(t, r == -ENOENT ? 0 : r);
+}
+
+/* Another writer's object that no job was shown, and one of ours is to have the
+ * name it would get. */
+static int is_in_the_way(struct transfer *t, const struct meta_object *from,
+			 const char *to)
+{
+	uint64_t ino = 0;
+	int r;
+
+	if (from->ino)
+		return 0;
+	r = meta_begin(t->meta);
+	if (r < 0)
+		return r;
+	r = inode_at(t, to, &ino);
+	meta_end(t->meta);
+	return r < 0 ? r : ino ? -EBUSY : 0;
+}
+
+/* What others put there goes along, or stays, and holds up nothing; nor does
+ * what they deleted. */
+static int copy_below(struct transfer *t, struct meta_object *from,
+		      const char *to, uint64_t seq)
+{
+	int r = is_in_the_way(t, from, to);
+
+	if (r == 0)
+		r = copy_one(t, from, to, seq);
+	if (r != -EBUSY)
+		return r;
+	if (!from->ino && from->key[strlen(from->key) - 1] != '/')
+		r = unlearn(t, from->key);
+	else if (is_gone(t, from))
+		r = 0;
+	if (r == 0)
+		from->key[0] = '\0';
+	return r;
+}
+
 /* Markers of the folders below move with them: keys end in '/'. */
 int commit_rename_dir(struct transfer *t, struct titem *it)
 {
@@ -348,17 +402,19 @@ int commit_rename_dir(struct transfer *t, struct titem *it)
 		}
 		memcpy(to, it->to, m);
 		memcpy(to + m, b.o[i].key + n, k + 1);
-		r = copy_one(t, &b.o[i], to, it->seq);
-		if (r == -EBUSY && is_gone(t, &b.o[i])) {
-			b.o[i].key[0] = '\0';
-			r = 0;
-		}
+		r = copy_below(t, &b.o[i], to, it->seq);
 	}
 	if (r == 0)
 		record_durable(t, meta_commits(t->meta));
 	for (i = b.n; r == 0 && i > 0; i--)
 		if (b.o[i - 1].key[0])
 			r = delete_one(t, &b.o[i - 1]);
+	for (i = 0; r == 0 && i < b.n; i++) {
+		if (!b.o[i].key[0] || b.o[i].ino)
+			continue;
+		(void)snprintf(to, sizeof(to), "%s%s", it->to, b.o[i].key + n);
+		r = unlearn(t, to);
+	}
 	free(b.o);
 	return r < 0 ? r : finish(t, it);
 }

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Another writer whose objects nobody was shown yet: nothing of his goes; over a
+ * simulated machine.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs_rig.h"
+#include "harness.h"
+
+static void setup(void)
+{
+	rig_begin(1);
+}
+
+static void teardown(void)
+{
+	rig_end();
+}
+
+struct text {
+	const char *p;
+};
+
+static ssize_t read_text(void *arg, uint64_t off, void *p, size_t n)
+{
+	const struct text *t = arg;
+
+	memcpy(p, t->p + off, n);
+	return (ssize_t)n;
+}
+
+static void theirs(const char *path, const char *text)
+{
+	struct text t = { text };
+	struct store_src src = { .read = read_text, .arg = &t,
+				 .len = strlen(text) };
+	struct store_meta m = { .mode = 0 };
+	struct store_obj o;
+	char key[64];
+
+	(void)snprintf(key, sizeof(key), "run/%s", path);
+	ck_assert_int_eq(store_put(bucket, key, &src, &m, NULL, &o), 0);
+}
+
+static int move(const char *from, const char *to)
+{
+	return fs_rename(fs, FS_ROOT_INO, from, FS_ROOT_INO, to, 0);
+}
+
+/* All is done, and listed again. */
+static void rest(void)
+{
+	int i;
+
+	ck_assert(settle(60 * NS_PER_S));
+	for (i = 0; i < 3; i++) {
+		(void)ino_of("a");
+		(void)ino_of("d/a");
+		(void)sim_run_for(sim, 11 * NS_PER_S);
+	}
+}
+
+static void make_folder(const char *name)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+
+	ck_assert_int_eq(fs_mkdir(fs, &ctx, FS_ROOT_INO, name, 0755, &e), 0);
+	fs_forget(fs, e.attr.ino, 1);
+}
+
+static void put_below(const char *dir, const char *name, const char *text)
+{
+	struct file f;
+
+	ck_assert_int_eq(f_create_in(&f, ino_of(dir), name, O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, text, 0), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
+/* What he put into a folder goes with it, unless a file of ours has that name. */
+START_TEST(theirs_do_not_move_below_ours)
+{
+	make_folder("d");
+	rest();
+	ck_assert_int_eq(move("d", "g"), 0);
+	theirs("d/a", "theirs");
+	if (_i != 1)
+		put_below("g", "a", "ours");
+	if (_i == 2) { /* nor does what comes to their place replace them */
+		make_folder("d");
+		put_below("d", "a", "another");
+	}
+	ck_assert(settle(60 * NS_PER_S));
+	if (_i == 1)
+		put_below("g", "a", "ours");
+	rest();
+	assert_text(text_of("g/a"), "ours");
+	if (_i != 1) {
+		assert_text(object_of("g/a"), "ours");
+		assert_text(object_of("d/a"), "theirs");
+	} else {
+		assert_text(object_of("g/a"), "theirs");
+		ck_assert_str_eq(state_of("g/a"), "conflict");
+	}
+}
+END_TEST
+
+static void add(TCase *c)
+{
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_loop_test(c, theirs_do_not_move_below_ours, 0, 3);
+}
+
+int main(void)
+{
+	return harness_run("sim_moved", add);
+}
