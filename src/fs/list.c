@@ -32,7 +32,16 @@ struct seen {
 	char name[];
 };
 
+/* What becomes of a name, in memory, once the rows are committed. */
+struct turn {
+	struct turn *next;
+	struct inode *gone; /* or NULL */
+	struct meta_inode *row; /* of the new one; or NULL */
+	bool said_both;
+};
+
 struct listing {
+	struct turn *turns, **turns_end;
 	struct fs *fs;
 	struct inode *dir;
 	char prefix[META_KEY_MAX + 2];
@@ -103,14 +112,59 @@ static void seen_free(struct seen *all)
 }
 
 /* Once for each that is shown. */
-static void say_both(const struct seen *s, struct inode *in, const char *key)
+static void say_both(const struct seen *s, bool *said, bool is_dir,
+		     const char *key)
 {
-	if (!s->is_dir || !s->is_file || in->said_both)
+	if (!s->is_dir || !s->is_file || *said)
 		return;
-	in->said_both = true;
+	*said = true;
 	log_warn("%s: the bucket has an object and a folder of this name: "
 		 "the %s is shown, the other is left alone",
-		 key, in->kind == META_DIR ? "folder" : "file");
+		 key, is_dir ? "folder" : "file");
+}
+
+static int turn_add(struct listing *l, struct inode *gone,
+		    const struct meta_inode *row, bool said_both)
+{
+	struct turn *t = calloc(1, sizeof(*t));
+
+	if (t && row)
+		t->row = malloc(sizeof(*row));
+	if (!t || (row && !t->row)) {
+		free(t);
+		return -ENOMEM;
+	}
+	if (row)
+		*t->row = *row;
+	t->gone = gone;
+	t->said_both = said_both;
+	*l->turns_end = t;
+	l->turns_end = &t->next;
+	return 0;
+}
+
+/* What is rolled back shows nowhere: no name without its row. */
+static void turns_take(struct listing *l, bool committed)
+{
+	struct fs *fs = l->fs;
+	struct turn *t, *next;
+	struct inode *in;
+
+	for (t = l->turns; t; t = next) {
+		next = t->next;
+		if (committed && t->gone)
+			unlink_done(fs, l->dir, t->gone);
+		if (committed && t->row) {
+			if (inode_from_row(fs, t->row, &in) < 0 ||
+			    dentry_add(fs, l->dir, t->row->name, in->ino) < 0)
+				log_warn("%s shows after the next mount",
+					 t->row->name);
+			else
+				in->said_both = t->said_both;
+		}
+		free(t->row);
+		free(t);
+	}
 }
 
 /* A name the bucket has and we have not. */
@@ -129,7 +183,7 @@ static int merge_new(struct listing *l, const struct seen *s, const char *key,
 		.size = s->size,
 	};
 	struct meta_object obj = { .size = s->size, .mtime_ns = s->mtime_ns };
-	struct inode *in;
+	bool said = false;
 	int r;
 
 	memcpy(row.name, s->name, strlen(s->name));
@@ -146,12 +200,10 @@ static int merge_new(struct listing *l, const struct seen *s, const char *key,
 		obj.ino = row.ino;
 		r = meta_object_set(fs->meta, &obj);
 	}
-	if (r == 0)
-		r = inode_from_row(fs, &row, &in);
 	if (r < 0)
 		return r;
-	say_both(s, in, key);
-	return dentry_add(fs, l->dir, s->name, in->ino);
+	say_both(s, &said, is_dir, key);
+	return turn_add(l, NULL, &row, said);
 }
 
 static bool is_pending(const struct inode *in)
@@ -169,9 +221,7 @@ static int merge_gone(struct listing *l, struct inode *in)
 
 	if (r == 0 && in->key)
 		r = meta_object_del(fs->meta, in->key);
-	if (r == 0)
-		unlink_done(fs, l->dir, in);
-	return r;
+	return r < 0 ? r : turn_add(l, in, NULL, false);
 }
 
 /* Something in it is not in the bucket yet.  Otherwise it may be stale, too. */
@@ -220,10 +270,9 @@ static int merge_dir_gone(struct listing *l, struct inode *in)
 	r = unlink_inode(fs, l->dir, in, true);
 	if (r == 0 && there == 0)
 		r = meta_object_del(fs->meta, key);
-	if (r < 0)
-		return r;
-	unlink_done(fs, l->dir, in);
-	return 1;
+	if (r == 0)
+		r = turn_add(l, in, NULL, false);
+	return r < 0 ? r : 1;
 }
 
 static int merge_known(struct listing *l, const struct seen *s,
@@ -234,7 +283,7 @@ static int merge_known(struct listing *l, const struct seen *s,
 
 	if (is_pending(in))
 		return 0;
-	say_both(s, in, key);
+	say_both(s, &in->said_both, in->kind == META_DIR, key);
 	if (in->kind == META_DIR) {
 		r = s->is_dir ? 0 : merge_dir_gone(l, in);
 		return r <= 0 ? r : merge_new(l, s, key, false);
@@ -385,7 +434,9 @@ static int merge(struct listing *l)
 	}
 	if (r == 0)
 		r = merge_missing(l);
-	r = tx_end(l->fs, r, 0, false);
+	r = tx_commit(l->fs, r);
+	turns_take(l, r == 0);
+	r = tx_close(l->fs, r, 0, false);
 	return r < 0 ? r : 1;
 }
 
@@ -397,6 +448,7 @@ static int list_once(struct fs *fs, struct inode *dir)
 
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
+	l.turns_end = &l.turns;
 	l.nprefix = strlen(l.prefix);
 	l.began_real = clk_real(fs->host->clk);
 	l.began_mono = clk_mono(fs->host->clk);

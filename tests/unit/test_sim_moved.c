@@ -112,10 +112,34 @@ START_TEST(theirs_do_not_move_below_ours)
 }
 END_TEST
 
+/* What a listing brought, or took away, and could not be recorded, is as it was
+ * until the next one. */
+START_TEST(a_listing_that_is_not_recorded_shows_nothing)
+{
+	theirs("old", "theirs");
+	(void)sim_run_for(sim, 20 * NS_PER_S);
+	assert_text(text_of("old"), "theirs");
+	(void)sim_run_for(sim, 20 * NS_PER_S);
+	theirs("a", "new");
+	theirs("old", "replaced");
+	simdisk_fail(disk, SIM_PWRITE, 1, -EIO, true);
+	(void)ino_of("old");
+	(void)sim_run_for(sim, NS_PER_S);
+	simdisk_heal(disk);
+	ck_assert_str_eq(names_in_mount(), " old ");
+	(void)sim_run_for(sim, 20 * NS_PER_S);
+	(void)ino_of("old");
+	(void)sim_run_for(sim, NS_PER_S);
+	assert_text(text_of("a"), "new");
+	assert_text(text_of("old"), "replaced");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, theirs_do_not_move_below_ours, 0, 3);
+	tcase_add_test(c, a_listing_that_is_not_recorded_shows_nothing);
 }
 
 int main(void)
