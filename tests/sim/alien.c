@@ -29,11 +29,15 @@ void alien_was_at(struct model *m, int path)
 /* What a name may fall back on is the bucket's as much as ours. */
 static bool is_replaceable(const struct item *e)
 {
-	const struct bytes *b = e->open || e->dirty ? e->before : e->cur;
-
-	if (!e->kind)
+	/* of a link there is nothing that could be kept beside theirs */
+	if (e->kind != REGULAR)
 		return true;
-	return !e->held && b && b->shown && (e->open || e->cur == e->pub);
+	if (e->held)
+		return false;
+	if (e->open || e->dirty)
+		return (e->before && e->before->shown) ||
+		       (e->flushed && e->flushed->shown);
+	return e->cur->shown;
 }
 
 bool alien_allows(const struct item *e, const struct found *f)

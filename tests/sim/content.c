@@ -137,6 +137,15 @@ const struct bytes *model_sealed(struct model *m, const struct bytes *b)
 	return b;
 }
 
+const struct bytes *model_theirs(struct model *m, unsigned n)
+{
+	const struct bytes *b = model_bytes(m, NULL, n, 0, n);
+	struct bytes *own = find(m, b->n, b->crc);
+
+	own->theirs = own->sealed = true;
+	return own;
+}
+
 void model_shown(struct model *m, const struct bytes *b)
 {
 	struct bytes *k;

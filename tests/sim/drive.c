@@ -51,8 +51,17 @@ static void on_change(void *arg, const char *key)
 			drive_failed(d) ? ": broken" : "");
 }
 
+/* It may have waited for long: what it led to is no older than its answer. */
+static void date_states(struct drive *d, int from)
+{
+	for (; from < d->m.n; from++)
+		d->m.s[from]->ns = drive_now(d);
+}
+
 static void one(struct drive *d, const struct op *op)
 {
+	int first = d->m.n;
+
 	if (d->trace) {
 		fprintf(stderr, "%lld ms, state %d: ",
 			(long long)(drive_now(d) / NS_PER_MS), d->m.n - 1);
@@ -63,6 +72,8 @@ static void one(struct drive *d, const struct op *op)
 		drive_adopt(d);
 		if (!world_is_halted(&d->w) && !drive_failed(d))
 			drive_op(d, op);
+		date_states(d, first);
+		drive_note_listed(d);
 	} else {
 		drive_fate(d, op);
 	}
@@ -95,7 +106,8 @@ static void finish(struct drive *d)
 		drive_close_all(d);
 	if (drive_failed(d))
 		return;
-	if (!world_settle(&d->w, DRAIN_NS)) {
+	if (!world_settle(&d->w, DRAIN_NS) &&
+	    !(drive_clear_the_way(d) && world_settle(&d->w, DRAIN_NS))) {
 		(void)!fs_each_pending(d->w.fs, "", on_pending, d);
 		drive_fail(d, "it does not drain");
 	}

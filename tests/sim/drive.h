@@ -102,6 +102,8 @@ void drive_excuse_poisoned(struct drive *d, const struct tree *t);
 /* drive_alien.c: other writers. */
 void drive_foreign_put(struct drive *d, int path, unsigned size);
 void drive_foreign_del(struct drive *d, int path);
+/* For what is parked since theirs is there. */
+bool drive_clear_the_way(struct drive *d);
 /* The mount did it. */
 void drive_bucket_changed(struct drive *d, const char *key,
 			  const struct shown now[PATHS]);
@@ -112,6 +114,7 @@ void drive_note_ahead(struct drive *d);
 /* Whatever it shows of them by now is what is there. */
 void drive_adopt(struct drive *d);
 void drive_adopt_found(struct drive *d, int path, const struct found *f);
+void drive_note_listed(struct drive *d);
 /* It shows all that it ever will. */
 void drive_await_listings(struct drive *d);
 

@@ -41,9 +41,30 @@ static void look(struct drive *d)
 	drive_note_shown(d);
 }
 
+/* What is there may be moved on by what is under way already, or be in the way
+ * of it. */
+static void taint(struct drive *d, int path)
+{
+	int i, k, from;
+
+	d->aliens = true;
+	alien_was_at(&d->m, path);
+	for (i = 1; path_dir(path) && i < DIRS; i++)
+		alien_was_at(&d->m, i * NAMES + path % NAMES);
+	for (k = 0; k < d->m.n; k++) {
+		from = d->m.s[k]->at[path].from;
+		if (d->m.s[k]->at[path].kind && from >= 0)
+			alien_was_at(&d->m, from);
+		for (i = 0; i < PATHS; i++)
+			if (d->m.s[k]->at[i].kind &&
+			    d->m.s[k]->at[i].from == path)
+				alien_was_at(&d->m, i);
+	}
+}
+
 void drive_foreign_put(struct drive *d, int path, unsigned size)
 {
-	struct body body = { model_bytes(&d->m, NULL, size, 0, size) };
+	struct body body = { model_theirs(&d->m, size) };
 	struct store_src src = { .read = read_body, .arg = &body, .len = size };
 	struct store_meta meta = { .mode = 0 };
 	struct store_obj obj;
@@ -52,8 +73,7 @@ void drive_foreign_put(struct drive *d, int path, unsigned size)
 	key_of(path, key);
 	if (store_put(d->w.bucket, key, &src, &meta, NULL, &obj) < 0)
 		return;
-	d->aliens = true;
-	alien_was_at(&d->m, path);
+	taint(d, path);
 	look(d);
 	d->foreign[path] = body.b;
 }
@@ -65,10 +85,35 @@ void drive_foreign_del(struct drive *d, int path)
 	key_of(path, key);
 	if (store_del(d->w.bucket, key, NULL) < 0)
 		return;
-	d->aliens = true;
-	alien_was_at(&d->m, path);
+	taint(d, path);
 	look(d);
 	d->foreign[path] = NULL;
+}
+
+static void on_kept(void *arg, const struct fs_kept *k, int err,
+		    const char *words)
+{
+	(void)arg;
+	(void)k;
+	(void)err;
+	(void)words;
+}
+
+/* A rename or a link that theirs is in the way of waits for somebody's word: it
+ * is taken out of the way, and tried once more. */
+bool drive_clear_the_way(struct drive *d)
+{
+	struct fs_recover_what all = { .path = "" };
+	int i;
+
+	if (!d->aliens)
+		return false;
+	for (i = 0; i < PATHS; i++)
+		if (d->bucket[i].b && d->bucket[i].b->theirs)
+			drive_foreign_del(d, i);
+	memset(d->foreign, 0, sizeof(d->foreign));
+	(void)!fs_recover(d->w.fs, FS_RECOVER_RETRY, &all, on_kept, d);
+	return true;
 }
 
 /* ---- what the mount sent that its rows may not know */
@@ -161,9 +206,11 @@ static void adopt_dir(struct drive *d, int dir)
 void drive_adopt_found(struct drive *d, int path, const struct found *f)
 {
 	struct item *e = &d->m.now->at[path];
+	int i;
 
-	if (d->foreign[path] && same_bytes(f->b, d->foreign[path]))
-		d->foreign[path] = NULL; /* it was seen */
+	for (i = 0; i < PATHS; i++) /* its folder may have been moved */
+		if (d->foreign[i] && same_bytes(f->b, d->foreign[i]))
+			d->foreign[i] = NULL; /* it was seen */
 	if (f->kind == e->kind && same_bytes(f->b, e->cur)) {
 		if (f->kind == REGULAR && !e->open && !e->dirty) {
 			e->mode = f->mode;
@@ -198,8 +245,36 @@ void drive_adopt(struct drive *d)
 		drive_look_at(d, i, &f);
 		if (world_is_halted(&d->w))
 			break;
-		if (!f.unknown)
+		if (f.unknown) /* but its name is there */
+			d->foreign[i] = NULL;
+		else
 			drive_adopt_found(d, i, &f);
+	}
+	drive_go_on(d);
+}
+
+/* What a job did to a name that had just been listed it did to what is there. */
+void drive_note_listed(struct drive *d)
+{
+	struct meta_object row;
+	struct store_obj now;
+	char key[64];
+	int i;
+
+	if (!d->aliens || !d->w.fs || world_is_halted(&d->w))
+		return;
+	drive_hold_faults(d);
+	for (i = 0; i < PATHS; i++) {
+		if (!d->foreign[i])
+			continue;
+		key_of(i, key);
+		if (store_head(d->w.bucket, key, &now) < 0 ||
+		    meta_begin(d->w.meta) < 0)
+			continue;
+		if (meta_object_get(d->w.meta, key, &row) == 0 && row.ino &&
+		    strcmp(now.etag, row.etag) == 0)
+			d->foreign[i] = NULL;
+		meta_end(d->w.meta);
 	}
 	drive_go_on(d);
 }

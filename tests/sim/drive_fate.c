@@ -50,6 +50,7 @@ static int mount_once(struct drive *d)
 
 	if (r < 0 && d->faulty_disk && !world_is_halted(&d->w)) {
 		d->unbelieved = true;
+		drive_note_ahead(d);
 		drive_mend_disk(d);
 		r = world_mount(&d->w);
 	}
@@ -100,8 +101,6 @@ static void go_on_from(struct drive *d, const struct tree *t)
 	int i, k, path = 0;
 
 	drive_excuse_poisoned(d, t);
-	if (cut)
-		drive_note_ahead(d);
 	memset(d->ahead, 0, sizeof(d->ahead));
 	memset(d->ahead_dir, 0, sizeof(d->ahead_dir));
 	i = model_find(&d->m, t, cut, &path);
@@ -141,6 +140,8 @@ void drive_crash(struct drive *d)
 	d->was_cut |= d->cut;
 	d->o.cut |= d->cut;
 	die(d);
+	if (d->cut)
+		drive_note_ahead(d);
 	if (mount_again(d, &t) && !drive_failed(d))
 		go_on_from(d, &t);
 }
@@ -198,7 +199,8 @@ static bool none_open(const struct drive *d)
 static void settle(struct drive *d, int ms)
 {
 	if (world_settle(&d->w, ms * NS_PER_MS) && none_open(d) &&
-	    !world_is_halted(&d->w) && !drive_disk_is_bad(d))
+	    !world_is_halted(&d->w) && !drive_disk_is_bad(d) &&
+	    !(d->aliens && d->faulty_net))
 		drive_check_rest(d);
 }
 

@@ -23,6 +23,9 @@ static void look_file(struct drive *d, int path, struct found *ret)
 
 	if (r < 0) {
 		ret->unknown = true;
+		if (d->trace)
+			fprintf(stderr, "    %s: open: %s\n", path_text(path),
+				strerror(-r));
 		if (!world_is_halted(&d->w) && !d->faulty_net && !d->aliens)
 			drive_fail(d, "%s: open: %s", path_text(path),
 				   strerror(-r));
@@ -210,11 +213,17 @@ static void check_rest_one(struct drive *d, const struct shown *b, int path)
 		return;
 	}
 	if (!e->pub) {
-		if (b->there && !model_owed(&d->m, path))
+		if (b->there && !model_owed(&d->m, path) &&
+		    !(d->m.alien[path] && e->held))
 			drive_fail(d, "%s is left in the bucket",
 				   path_text(path));
 		return;
 	}
+	if (d->m.alien[path] && (e->held || e->kind == LINK))
+		return;
+	/* it was there, and others took it away, or what it was renamed from */
+	if (d->m.alien[path] && e->pub->shown && !b->there)
+		return;
 	state = e->held ? "published" : world_state(&d->w, path_text(path));
 	if (d->aliens && strcmp(state, "conflict") == 0)
 		return; /* ours is kept, theirs stands */
@@ -256,16 +265,16 @@ static int on_upload(void *arg, const char *key, const char *id, int64_t ns)
 	return 0;
 }
 
-/* Where ours is in conflict with theirs it stays so. */
-static void rest_aliens(struct drive *d)
+/* Where ours is in conflict with theirs, or held back, it stays so. */
+static void rest_aliens(struct drive *d, const struct shown now[PATHS])
 {
 	bool still[PATHS];
 	int i;
 
 	for (i = 0; i < PATHS; i++)
-		still[i] = d->m.alien[i] && d->m.now->at[i].kind &&
-			   strcmp(world_state(&d->w, path_text(i)),
-				  "conflict") == 0;
+		still[i] = d->m.alien[i] &&
+			   (now[i].there != (d->m.now->at[i].kind != NONE) ||
+			    !same_bytes(now[i].b, d->m.now->at[i].cur));
 	alien_rest(&d->m);
 	for (i = 0; i < PATHS; i++)
 		if (still[i])
@@ -295,7 +304,7 @@ void drive_check_rest(struct drive *d)
 		return;
 	model_rest(&d->m, drive_now(d));
 	order_rest(&d->o, now);
-	rest_aliens(d);
+	rest_aliens(d, now);
 }
 
 /* ---- what is left */

@@ -64,6 +64,14 @@ static int flags_of(int how)
 	return flags | (how & OPEN_TRUNC ? O_TRUNC : 0);
 }
 
+/* Of whose bytes the disk lost some, and others have it open: no copy can take
+ * its place. */
+static bool refuses_poisoned(struct drive *d, int path)
+{
+	return d->was_faulty && !is_dying(d) && d->m.now->at[path].opens > 1 &&
+	       strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
+}
+
 static bool open_as(struct drive *d, int path, int handle, int how)
 {
 	int want = model_open(&d->m, drive_now(d), path, handle, how), r;
@@ -71,6 +79,12 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 
 	after = d->m.now->at[path].cur;
 	r = world_open(&d->w, path_text(path), flags_of(how), &d->file[handle]);
+	if (r == -EIO && want == 0 && refuses_poisoned(d, path)) {
+		model_undo(&d->m, drive_now(d));
+		model_ack(&d->m);
+		d->m.handle[handle].used = false;
+		return false;
+	}
 	if (answered(d, r, want))
 		return true;
 	if (r == 0 && want != 0 && !is_dying(d)) {

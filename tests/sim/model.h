@@ -36,6 +36,7 @@ struct bytes {
 	bool sealed; /* it may be published */
 	uint64_t crc;
 	bool shown; /* the bucket had it */
+	bool theirs; /* another writer made it */
 	unsigned char p[];
 };
 
@@ -115,6 +116,8 @@ const struct bytes *model_bytes(struct model *m, const struct bytes *old,
 const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc);
 /* These bytes, known or not. */
 const struct bytes *model_keep(struct model *m, const void *p, size_t n);
+/* Another writer's, new. */
+const struct bytes *model_theirs(struct model *m, unsigned n);
 /* The bucket has it now. */
 void model_shown(struct model *m, const struct bytes *b);
 /* Some version was of it once: closed, flushed, or found after a crash. */
