@@ -21,6 +21,7 @@ declare -A LANE=(
 	[diff]="random programs on a mount and on a local folder (--programs N, --seconds N, --seed N)"
 	[user]="unit tests and real mounts as an ordinary user"
 	[sim]="seeded crashes of the core on simulated machines (--seconds N)"
+	[sim-coverage]="branches of meta, transfer and cache that the simulator takes"
 	[kills]="kill -9 at every system call of a save, and at random"
 	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
 	[powercut]="power cuts of a machine with a daemon (--cuts N)"
@@ -107,6 +108,32 @@ lane_sim() {
 		passed 1
 	else
 		failed sim/simulate
+	fi
+}
+
+# Programs kept, all troubles together, then each by itself.
+lane_sim-coverage() {
+	local dir=$TOP/build-coverage seconds=${SIM_SECONDS:-60} only ops
+	local sim=$dir/tests/sim/simulate
+	bootstrap && apt_need sim-coverage gcc || return 1
+	build_configure build-coverage --enable-coverage &&
+		build_make build-coverage "build in build-coverage/" \
+			tests/sim/simulate || return 1
+	find "$dir" -name '*.gcda' -delete
+	say "sim-coverage: $((2 * seconds)) s"
+	for ops in "$TOP"/tests/sim/regress/*.ops; do
+		"$sim" --replay "$ops" >/dev/null 2>&1 || failed "$ops"
+	done
+	# What breaks a promise is the lane sim's to tell.
+	"$sim" --seconds "$seconds" --no-shrink >/dev/null 2>&1
+	for only in 1 2 4 8 16 31; do
+		"$sim" --seconds $((seconds / 6 + 1)) --only $only \
+			--no-shrink >/dev/null 2>&1
+	done
+	if "$TOP/tests/sim/coverage.sh" --files "$dir"; then
+		passed 1
+	else
+		failed sim-coverage
 	fi
 }
 
