@@ -58,6 +58,7 @@ void alien_adopt(struct model *m, int path, const struct found *f)
 			    .cur = f->b,
 			    .pub = f->b,
 			    .fuzzy = true,
+			    .loose = f->unfinished,
 			    .place = m->n - 1,
 			    .seal = m->n - 1,
 			    .from = -1,

@@ -161,6 +161,7 @@ void drive_doubt(struct drive *d, struct item *e)
 void drive_not_sealed(struct drive *d, struct item *e)
 {
 	drive_doubt(d, e);
+	(void)model_sealed(&d->m, e->cur); /* it may be, and nobody hears it */
 	if (!e->open)
 		e->before = e->cur;
 	e->open = e->dirty = true;
