@@ -315,12 +315,44 @@ static int begin_change(struct fs *fs, struct inode *in, bool append)
 	return l->nopen == 0 ? begin_copy(fs, in) : begin_shared(fs, in);
 }
 
+/* The version before was sealed in this blob and is there no more: as if it had
+ * never been. */
+static int forget_replaced(struct fs *fs, struct inode *in,
+			   const struct meta_version *old)
+{
+	struct meta_version v;
+	uint64_t seq = 0;
+	int r = tx_begin(fs);
+
+	if (r < 0)
+		return r;
+	v = in->live->ver;
+	v.replaces = old->replaces;
+	r = transfer_place(fs->transfer, old->vid, &seq);
+	if (r == 0 && seq)
+		r = transfer_withdraw(fs->transfer, seq);
+	if (r == 0)
+		r = version_drop(fs, old);
+	if (r == 0)
+		r = meta_version_set(fs->meta, &v);
+	r = tx_commit(fs, r);
+	if (r == 0) {
+		lock_acquire(&fs->ns);
+		in->live->ver = v;
+		lock_release(&fs->ns);
+		in->live->fresh = true;
+	}
+	r = tx_close(fs, r, seq, true);
+	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
+}
+
 /* Who only appends shares the bytes of the version before; now somebody comes
  * who may change them. */
 static int part_from_replaced(struct fs *fs, struct inode *in)
 {
 	uint64_t shared = in->live->ver.blob;
 	struct meta_version old;
+	struct disk_stat st;
 	struct inode_tag t;
 	int r = meta_begin(fs->meta), fd = -1;
 
@@ -340,6 +372,16 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);
+	r = live_stat(fs, in, &st);
+	if (r == 0 && is_changed(&old, &st)) {
+		if (cache_blob_unlink(fs->cache, old.blob) < 0)
+			log_debug("a blob of no use stays until the next "
+				  "mount");
+		old.blob = shared;
+		return forget_replaced(fs, in, &old);
+	}
+	if (r < 0)
+		return r;
 	old.passthrough = old.append_only = false;
 	old.seal_ctime_ns = 0; /* a blob of its own: nobody can move it */
 	barrier_note_blob(fs->barrier, old.blob, -1);
