@@ -164,6 +164,7 @@ static void close_refused(struct drive *d, unsigned id, const struct item *old)
 		e->owes = old->owes;
 		drive_not_sealed(d, e);
 		e->before = old->before;
+		e->flushed = e->cur; /* or it is, a moment later */
 	}
 	model_ack(&d->m);
 }
