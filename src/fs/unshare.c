@@ -425,6 +425,9 @@ int open_for_write(struct fs *fs, struct inode *in, int flags)
 	} else {
 		if (!l->writing)
 			r = begin_change(fs, in, append && !trunc);
+		else if (!append && l->ver.append_only &&
+			 l->ver.state != META_UNFINISHED)
+			r = unshare_for_cut(fs, in);
 		else if (!append && l->ver.replaces)
 			r = part_from_replaced(fs, in);
 		if (r == 0 && trunc)

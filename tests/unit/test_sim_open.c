@@ -432,6 +432,36 @@ START_TEST(what_moved_after_its_seal_is_not_kept_in_a_copy)
 }
 END_TEST
 
+/* By its length alone an appended version is judged: whoever comes with another
+ * mind leaves it its bytes, sent or not. */
+START_TEST(who_overwrites_a_log_leaves_what_was_sealed_of_it)
+{
+	static const struct store_fault down = { .err = -ENETUNREACH };
+	struct file f, other;
+
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	if (_i == 1) {
+		ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+		ck_assert(settle(60 * NS_PER_S));
+	}
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+	ck_assert_int_eq(f_open(&other, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&other, "X", 0), 0);
+	if (_i == 1)
+		ck_assert_str_ne(state_of("a"), "published");
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "one");
+	ck_assert_int_eq(f_close(&other), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "Xne");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -459,6 +489,9 @@ static void add(TCase *c)
 		2);
 	tcase_add_loop_test(
 		c, what_moved_after_its_seal_is_not_kept_in_a_copy, 0, 2);
+	tcase_add_test(c, what_moved_after_its_seal_is_not_kept_in_a_copy);
+	tcase_add_loop_test(
+		c, who_overwrites_a_log_leaves_what_was_sealed_of_it, 0, 2);
 }
 
 int main(void)
