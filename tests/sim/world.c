@@ -47,15 +47,14 @@ void __wrap_lock_acquire(struct lock *l);
 NO_TSA void __wrap_lock_acquire(struct lock *l)
 {
 	struct world *w = running;
-	uint64_t draw;
+	uint64_t draw, ms;
 
 	if (w && w->turns && lock_holds_none()) {
 		draw = sim_random(&w->turns_random);
-		if (draw % 100 < w->turns) /* one in eight is gone for long */
-			sim_yield(w->sim, draw >> 32 & 7 ?
-						  0 :
-						  (int64_t)(draw >> 40 & 15) *
-							  NS_PER_MS);
+		ms = draw >> 48; /* mostly none, sometimes some, seldom many */
+		ms = draw >> 32 & 7 ? 0 : draw >> 40 & 7 ? ms & 15 : ms & 511;
+		if (draw % 100 < w->turns)
+			sim_yield(w->sim, (int64_t)ms * NS_PER_MS);
 	}
 	__real_lock_acquire(l);
 }
