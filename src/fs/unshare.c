@@ -242,8 +242,16 @@ static bool is_changed(const struct meta_version *sealed,
 static int begin_changed(struct fs *fs, struct inode *in, uint64_t copy,
 			 const struct disk_stat *st)
 {
+	int r;
+
 	if (cache_blob_unlink(fs->cache, copy) < 0)
 		log_debug("a blob of no use stays until the next mount");
+	if (transfer_underway(fs->transfer, in->live->ver.vid)) {
+		/* Sent as it was; or the engine finds out by itself. */
+		r = begin_in_place(fs, in, true);
+		in->live->fresh = true;
+		return r;
+	}
 	now_writing(fs, in, st, true);
 	return withdraw_for_cut(fs, in);
 }
