@@ -25,6 +25,9 @@ declare -A LANE=(
 	[kills]="kill -9 at every system call of a save, and at random"
 	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
 	[powercut]="power cuts of a machine with a daemon (--cuts N)"
+	[logwrites]="the same, each write to the disk recorded and cut off anywhere"
+	[flakey]="the same, and before it each write to the disk fails"
+	[shutdown]="the cache's ext4 and XFS shut down under the daemon (--cuts N)"
 )
 
 # A lane is there once what it tests is.
@@ -40,6 +43,9 @@ if ! grep -q '"mount"' "$TOP/src/main.c" "$TOP"/src/cli/*; then
 	lane_drop kills
 	lane_drop lightning
 	lane_drop powercut
+	lane_drop logwrites
+	lane_drop flakey
+	lane_drop shutdown
 fi
 
 passed() { echo "pass $1" >>"$RESULTS"; }
@@ -345,11 +351,31 @@ lane_lightning() {
 		"$TOP/tests/integration"
 }
 
+# cut_power LANE NAME CUTS WORK PROGRAM ARG...: one of the programs that cut the
+# power; counts its cuts.
+cut_power() {
+	local lane=$1 name=$2 cuts=$3 work=$4 log=$4.log program=$5 rc=0
+	shift 5
+	PYTHONDONTWRITEBYTECODE=1 CKPTFS=$TOP/build/ckptfs \
+		"$TEST_PYTHON" "$TOP/tests/integration/$program" \
+		--cuts "$cuts" "$@" "$work" >"$log" 2>&1 </dev/null || rc=1
+	if [ $rc = 0 ]; then
+		passed "$cuts"
+		rm -rf "${work:?}"
+	else
+		failed "$lane/$name"
+	fi
+	sed "s/^/$lane, $name: /" "$log"
+	return $rc
+}
+
 # Half of the cuts with the system's kernel and the ordinary path, half with a
 # newer one and passthrough, side by side.
 CUTS=50
-lane_powercut() {
-	local work log i rc=0 path=(off on) cuts=($((CUTS / 2)) $((CUTS - CUTS / 2)))
+# cut_machines LANE PROGRAM
+cut_machines() {
+	local lane=$1 program=$2 work i rc=0 path=(off on)
+	local cuts=($((CUTS / 2)) $((CUTS - CUTS / 2)))
 	local kernel=() modules=() pids=()
 	bootstrap && need_fuse && need_test_python || return 1
 	need_uml || return 1
@@ -358,23 +384,44 @@ lane_powercut() {
 	kernel+=("$UML") modules+=("$UML_MODULES")
 	work=$(mktemp -d)
 	for i in 0 1; do
-		PYTHONDONTWRITEBYTECODE=1 CKPTFS=$TOP/build/ckptfs \
-			"$TEST_PYTHON" "$TOP/tests/integration/powercut.py" \
-			--kernel "${kernel[i]}" --modules "${modules[i]}" \
-			--cuts "${cuts[i]}" --option "passthrough=${path[i]}" \
-			"$work/$i" >"$work/$i.log" 2>&1 </dev/null &
+		cut_power "$lane" "passthrough=${path[i]}" "${cuts[i]}" \
+			"$work/$i" "$program" --kernel "${kernel[i]}" \
+			--modules "${modules[i]}" \
+			--option "passthrough=${path[i]}" &
 		pids+=($!)
 	done
 	for i in 0 1; do
-		log=$work/$i.log
-		if wait "${pids[i]}"; then
-			passed "${cuts[i]}"
-			rm -rf "${work:?}/$i"
-		else
-			failed "powercut/passthrough=${path[i]}"
-			rc=1
-		fi
-		sed "s/^/powercut, passthrough=${path[i]}: /" "$log"
+		wait "${pids[i]}" || rc=1
+	done
+	[ $rc = 1 ] || rm -rf "$work"
+}
+
+lane_powercut() {
+	cut_machines powercut powercut.py
+}
+
+lane_logwrites() {
+	apt_need "recorded writes" dmsetup || return 1
+	cut_machines logwrites logwrites.py
+}
+
+lane_flakey() {
+	apt_need "disks that fail" dmsetup || return 1
+	cut_machines flakey flakey.py
+}
+
+# On this machine's kernel, one after the other: each waits for the disk.
+lane_shutdown() {
+	local work fs path rc=0
+	bootstrap && need_fuse && need_test_python || return 1
+	apt_need "file systems" e2fsprogs xfsprogs || return 1
+	work=$(mktemp -d)
+	for fs in ext4 xfs; do
+		for path in off on; do
+			cut_power shutdown "$fs, passthrough=$path" \
+				$((CUTS / 4)) "$work/$fs-$path" shutdown.py \
+				--fs "$fs" --option "passthrough=$path" || rc=1
+		done
 	done
 	[ $rc = 1 ] || rm -rf "$work"
 }

@@ -7,7 +7,7 @@ UML_VERSION=6.12um1+b22
 UML_LIBC_VERSION=2.41-12+deb13u5
 UML_SHA256=6930e97133531bab93f83b6d691a94f5872505d8f5d88c1f3f1296da0820a3a0
 UML_LIBC_SHA256=b59b0625cd1a791375d40dab23a4d5d3d0641e3d0a773501becdc3725b7f99cf
-UML_TOOL=uml-$UML_VERSION-r1
+UML_TOOL=uml-$UML_VERSION-r3
 
 # need_uml: the system's kernel is $UML, its modules lie in $UML_MODULES.
 need_uml() {
@@ -28,7 +28,9 @@ build_uml() {
 	cp "$work/tree/$libc"/{ld-linux-x86-64.so.2,libc.so.6} "$stage/lib" ||
 		return 1
 	(cd "$work/tree/usr/lib/uml" &&
-		cp --parents modules/*/kernel/fs/fuse/fuse.ko "$stage") || return 1
+		cp --parents modules/*/kernel/fs/fuse/fuse.ko \
+			modules/*/kernel/drivers/md/dm-{mod,log-writes,flakey}.ko \
+			"$stage") || return 1
 	cp "$work/tree/usr/bin/linux.uml" "$stage/linux.uml" || return 1
 	quietly "$work/elf.log" patchelf \
 		--set-interpreter "$prefix/lib/ld-linux-x86-64.so.2" \
@@ -45,6 +47,6 @@ need_new_uml() {
 	tool_install "$UML_TOOL" "user-mode-linux $UML_VERSION" build_uml ||
 		return 1
 	UML=$CKPTFS_TOOLS/$UML_TOOL/linux.uml
-	# shellcheck disable=SC2034 # the lane powercut
+	# shellcheck disable=SC2034 # the lanes of power cuts
 	UML_MODULES=$CKPTFS_TOOLS/$UML_TOOL/modules/$("$UML" --version)
 }

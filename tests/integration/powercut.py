@@ -60,63 +60,32 @@ def published(tree):
     }
 
 
-class Machine:
-    """One boot."""
+class Boot:
+    """From a start to its cut; what the two sides tell each other are files."""
 
-    def __init__(self, args, work, boot):
+    same_boot = False  # as the kernel tells it, after the cut
+
+    def __init__(self, work, boot):
         self.work, self.boot = work, boot
-        options = OPTIONS | dict(o.split("=", 1) for o in args.option)
-        if boot % 3 == 0:
-            options["close"] = "local"
-        words = {
-            "work": work,
-            "boot": boot,
-            "modules": args.modules or "none",
-            "python": sys.executable,
-            "job": Path(__file__).with_name("powercut_job.py"),
-            "program": program(),
-            "options": ",".join(f"{k}={v}" for k, v in options.items()),
-        }
-        self.console = work / f"console.{boot}"
-        with self.console.open("w") as out:
-            self.process = subprocess.Popen(
-                [
-                    args.kernel,
-                    f"mem={MEMORY}",
-                    "rootfstype=hostfs",
-                    "rootflags=/",
-                    "ro",
-                    f"init={Path(__file__).with_name('powercut_init.sh')}",
-                    f"ubd0={work}/disk",
-                    f"ubd1={work}/bucket",
-                    "con=null",
-                    "con0=null,fd:1",
-                    "quiet",
-                    f"umid=cut{os.getpid()}-{boot}",
-                    f"uml_dir={work}/uml",
-                    *(f"cut_{k}={v}" for k, v in words.items()),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+
+    def stopped(self):
+        """Why nothing more is to come from it, if so."""
+        raise NotImplementedError
 
     def cut(self):
         """The power goes."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        raise NotImplementedError
 
     def ended(self):
-        if self.process.poll() is not None:
-            return f"the machine stopped by itself, see {self.console}"
+        if why := self.stopped():
+            return why
         for name in ("broken", "ended"):
             if (path := self.work / f"{name}.{self.boot}").exists():
                 return f"{name}: {read_json(path)}"
         return None
 
     def wait_for(self, name):
-        """What the machine says under this name."""
+        """What the other side says under this name."""
         path = self.work / f"{name}.{self.boot}"
         deadline = time.monotonic() + BOOT_S
         while not path.exists():
@@ -142,11 +111,89 @@ class Machine:
             time.sleep(min(0.02, max(0, until - time.monotonic())))
 
 
+def options_of(args, boot, **where):
+    """The mount options of a boot: in every third close is a promise, too."""
+    options = OPTIONS | where | dict(o.split("=", 1) for o in args.option)
+    if boot % 3 == 0:
+        options["close"] = "local"
+    return ",".join(f"{k}={v}" for k, v in options.items())
+
+
+class Machine(Boot):
+    """One of user-mode-linux."""
+
+    disks = "own"  # what powercut_init.sh makes of them
+    second = "bucket"
+
+    def __init__(self, args, work, boot):
+        super().__init__(work, boot)
+        words = {
+            "work": work,
+            "boot": boot,
+            "modules": args.modules or "none",
+            "python": sys.executable,
+            "job": Path(__file__).with_name("powercut_job.py"),
+            "program": program(),
+            "options": options_of(args, boot),
+            "disk": self.disks,
+        }
+        self.console = work / f"console.{boot}"
+        with self.console.open("w") as out:
+            self.process = subprocess.Popen(
+                [
+                    args.kernel,
+                    f"mem={MEMORY}",
+                    "rootfstype=hostfs",
+                    "rootflags=/",
+                    "ro",
+                    f"init={Path(__file__).with_name('powercut_init.sh')}",
+                    f"ubd0={work}/disk",
+                    f"ubd1={work}/{self.second}",
+                    "con=null",
+                    "con0=null,fd:1",
+                    "quiet",
+                    f"umid=cut{os.getpid()}-{boot}",
+                    f"uml_dir={work}/uml",
+                    *(f"cut_{k}={v}" for k, v in words.items()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stopped(self):
+        if self.process.poll() is None:
+            return None
+        return f"the machine stopped by itself, see {self.console}"
+
+    def cut(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    @staticmethod
+    def make(_args, work):
+        """Its disks."""
+        for name in ("disk", "bucket"):
+            make_disk(work / name)
+
+
+def make_disk(path, kind="ext4"):
+    flags = {"ext4": ["-F", "-E", "lazy_itable_init=0"], "xfs": ["-f"]}[kind]
+    with path.open("w") as disk:
+        disk.truncate(DISK_MB << 20)
+    subprocess.run(
+        [f"mkfs.{kind}", "-q", *flags, path],
+        check=True,
+        env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"),
+    )
+
+
 class Chain:
     """A disk and a bucket, through all cuts."""
 
-    def __init__(self, args, work):
-        self.args, self.work = args, work
+    def __init__(self, args, work, kind=Machine):
+        self.args, self.work, self.kind = args, work, kind
         self.rng = random.Random(args.seed)
         self.boots = 0
         self.base = {}  # the tree when the lines begin
@@ -154,21 +201,20 @@ class Chain:
         self.ops = self.lost = self.uploads = 0
         self.paths = set()
         work.mkdir(parents=True)
-        for name in ("disk", "bucket"):
-            with (work / name).open("w") as disk:
-                disk.truncate(DISK_MB << 20)
-            subprocess.run(
-                ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", work / name],
-                check=True,
-                env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"),
-            )
+        kind.make(args, work)
 
     def judge_found(self, found):
         """What came back; from here on that is what there is."""
         if found["odd"]:
             raise Wrong(f"nobody did this: {found['odd']}")
         journal = Journal(self.lines)
-        p = judge_tree(self.base, journal, found["tree"], found["unfinished"])
+        p = judge_tree(
+            self.base,
+            journal,
+            found["tree"],
+            found["unfinished"],
+            self.kind.same_boot,
+        )
         self.ops += len(journal.ops)
         self.lost += len(journal.ops) - p
         self.base, self.lines = found["tree"], []
@@ -200,7 +246,7 @@ class Chain:
     def cut(self, last):
         """Boot, judge, work, cut."""
         self.boots += 1
-        machine = Machine(self.args, self.work, self.boots)
+        machine = self.kind(self.args, self.work, self.boots)
         try:
             early = not last and self.boots > 1 and self.rng.random() < EARLY
             if early:
@@ -229,19 +275,27 @@ class Chain:
         self.cut(True)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--modules")
-    parser.add_argument("--cuts", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--option", action="append", default=[])
-    args = parser.parse_args()
+def parser():
+    p = argparse.ArgumentParser()
+    p.add_argument("work", type=Path)
+    p.add_argument("--cuts", type=int, default=10)
+    p.add_argument("--seed", type=int, default=None)
+    p.add_argument("--option", action="append", default=[])
+    return p
+
+
+def parse(p):
+    args = p.parse_args()
     if args.seed is None:
         args.seed = random.SystemRandom().randrange(1 << 30)
+    args.work = args.work.absolute()
+    return args
+
+
+def run(chain):
+    """All cuts; the exit status."""
+    args = chain.args
     began = time.monotonic()
-    chain = Chain(args, args.work.absolute())
     try:
         chain.run()
     except Wrong as e:
@@ -254,6 +308,14 @@ def main():
         f"opens: {' '.join(sorted(chain.paths))}; seed {args.seed}"
     )
     return 0
+
+
+def main():
+    p = parser()
+    p.add_argument("--kernel", required=True)
+    p.add_argument("--modules")
+    args = parse(p)
+    return run(Chain(args, args.work))
 
 
 if __name__ == "__main__":

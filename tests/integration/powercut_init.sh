@@ -17,8 +17,42 @@ module=$(word modules)/kernel/fs/fuse/fuse.ko
 [ ! -e "$module" ] || busybox insmod "$module"
 [ -c /dev/fuse ] || mount -t devtmpfs dev /dev
 mkdir /run/bucket
-mount -t ext4 /dev/ubda /mnt && mount -t ext4 /dev/ubdb /run/bucket ||
-	echo '"no disk"' >"/media/broken.$(word boot)"
+# own: cache and bucket have a disk each; flaky: that of the cache can be told to
+# fail (flakey.py).  both: one for both; logged: and all that is written to it goes
+# into a record on the second (logwrites.py).
+target() {
+	for name in dm-mod "dm-$1"; do
+		busybox insmod "$(word modules)/kernel/drivers/md/$name.ko"
+	done
+	shift
+	echo "0 $(cat /sys/block/ubda/size) $*" |
+		dmsetup --noudevsync --noudevrules create cut &&
+		mount -t ext4 /dev/dm-0 /mnt
+}
+case $(word disk) in
+own)
+	mount -t ext4 /dev/ubda /mnt && mount -t ext4 /dev/ubdb /run/bucket
+	;;
+both)
+	mount -t ext4 /dev/ubda /mnt
+	;;
+logged)
+	CUT_MARKS=cut
+	export CUT_MARKS
+	target log-writes log-writes /dev/ubda /dev/ubdb
+	;;
+flaky)
+	CUT_FLAKY=cut
+	export CUT_FLAKY
+	target flakey flakey /dev/ubda 0 1000000 0 &&
+		mount -t ext4 /dev/ubdb /run/bucket
+	;;
+esac || echo '"no disk"' >"/media/broken.$(word boot)"
+case $(word disk) in
+both | logged)
+	mkdir -p /mnt/bucket && mount --bind /mnt/bucket /run/bucket
+	;;
+esac
 CKPTFS=$(word program)
 export CKPTFS
 "$(word python)" -S -B "$(word job)" "$(word boot)" "$(word options)" \

@@ -3,20 +3,24 @@
 tells what is there, has all of it published, then works until the end.
 
 What it says goes to files in the host's folder, each of them by a write that the
-host has before it returns.
+host has before it returns.  CUT_HOST, CUT_MOUNT, CUT_BUCKET and CUT_CACHE say
+where things lie if not in such a machine.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import time
 
-HOST = "/media"
-MOUNT = "/run/ckpt"
-BUCKET = "/run/bucket"
+HOST = os.environ.get("CUT_HOST", "/media")
+MOUNT = os.environ.get("CUT_MOUNT", "/run/ckpt")
+BUCKET = os.environ.get("CUT_BUCKET", "/run/bucket")
+CACHE = os.environ.get("CUT_CACHE", "/mnt/cache")
 BITE = 64 << 10
 
 
@@ -54,8 +58,10 @@ def tree(top):
 def bucket():
     """Its objects, and the uploads that nobody has finished."""
     uploads = f"{BUCKET}/.ckptfs/uploads"
+    found = tree(BUCKET)
     return {
-        "objects": {k: v for k, v in tree(BUCKET).items() if v != "dir"},
+        "objects": {k: v for k, v in found.items() if v != "dir"},
+        "folders": [k for k, v in found.items() if v == "dir"],
         "uploads": os.listdir(uploads) if os.path.isdir(uploads) else [],
     }
 
@@ -82,6 +88,50 @@ def snapshot():
     }
 
 
+class Marks:
+    """Puts marks into the record of a disk (logwrites.py), by the message "mark
+    TEXT" of dm-log-writes."""
+
+    # struct dm_ioctl: version, sizes, counts and flags, dev, name, uuid
+    HEAD = struct.Struct("=3I2I IiI2I Q128s129s7x")
+    TARGET_MSG = 0xC138FD0E
+
+    def __init__(self, device):
+        self.device = device.encode()
+        self.fd = os.open("/dev/mapper/control", os.O_RDWR)
+
+    def put(self, text):
+        message = struct.pack("=Q", 0) + f"mark {text}".encode() + b"\0"
+        size = self.HEAD.size + len(message)
+        head = self.HEAD.pack(
+            4, 0, 0, size, self.HEAD.size, 0, 0, 0, 0, 0, 0, self.device, b""
+        )
+        fcntl.ioctl(self.fd, self.TARGET_MSG, head + message)
+
+
+class Flaky:
+    """A disk (flakey.py) that fails all writes once the host says so."""
+
+    def __init__(self, device, boot):
+        self.device, self.told = device, f"{HOST}/fail.{boot}"
+        self.failing = False
+
+    def look(self):
+        if self.failing or not os.path.exists(self.told):
+            return
+        self.failing = True
+        dmsetup = ["dmsetup", "--noudevsync", "--noudevrules"]
+        table = subprocess.check_output([*dmsetup, "table", self.device], text=True)
+        first, size, kind, disk, at = table.split()[:5]
+        table = f"{first} {size} {kind} {disk} {at} 0 1000000 1 error_writes"
+        for what in (
+            ["suspend", "--noflush", "--nolockfs"],
+            ["load", "--table", table],
+            ["resume"],
+        ):
+            subprocess.run([*dmsetup, what[0], self.device, *what[1:]], check=True)
+
+
 class Job:
     """Does things, and says before and after which."""
 
@@ -93,9 +143,19 @@ class Job:
         )
         self.seed = seed
         self.n = 0
+        self.lines = 0
+        device = os.environ.get("CUT_MARKS")
+        self.marks = Marks(device) if device else None
+        device = os.environ.get("CUT_FLAKY")
+        self.flaky = Flaky(device, boot) if device else None
 
     def say(self, *what):
+        if self.flaky:
+            self.flaky.look()
         os.write(self.journal, (json.dumps(what) + "\n").encode())
+        self.lines += 1
+        if self.marks and what[0] in ("S", "F", "R"):
+            self.marks.put(self.lines)
 
     def data(self, size):
         self.n += 1
@@ -201,6 +261,34 @@ class Job:
             time.sleep(self.rng.choice((0, 0, 0.05, 0.3)))
 
 
+def wait_for_listing():
+    """What the bucket has, and no row speaks of, shows once it is listed."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        files = {k for k, v in tree(MOUNT).items() if v != "dir"}
+        if {k for k in files if not k.endswith(".tmp")} == bucket()["objects"].keys():
+            break
+        time.sleep(0.1)
+
+
+def after_failure():
+    """What the mount says once all is sent that it can still send."""
+    moving = ("queued", "uploading", "mkdir", "rename", "delete", "symlink")
+    until = time.monotonic() + 20
+    while True:
+        status = json.loads(ckptfs("status", MOUNT, "--json").stdout)
+        states = [e["state"] for e in status["queue"]]
+        if not any(s in moving for s in states) or time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    return {
+        "warnings": status["warnings"],
+        "check": ckptfs("status", MOUNT, "--check").returncode,
+        "poisoned": [e["path"] for e in status["queue"] if e["state"] == "poisoned"],
+        "queue": status["queue"],
+    }
+
+
 def wait_for(name):
     while not os.path.exists(f"{HOST}/{name}"):
         time.sleep(0.01)
@@ -210,7 +298,7 @@ def wait_for(name):
 
 def mount(options):
     os.makedirs(MOUNT, exist_ok=True)
-    os.makedirs("/mnt/cache", exist_ok=True)
+    os.makedirs(CACHE, exist_ok=True)
     return ckptfs("mount", f"file://{BUCKET}", MOUNT, "-o", options)
 
 
@@ -236,9 +324,18 @@ def main():
     until = time.monotonic() + 5
     while bucket()["uploads"] and time.monotonic() < until:
         time.sleep(0.02)  # what was given up goes after what is waited for
+    if job.flaky:
+        wait_for_listing()
     put(f"drained.{boot}", snapshot() | bucket())
     wait_for(f"go.{boot}")
-    job.work(int(boot) * 1000)
+    try:
+        job.work(int(boot) * 1000)
+    except OSError as e:
+        if not job.flaky or not job.flaky.failing:
+            raise
+        failed = after_failure() | {"error": str(e)}
+        put(f"failed.{boot}", failed)
+        time.sleep(1000)
 
 
 if __name__ == "__main__":

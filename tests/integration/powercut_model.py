@@ -89,9 +89,16 @@ def differs(want, got):
     return "; ".join(found[:4])
 
 
-def matches(trees, journal, p, found, unfinished):
-    """Whether found is the state after p operations, during the next one."""
+def matches(trees, journal, p, found, unfinished, same_boot=False):
+    """Whether found is the state after p operations, during the next one.
+    same_boot: the daemon cannot tell bytes that were appended later, and whose
+    rows are lost, from those of an append that its own death cut off."""
     want, got = dict(trees[p]), dict(found)
+    if same_boot:
+        for path in unfinished:
+            if any(t.get(path) == found.get(path) for t in trees[p:]):
+                want.pop(path, None)
+                got.pop(path, None)
     if p < len(journal.ops) and journal.ops[p][0] in WRITES:
         path = journal.ops[p][1]
         # new, or in the middle of an append; one that was being rewritten
@@ -102,12 +109,21 @@ def matches(trees, journal, p, found, unfinished):
     return want == got
 
 
-def judge_tree(base, journal, found, unfinished):
+def check_fsynced(trees, journal, p, found):
+    """What was being written is there as far as it was promised."""
+    if p < len(journal.ops) and p in journal.fsynced:
+        kind, path, digest = journal.ops[p]
+        new = kind == "save" and path not in trees[p]
+        if new and found.get(path) != ["file", digest]:
+            raise Wrong(f"{path} was fsynced and is {found.get(path)}")
+
+
+def judge_tree(base, journal, found, unfinished, same_boot=False):
     """How many operations are there; Wrong if that is no prefix of them, or not
     all that was promised."""
     trees = states(base, journal.ops)
     for p in range(len(journal.ops), -1, -1):
-        if matches(trees, journal, p, found, unfinished):
+        if matches(trees, journal, p, found, unfinished, same_boot):
             break
     else:
         best = min(
@@ -122,12 +138,38 @@ def judge_tree(base, journal, found, unfinished):
         )
     if p < journal.promised:
         raise Wrong(f"{journal.promised} operations were promised, {p} are there")
-    if p < len(journal.ops) and p in journal.fsynced:
-        kind, path, digest = journal.ops[p]
-        new = kind == "save" and path not in trees[p]
-        if new and found.get(path) != ["file", digest]:
-            raise Wrong(f"{path} was fsynced and is {found.get(path)}")
+    check_fsynced(trees, journal, p, found)
     return p
+
+
+def judge_ahead(base, journal, found, bucket):
+    """How many operations the disk has; what later ones made of a path may be
+    there, too, where the bucket shows it."""
+    trees = states(base, journal.ops)
+    shown = bucket["objects"] | dict.fromkeys(bucket["folders"], DIR)
+    got, unfinished = found["tree"], found["unfinished"]
+    nearest, least = journal.promised, None
+    for p in range(len(journal.ops), journal.promised - 1, -1):
+        later = trees[p + 1 :]
+        mixed = {
+            path: value
+            for path in trees[p].keys() | shown.keys() | got.keys()
+            if (value := got.get(path)) != trees[p].get(path)
+            and value == shown.get(path)
+            and any(t.get(path) == value for t in later)
+        }
+        as_it_was = {k: v for k, v in got.items() if k not in mixed}
+        as_it_was |= {k: v for k, v in trees[p].items() if k in mixed}
+        if matches(trees, journal, p, as_it_was, unfinished):
+            check_fsynced(trees, journal, p, got)
+            return p
+        wrong = differs(trees[p], as_it_was)
+        if least is None or len(wrong) < len(least):
+            nearest, least = p, wrong
+    raise Wrong(
+        f"none of {len(journal.ops)} operations ({journal.promised} of them promised), "
+        f"with what the bucket shows of later ones; nearest is {nearest}: {least}"
+    )
 
 
 def is_outside(path):
@@ -139,7 +181,9 @@ class BucketModel:
     """Which states of the bucket are legal while operations are published that
     began when the bucket had all of a tree."""
 
-    def __init__(self, base, ops):
+    def __init__(self, base, ops, excused=()):
+        """excused: paths whose bytes were lost, and which left the line."""
+        self.excused = set(excused)
         self.trees = states(base, ops)
         self.ops = ops
         self.base = base
@@ -214,6 +258,6 @@ class BucketModel:
         """The newest operation that is shown; Wrong if one before is not."""
         newest = self.shown(bucket)
         for path, value in self.trees[newest].items():
-            if value != DIR and not is_outside(path):
+            if value != DIR and not is_outside(path) and path not in self.excused:
                 self.check_path(bucket, path, value, newest)
         return newest

@@ -3,7 +3,7 @@
 
 import pytest
 
-from powercut_model import BucketModel, Journal, Wrong, judge_tree
+from powercut_model import BucketModel, Journal, Wrong, judge_ahead, judge_tree
 
 ONE, TWO, THREE = (["file", f"digest {n}"] for n in (1, 2, 3))
 OPS = [
@@ -67,12 +67,63 @@ def test_only_the_file_being_written_may_be_unfinished():
     wrong("no prefix", judge_tree, {}, journal(), {"d": "dir", "b": THREE}, ["b"])
 
 
+def test_what_was_appended_later_may_be_unfinished_in_the_same_boot():
+    base, ops = {"log": ONE}, [["save", "b", TWO[1]], ["append", "log", THREE[1]]]
+    grown = {"log": THREE}
+    wrong("no prefix", judge_tree, base, journal(ops), grown, ["log"])
+    assert judge_tree(base, journal(ops), grown, ["log"], True) == 0
+    wrong("no prefix", judge_tree, base, journal(ops), grown, [], True)
+    wrong("no prefix", judge_tree, base, journal(ops), {"log": TWO}, ["log"], True)
+
+
 def test_what_was_fsynced_and_is_unfinished_is_whole():
     whole = {"d": "dir", "d/a": ONE}
     j = journal(OPS[:2], promised=1, fsynced=[1])
     assert judge_tree({}, j, whole, ["d/a"]) == 2
     wrong("fsynced", judge_tree, {}, j, {"d": "dir", "d/a": THREE}, ["d/a"])
     wrong("fsynced", judge_tree, {}, j, {"d": "dir"}, [])
+
+
+AHEAD = [
+    ["save", "a", ONE[1]],
+    ["mkdir", "d", None],
+    ["save", "a", TWO[1]],
+    ["save", "d/b", ONE[1]],
+]
+
+
+@pytest.mark.parametrize(
+    ("objects", "tree", "p"),
+    [
+        ({"a": ONE}, {"a": ONE}, 1),  # as the disk has it
+        ({"a": TWO}, {"a": TWO}, 1),
+        ({"a": TWO, "d/b": ONE}, {"a": ONE, "d": "dir", "d/b": ONE}, 2),
+    ],
+)
+def test_the_bucket_may_be_ahead_of_a_disk_that_failed(objects, tree, p):
+    shown = {"objects": objects, "folders": ["d"] * ("d/b" in objects)}
+    what = found(tree, shown)
+    assert judge_ahead({}, journal(AHEAD, promised=p), *what) == p
+    wrong("none of", judge_ahead, {}, journal(AHEAD, promised=p + 2), *what)
+
+
+def found(tree, bucket, unfinished=()):
+    return {"tree": tree, "unfinished": unfinished}, bucket
+
+
+def test_what_the_bucket_shows_excuses_nothing_older():
+    shown = {"objects": {"a": ONE}, "folders": []}
+    tree = {"a": ONE, "d": "dir", "d/b": ONE}
+    wrong("none of", judge_ahead, {}, journal(AHEAD, promised=3), *found(tree, shown))
+    j = journal(AHEAD, promised=3, fsynced=[3])
+    tree = {"a": TWO, "d": "dir"}
+    wrong("fsynced", judge_ahead, {}, j, *found(tree, shown))
+
+
+def test_what_the_disk_lost_left_the_line():
+    ops = [["save", "a", ONE[1]], ["save", "b", TWO[1]]]
+    wrong("without a", bucket(ops), {"b": TWO})
+    assert BucketModel({}, ops, ["a"]).judge({"b": TWO}) == 2
 
 
 def bucket(ops, base=None):
