@@ -132,6 +132,8 @@ void notices_add(struct notices *n, uint64_t ino, const char *name);
 int who_parse_stat(const char *line, struct fs_who *ret, int *ret_status);
 /* The text of /proc/TID/status: the process's id, 0 if it does not tell. */
 pid_t who_parse_tgid(const char *text);
+/* The same text: whether it has memory, which one that dies has not. */
+bool who_has_memory(const char *text);
 void who_find(pid_t tid, struct fs_who *ret);
 
 #endif

@@ -90,16 +90,30 @@ static bool may_look(pid_t tid)
 	return readlink(path, name, sizeof(name)) > 0;
 }
 
+bool who_has_memory(const char *text)
+{
+	return strstr(text, "\nVmSize:") != NULL;
+}
+
+/*
+ * A process gives up its memory before it closes what it leaves open, so one
+ * that has memory is not dying.  Of such a one stat must not be read: while it
+ * begins another program it holds a lock that stat waits for, and may itself
+ * wait for our answer to the close of a file that ends there.
+ */
 void who_find(pid_t tid, struct fs_who *ret)
 {
-	char text[2048];
+	char text[4096];
 	int status = 0, r = -ENOENT;
 
 	memset(ret, 0, sizeof(*ret));
 	if (tid <= 0)
 		return;
-	if (read_proc(tid, "status", text, sizeof(text)))
-		ret->tgid = who_parse_tgid(text);
+	if (!read_proc(tid, "status", text, sizeof(text)))
+		return;
+	ret->tgid = who_parse_tgid(text);
+	if (who_has_memory(text))
+		return;
 	if (read_proc(tid, "stat", text, sizeof(text)))
 		r = who_parse_stat(text, ret, &status);
 	/* When one thread calls exit(), the others, too, die by a signal. */

@@ -51,6 +51,24 @@ def wait_for_state(mnt, name, *wanted):
     )
 
 
+def test_a_writer_begins_another_program(mnt):
+    """Its file is closed by that, while the kernel holds a lock which those wait
+    for who look at the process below /proc."""
+    script = (
+        "import os, sys; fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT); "
+        "os.write(fd, b'data'); os.execv('/bin/true', ['true'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, mnt / "f"]) as writer:
+        try:
+            wait_until(lambda: writer.poll() is not None, what="the end of the writer")
+        finally:
+            if writer.returncode is None:  # nothing else gets it out of there
+                subprocess.run(["umount", "-f", mnt.path], check=False)
+    assert writer.returncode == 0
+    assert (mnt / "f").read_bytes() == b"data"
+    assert state(mnt, "f") not in ("torn", "unfinished")
+
+
 # ---- writers that are killed
 
 

@@ -52,11 +52,19 @@ START_TEST(a_thread_belongs_to_its_process)
 }
 END_TEST
 
+START_TEST(one_that_dies_has_no_memory)
+{
+	ck_assert(who_has_memory("Name:\tsh\nVmPeak:\t8 kB\nVmSize:\t8 kB\n"));
+	ck_assert(!who_has_memory("Name:\tVmSize:\nTgid:\t42\nThreads:\t1\n"));
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_loop_test(c, a_dying_process_is_seen_in_its_flags, 0,
 			    (int)ARRAY_SIZE(t));
 	tcase_add_test(c, a_thread_belongs_to_its_process);
+	tcase_add_test(c, one_that_dies_has_no_memory);
 }
 
 int main(void)
