@@ -40,18 +40,22 @@ def unmount(folder, *flags):
     return done.returncode == 0
 
 
+def state_of(path):
+    return path.read_text().rpartition(")")[2].split()[0]
+
+
 def children():
-    """All descendants of this process, {pid: state}."""
-    parents, states = {}, {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            pid = int(path.parent.name)
-            states[pid], parent = path.read_text().rpartition(")")[2].split()[:2]
-            parents[pid] = int(parent)
-    ours = {os.getpid()}
-    while more := {c for c, p in parents.items() if p in ours} - ours:
-        ours |= more
-    return {pid: states[pid] for pid in ours - {os.getpid()}}
+    """All descendants of this process, {pid: state}.  Others are not looked at: to
+    read of a process may take as long as what that waits for."""
+    found, new = {}, [os.getpid()]
+    while new:
+        tasks = list(Path(f"/proc/{new.pop()}/task").glob("*/children"))
+        for path in tasks:
+            with contextlib.suppress(OSError):
+                for pid in path.read_text().split():
+                    found[int(pid)] = state_of(Path(f"/proc/{pid}/stat"))
+                    new.append(int(pid))
+    return found
 
 
 def threads(pid):
@@ -59,7 +63,7 @@ def threads(pid):
     states = set()
     for path in Path(f"/proc/{pid}/task").glob("*/stat"):
         with contextlib.suppress(OSError):
-            states.add(path.read_text().rpartition(")")[2].split()[0])
+            states.add(state_of(path))
     return states
 
 
