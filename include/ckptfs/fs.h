@@ -249,6 +249,10 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 int fs_fsync(struct fs *fs, struct fs_file *file, bool datasync)
 	NONNULL(1, 2) MUST_USE;
 void fs_release(struct fs *fs, struct fs_file *file) NONNULL(1, 2);
+/* The kernel will say nothing more: it was unmounted, or the connection broken
+ * off, and not every release was told.  What is open is released: its last close
+ * counts if nothing moved since, else it is unfinished. */
+void fs_kernel_gone(struct fs *fs) NONNULL(1);
 
 /* ---- control ---- */
 

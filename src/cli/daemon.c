@@ -281,8 +281,10 @@ static int serve(struct daemon *d)
 		return CLI_FAILED;
 	set_phase(d, DAEMON_DRAINING);
 	daemon_tell_holder(d, "draining");
-	if (unmounted)
+	if (unmounted) {
 		log_info("unmounted; finishing uploads");
+		fs_kernel_gone(d->fs);
+	}
 	return conclude(d, daemon_drain(d));
 }
 

@@ -432,6 +432,8 @@ uint64_t bytes_here(struct fs *fs, struct inode *in, uint64_t *ret_size);
 int seal_file(struct fs *fs, struct inode *in, bool final);
 /* After the last handle is gone (or later): ask for the lease, settle. */
 int seal_settle(struct fs *fs, struct inode *in);
+/* What moved since its seal has a row of its own that is not sealed. */
+int open_again(struct fs *fs, struct inode *in);
 int seal_withdraw(struct fs *fs, struct inode *in);
 /* A provisional seal has its final word. */
 int seal_final(struct fs *fs, struct inode *in);

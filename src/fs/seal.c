@@ -561,7 +561,7 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 
 /* What was written after a seal is safe only if some row speaks of it.  The
  * seal itself stands if it is final: what waits for it would wait for ever. */
-static int open_again(struct fs *fs, struct inode *in)
+int open_again(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
 	struct meta_version v = l->ver;

@@ -462,6 +462,45 @@ START_TEST(who_overwrites_a_log_leaves_what_was_sealed_of_it)
 }
 END_TEST
 
+/* The connection ends with files open: read, written and closed, written on
+ * since, opened and left alone. */
+START_TEST(the_kernel_goes_without_a_release)
+{
+	struct file read, closed, on, alone;
+
+	ck_assert_int_eq(put_file("read", "r"), 0);
+	ck_assert_int_eq(put_file("alone", "a"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_open(&read, "read", O_RDONLY), 0);
+	ck_assert_int_eq(f_create(&closed, "closed", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&closed, "whole", 0), 0);
+	ck_assert_int_eq(f_flush(&closed), 0);
+	ck_assert_int_eq(f_create(&on, "on", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&on, "half", 0), 0);
+	if (_i & 1)
+		ck_assert_int_eq(f_flush(&on), 0);
+	ck_assert_int_eq(f_write(&on, "half of it", 0), 0);
+	ck_assert_int_eq(f_open(&alone, "alone", O_WRONLY), 0);
+	if (_i & 2)
+		sim_run_for(sim, NS_PER_S);
+	simdisk_external_close(disk, closed.ext);
+	simdisk_external_close(disk, on.ext);
+	simdisk_external_close(disk, alone.ext);
+	fs_kernel_gone(fs);
+	ck_assert_int_eq(fs_sync(fs, "", &(uint64_t){ 0 },
+				 sim_now(sim) + 60 * NS_PER_S),
+			 -EIO);
+	ck_assert_str_eq(names_in_bucket(), " alone closed read ");
+	assert_text(object_of("closed"), "whole");
+	ck_assert_str_eq(state_of("on"), "unfinished");
+	ck_assert_str_eq(state_of("alone"), "published");
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("on"), "unfinished");
+	assert_text(text_of("on"), "half of it");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -473,6 +512,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_mapping_holds_a_file_back_whoever_reads_it);
 	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
 	tcase_add_test(c, a_file_kept_open_is_not_published);
+	tcase_add_loop_test(c, the_kernel_goes_without_a_release, 0, 4);
 	tcase_add_test(c, what_was_open_first_and_is_closed_last_shows_last);
 	tcase_add_loop_test(c, a_logger_does_not_wait_for_a_checkpoints_bytes,
 			    0, 3);
