@@ -383,12 +383,12 @@ def test_times_of_folders_move_with_their_names(mnt):
     for name in ("d", "e"):
         (mnt / name).mkdir()
     steps = {
-        "create": (lambda: (mnt / "d/f").touch(), ["d"]),
+        "create": ((mnt / "d/f").touch, ["d"]),
         "symlink": (lambda: (mnt / "d/l").symlink_to("f"), ["d"]),
-        "mkdir": (lambda: (mnt / "d/s").mkdir(), ["d"]),
+        "mkdir": ((mnt / "d/s").mkdir, ["d"]),
         "rename": (lambda: (mnt / "d/f").rename(mnt / "e/f"), ["d", "e"]),
-        "unlink": (lambda: (mnt / "e/f").unlink(), ["e"]),
-        "rmdir": (lambda: (mnt / "d/s").rmdir(), ["d"]),
+        "unlink": ((mnt / "e/f").unlink, ["e"]),
+        "rmdir": ((mnt / "d/s").rmdir, ["d"]),
     }
     for what, (step, moved) in steps.items():
         before = {n: (mnt / n).stat().st_mtime_ns for n in ("d", "e")}
