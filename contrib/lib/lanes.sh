@@ -22,6 +22,7 @@ declare -A LANE=(
 	[user]="unit tests and real mounts as an ordinary user"
 	[sim]="seeded crashes of the core on simulated machines (--seconds N)"
 	[sim-coverage]="branches of meta, transfer and cache that the simulator takes"
+	[mutations]="the simulator finds each damage done to the core (--seconds N for each)"
 	[kills]="kill -9 at every system call of a save, and at random"
 	[lightning]="real Lightning, torch and fsspec on a mount of versitygw"
 	[powercut]="power cuts of a machine with a daemon (--cuts N)"
@@ -141,6 +142,21 @@ lane_sim-coverage() {
 	else
 		failed sim-coverage
 	fi
+}
+
+# By name: a mutation takes up to a minute, and its build.
+lane_mutations() {
+	local verdict name
+	bootstrap || return 1
+	while read -r verdict name; do
+		case $verdict in
+		caught) passed 1 ;;
+		missed | broken) failed "mutations/${name%%[: ]*}" ;;
+		esac
+	done < <(make -s -C "$TOP/build" check-mutations \
+		MUTATIONS="--seconds ${SIM_SECONDS:-60}" 2>&1 </dev/null |
+		tee /dev/stderr)
+	grep -q . "$RESULTS"
 }
 
 lane_asan() {

@@ -46,7 +46,7 @@ for f in docs m4 .ci configure.ac Makefile.am; do
 	[ ! -e $f ] || cp -R $f "$work/tree"
 done
 chmod -R u+w "$work/tree"
-for check in layers size headers docs faults seams security traps; do
+for check in layers size headers docs faults seams security traps mutations; do
 	top_srcdir=$work/tree sh "$top/tests/static/check-$check.sh" || {
 		echo "check-$check does not accept the tree as it is"
 		exit 1
@@ -73,6 +73,8 @@ plant check-seams.sh src/fs/breach.c 'int f(void)\n{\n\treturn time(0);\n}\n'
 plant check-seams.sh src/meta/breach.c '\tfd = open(path, 0);\n'
 plant check-seams.sh src/cache/breach.c '\tn = (int)pread(fd, p, 1, 0);\n'
 plant check-seams.sh src/transfer/breach.c '\tif (!pthread_create(&t, 0, f, 0))\n'
+plant check-mutations.sh tests/mutations/breach.patch 'Breaks: a; promised: b\n--- a/src/fs/fs.c\n+++ b/src/fs/fs.c\n@@ -1,1 +1,1 @@\n-not there\n+x\n'
+plant check-mutations.sh tests/mutations/breach.patch '--- a/src/fs/fs.c\n'
 # A rule that is not in the table, and a test that is not there.
 sed '/^| S8 |/d; s/:test_s22_no_port/:test_s22_none/' docs/security.md \
 	>"$work/tree/docs/security.md"
