@@ -20,6 +20,7 @@ declare -A LANE=(
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[diff]="random programs on a mount and on a local folder (--programs N, --seconds N, --seed N)"
 	[user]="unit tests and real mounts as an ordinary user"
+	[tools]="fio, stress-ng, git, tar, rsync, cp, SQLite and HDF5 on mounts"
 	[sim]="seeded crashes of the core on simulated machines (--seconds N)"
 	[sim-coverage]="branches of meta, transfer and cache that the simulator takes"
 	[mutations]="the simulator finds each damage done to the core (--seconds N for each)"
@@ -305,7 +306,8 @@ need_fuse() {
 lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
 		need_test_python || return 1
-	run_pytest mount -n 3 --dist worksteal -m 'not lightning and not kills' \
+	run_pytest mount -n 3 --dist worksteal \
+		-m 'not lightning and not kills and not tools' \
 		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_sigv4.py"
 }
@@ -348,6 +350,13 @@ lane_user() {
 		rc=1
 	cat "$scratch/results" >>"$RESULTS"
 	return $rc
+}
+
+# CKPTFS_TOOLS_SECONDS: how long each stressor runs; by default 1.
+lane_tools() {
+	bootstrap && need_fuse && need_versitygw && need_test_python &&
+		need_public_tools || return 1
+	run_pytest tools -n 3 --dist worksteal -m tools "$TOP/tests/integration"
 }
 
 # CKPTFS_KILLS: how many at random; by default 100.  With more of them a save dies

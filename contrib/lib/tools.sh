@@ -136,3 +136,11 @@ need_lightning() {
 		"$TOP/tests/integration/cuda_stubs.py" || return 1
 	export LIGHTNING_PYTHON=$VENV_PYTHON
 }
+
+# What the lane tools puts on a mount; TOOLS_PYTHON has HDF5.
+need_public_tools() {
+	apt_need "tools" fio stress-ng git rsync sqlite3 || return 1
+	need_venv tools "HDF5 for Python" \
+		"$TOP/tests/integration/requirements-tools.txt" || return 1
+	export TOOLS_PYTHON=$VENV_PYTHON
+}
