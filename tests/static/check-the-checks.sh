@@ -46,7 +46,8 @@ for f in docs m4 .ci configure.ac Makefile.am; do
 	[ ! -e $f ] || cp -R $f "$work/tree"
 done
 chmod -R u+w "$work/tree"
-for check in layers size headers docs faults seams security traps mutations; do
+for check in layers size headers docs faults seams security semantics traps \
+	mutations; do
 	top_srcdir=$work/tree sh "$top/tests/static/check-$check.sh" || {
 		echo "check-$check does not accept the tree as it is"
 		exit 1
@@ -80,6 +81,10 @@ sed '/^| S8 |/d; s/:test_s22_no_port/:test_s22_none/' docs/security.md \
 	>"$work/tree/docs/security.md"
 reports check-security.sh 'no test for S8'
 reports check-security.sh 'test_s22_none'
+sed 's/:test_direct_io/:test_no_io/; s/^| devices .*/| devices | | EPERM | |/' \
+	docs/semantics.md >"$work/tree/docs/semantics.md"
+reports check-semantics.sh 'test_no_io'
+reports check-semantics.sh 'names no test in: | devices'
 sed 's/`what_was_open_first[a-z_]*`//; s/`test_f70_a/`test_none_a/' \
 	docs/traps.md >"$work/tree/docs/traps.md"
 reports check-traps.sh 'trap 6 names no test'
