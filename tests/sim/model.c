@@ -168,7 +168,7 @@ int model_open(struct model *m, int64_t now_ns, int path, int handle, int how)
 
 static void change(struct model *m, struct item *e, const struct bytes *b)
 {
-	e->cur = e->live ? model_sealed(m, b) : b;
+	e->cur = e->live || !e->writers ? model_sealed(m, b) : b;
 	e->dirty = true;
 	e->has_times = false;
 	if (e->opens > 1 || e->flushed)
