@@ -22,6 +22,9 @@ static void now_writing(struct fs *fs, struct inode *in,
 	struct live *l = in->live;
 	bool first = !l->writing || l->nopen == 0; /* of all that write */
 
+	/* What others wrote since its seal is not to go if nothing more comes. */
+	fresh |= !first && (l->fresh || st->size != l->clean_size ||
+			    st->ctime_ns != l->clean_ctime);
 	lock_acquire(&fs->ns);
 	if (fresh) {
 		in->time_set = false;

@@ -501,6 +501,33 @@ START_TEST(the_kernel_goes_without_a_release)
 }
 END_TEST
 
+/* Sealed, queued or published, and appended to; another opens it to write, and
+ * does not. */
+START_TEST(what_was_appended_since_the_seal_stays_beside_another_writer)
+{
+	static const struct store_fault broken = { .err = -EAGAIN,
+						   .act = STORE_FAULT_BEFORE };
+	struct file f, other;
+
+	if (_i < 2)
+		ck_assert_int_eq(store_fault_set(bucket, &broken, 1), 0);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	if (_i == 2)
+		ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(f_write(&f, "two", 3), 0);
+	ck_assert_int_eq(f_open(&other, "a", _i ? O_RDWR : O_WRONLY), 0);
+	ck_assert_int_eq(f_close(&other), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	assert_text(text_of("a"), "onetwo");
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(text_of("a"), "onetwo");
+	assert_text(object_of("a"), "onetwo");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -512,6 +539,9 @@ static void add(TCase *c)
 	tcase_add_test(c, a_mapping_holds_a_file_back_whoever_reads_it);
 	tcase_add_loop_test(c, a_seal_that_moves_on_lets_others_pass, 0, 2);
 	tcase_add_test(c, a_file_kept_open_is_not_published);
+	tcase_add_loop_test(
+		c, what_was_appended_since_the_seal_stays_beside_another_writer,
+		0, 3);
 	tcase_add_loop_test(c, the_kernel_goes_without_a_release, 0, 4);
 	tcase_add_test(c, what_was_open_first_and_is_closed_last_shows_last);
 	tcase_add_loop_test(c, a_logger_does_not_wait_for_a_checkpoints_bytes,
