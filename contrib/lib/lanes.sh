@@ -156,7 +156,7 @@ lane_mutations() {
 		esac
 	done < <(make -s -C "$TOP/build" check-mutations \
 		MUTATIONS="--seconds ${SIM_SECONDS:-60}" 2>&1 </dev/null |
-		tee /dev/stderr)
+		tee >(cat >&2))
 	grep -q . "$RESULTS"
 }
 
@@ -232,7 +232,7 @@ lane_fuzz() {
 		*) failed "fuzz/$name" ;;
 		esac
 	done < <("$TOP/tests/fuzz/run.sh" "$TOP/build/fuzz" |
-		tee /dev/stderr | grep -E '^(pass|fail) ')
+		tee >(cat >&2) | grep -E '^(pass|fail) ')
 }
 
 lane_lint() {
