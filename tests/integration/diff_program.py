@@ -393,7 +393,7 @@ class Generator:
 
     def mknod(self):
         path = self.any_path()
-        kind = self.rng.choice(("file", "file", "fifo", "socket", "char"))
+        kind = self.rng.choice(("file", "file", "char", "block", "char"))
         if kind == "file":
             self.kinds.setdefault(path, "file")
         return quote(path), kind, oct(self.rng.choice(MODES[:6]))

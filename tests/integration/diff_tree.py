@@ -6,7 +6,7 @@ refuses by contract it says with which errno:
 
     link                      EPERM: link(2)'s word where there are none; cp, git and
                               tar then copy or fail as they do on FAT
-    mknod of anything special EPERM: a bucket holds files
+    mknod of devices          EPERM: the mount would not let them be opened
     xattrs                    EOPNOTSUPP: cp, rsync and tar leave them out
     O_TMPFILE                 EOPNOTSUPP: the caller makes a named file
     fallocate COLLAPSE, INSERT  EOPNOTSUPP: said by the kernel's FUSE itself
@@ -45,7 +45,7 @@ UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 RENAME = {"-": 0, "NOREPLACE": 1, "EXCHANGE": 2}
 FALLOC = {"0": 0, "KEEP": 1, "PUNCH": 2, "COLLAPSE": 8, "ZERO": 16, "INSERT": 32}
 WHENCE = {n: getattr(os, f"SEEK_{n}") for n in ("SET", "CUR", "END", "DATA", "HOLE")}
-SPECIAL = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK, "char": stat.S_IFCHR}
+SPECIAL = {"char": stat.S_IFCHR, "block": stat.S_IFBLK}
 READ_MAX = 64 << 20
 PAGE = mmap.PAGESIZE
 

@@ -136,6 +136,8 @@ def test_a_bucket_that_is_not_the_tree_is_found(tmp_path):
     assert "not in the bucket: [b'f']" in said()
     (bucket / "f").write_bytes(b"x")
     (bucket / "more").write_bytes(b"")
+    assert said() is None  # what that temporary name may have been before
+    (tree / "local.tmp").unlink()
     assert "only in the bucket: [b'more']" in said()
     (bucket / "more").unlink()
     (bucket / "empty").rmdir()
