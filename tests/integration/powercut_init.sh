@@ -37,12 +37,12 @@ both)
 	mount -t ext4 /dev/ubda /mnt
 	;;
 logged)
-	CUT_MARKS=cut
+	CUT_MARKS="cut"
 	export CUT_MARKS
 	target log-writes log-writes /dev/ubda /dev/ubdb
 	;;
 flaky)
-	CUT_FLAKY=cut
+	CUT_FLAKY="cut"
 	export CUT_FLAKY
 	target flakey flakey /dev/ubda 0 1000000 0 &&
 		mount -t ext4 /dev/ubdb /run/bucket

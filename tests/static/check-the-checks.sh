@@ -85,6 +85,7 @@ sed 's/:test_direct_io/:test_no_io/; s/^| devices .*/| devices | | EPERM | |/' \
 	docs/semantics.md >"$work/tree/docs/semantics.md"
 reports check-semantics.sh 'test_no_io'
 reports check-semantics.sh 'names no test in: | devices'
+# shellcheck disable=SC2016 # Markdown's
 sed 's/`what_was_open_first[a-z_]*`//; s/`test_f70_a/`test_none_a/' \
 	docs/traps.md >"$work/tree/docs/traps.md"
 reports check-traps.sh 'trap 6 names no test'

@@ -28,6 +28,7 @@ for number in $(seq 34); do
 		continue
 	}
 	tests=$(echo "$row" | sed -E 's/.*\|([^|]*)\|$/\1/')
+	# shellcheck disable=SC2016 # Markdown's
 	names=$(echo "$tests" | grep -oE '`[a-z0-9_]+`' | tr -d '`' || true)
 	case $tests in
 	*'not built'*) ;;
