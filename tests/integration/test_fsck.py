@@ -79,7 +79,7 @@ def test_bytes_that_nobody_else_has_are_not_made_up(s3_mount, proxy):
     mnt = s3_mount.mount()
     proxy.fault("status", method="PUT", code=503, count=-1)
     (mnt / "a").write_bytes(b"queued")
-    wait_until(lambda: proxy.requests("PUT", "a"), what="its seal is final")
+    wait_until(lambda: proxy.requests("PUT", "/a$"), what="its seal is final")
     sync_folder(mnt.path)
     cache = cache_of(mnt)
     mnt.discard()
