@@ -180,7 +180,7 @@ def test_a_hole_in_what_waits_for_its_upload(s3_mount, s3_bucket, proxy, passthr
     proxy.fault("status", method="PUT", code=503, count=-1)
     old = os.urandom(MIB)
     (mnt / "f").write_bytes(old)
-    wait_until(lambda: proxy.requests("PUT"), what="it is on its way")
+    wait_until(lambda: proxy.requests("PUT", "/f$"), what="it is on its way")
     with (mnt / "f").open("r+b", buffering=0) as f:
         fallocate(f.fileno(), PUNCH_HOLE | KEEP_SIZE, 0, 4096)
         proxy.heal()
