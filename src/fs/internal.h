@@ -454,6 +454,9 @@ int open_for_write(struct fs *fs, struct inode *in, int flags);
 int unshare_for_cut(struct fs *fs, struct inode *in);
 
 /* rest.c */
+/* Whether somebody may still write; its bytes as they are.  -EAGAIN: he may.  What
+ * readers need stays open. */
+int rest_ask(struct fs *fs, struct inode *in, struct disk_stat *ret);
 /* Settle one that has readers, but no writer; busy is held.  How long until it
  * wants to be looked at again. */
 int64_t rest_settle(struct fs *fs, struct inode *in);

@@ -14,9 +14,7 @@
 
 #define LOG_MODULE "fs"
 
-/* As at the last close, but what readers need stays.  -EAGAIN: somebody may
- * write to it. */
-static int ask(struct fs *fs, struct inode *in, struct disk_stat *ret)
+int rest_ask(struct fs *fs, struct inode *in, struct disk_stat *ret)
 {
 	struct live *l = in->live;
 	int r;
@@ -65,7 +63,7 @@ int64_t rest_settle(struct fs *fs, struct inode *in)
 		return CLK_NEVER;
 	if (l->asking && now < l->ask_at)
 		return l->ask_at - now;
-	r = ask(fs, in, &st);
+	r = rest_ask(fs, in, &st);
 	if (r == 0) {
 		l->asking = false;
 		r = seal(fs, in, &st);

@@ -393,21 +393,11 @@ static bool is_settled(const struct live *l)
 	return !fetch_complete(l->fetch) || l->ver.complete || l->lost;
 }
 
-/* Whether somebody may still write; its bytes as they are.  -EAGAIN: he may. */
+/* The same once nobody reads it, either. */
 static int ask(struct fs *fs, struct inode *in, struct disk_stat *ret)
 {
-	struct live *l = in->live;
-	int r;
-
 	live_backing_close(fs, in);
-	cache_blob_close(fs->cache, l->wfd);
-	l->wfd = -1;
-	r = live_open_blob(fs, in, false);
-	if (r == 0 && l->ver.passthrough)
-		r = disk_lease(fs->host->disk, l->rfd, DISK_LEASE_READ);
-	if (r == -EOPNOTSUPP)
-		r = 0;
-	return r < 0 ? r : disk_stat(fs->host->disk, l->rfd, ret);
+	return rest_ask(fs, in, ret);
 }
 
 /*

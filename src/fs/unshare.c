@@ -180,7 +180,6 @@ static int begin_in_place(struct fs *fs, struct inode *in, bool barrier)
 	struct meta_version v = unfinished(fs, in);
 	int r;
 
-
 	v.blob = in->live->ver.blob;
 	v.size = in->live->ver.size;
 	r = begin(fs, in, &v, false, NULL);

@@ -432,7 +432,6 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 				 .len = part_len(it, i),
 				 .has_crc64 = true };
 	struct meta_version v;
-	bool moved;
 	int r = meta_begin(t->meta);
 
 	if (r < 0)
@@ -449,13 +448,7 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 	if (r == 0)
 		r = store_mpu_part(t->store, it->key, it->upload_id, i + 1,
 				   &src, &got);
-	moved = r < 0 && src_moved(&s);
 	src_end(&s);
-	/* Else it would be tried for ever, and the commit, which asks, never
-	 * come. */
-	if (moved && t->ev.still_sealed &&
-	    t->ev.still_sealed(t->ev.arg, it->ino, it->vid) == -EAGAIN)
-		return -EAGAIN;
 	if (r < 0)
 		return r;
 	p->crc64 = src.crc64;
