@@ -148,6 +148,8 @@ bool drive_run(struct drive *d, const struct prog *p, bool trace)
 		one(d, &p->op[i]);
 	if (!drive_failed(d))
 		finish(d);
+	if (drive_failed(d) && trace)
+		drive_tell(d);
 	if (drive_failed(d))
 		return false; /* the machine stays as it is */
 	drive_disk_end(d);

@@ -118,6 +118,9 @@ void drive_note_listed(struct drive *d);
 /* It shows all that it ever will. */
 void drive_await_listings(struct drive *d);
 
+/* tell.c: the rows, to stderr. */
+void drive_tell(struct drive *d);
+
 /* drive_look.c */
 void drive_look_at(struct drive *d, int path, struct found *ret);
 /* All names of the mount, and the bucket. */
