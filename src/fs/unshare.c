@@ -188,6 +188,32 @@ static int begin_in_place(struct fs *fs, struct inode *in, bool barrier)
 	return r;
 }
 
+/* Of a log the line may hold several versions, each the beginning of the next:
+ * the copy of the newest has them all. */
+static int share_copy(struct fs *fs, uint64_t vid, uint64_t shared,
+		      uint64_t copy)
+{
+	struct meta_version v;
+	int r = 0;
+
+	for (; vid && r == 0; vid = v.replaces) {
+		r = meta_version_get(fs->meta, vid, &v);
+		if (r < 0 || v.blob != shared)
+			break;
+		if (v.state != META_SEALED || !v.append_only)
+			continue;
+		v.blob = copy;
+		v.passthrough = false;
+		v.seal_ctime_ns = 0;
+		r = meta_version_set(fs->meta, &v);
+		if (r == 0)
+			r = blob_gained(fs, copy, v.size);
+		if (r == 0)
+			r = blob_left(fs, shared);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
 /* The line keeps its bytes in a copy; the live blob is free to change. */
 static int part_from_sealed(struct fs *fs, struct inode *in,
 			    struct meta_version *sealed,
@@ -201,6 +227,8 @@ static int part_from_sealed(struct fs *fs, struct inode *in,
 	r = meta_version_set(fs->meta, sealed);
 	if (r == 0)
 		r = blob_gained(fs, sealed->blob, sealed->size);
+	if (r == 0)
+		r = share_copy(fs, sealed->replaces, row->blob, sealed->blob);
 	if (r == 0) {
 		row->epoch = fs->opts.epoch;
 		r = meta_version_add(fs->meta, row); /* takes the old's place */
@@ -403,6 +431,8 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 		r = blob_gained(fs, old.blob, old.size);
 	if (r == 0)
 		r = blob_left(fs, shared);
+	if (r == 0)
+		r = share_copy(fs, old.replaces, shared, old.blob);
 	r = tx_end(fs, r, 0, false);
 	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
 }
