@@ -114,6 +114,11 @@ struct meta_version {
 enum meta_op_kind { META_OP_PUT = 1, META_OP_DEL, META_OP_RENAME,
 		    META_OP_RENAME_DIR, META_OP_SYMLINK, META_OP_MARKER };
 
+static inline bool meta_op_renames(enum meta_op_kind kind)
+{
+	return kind == META_OP_RENAME || kind == META_OP_RENAME_DIR;
+}
+
 /* A place in the publication line; see line.h for what it all means. */
 struct meta_op {
 	uint64_t seq; /* its number; never reused within an epoch's history */
@@ -123,7 +128,8 @@ struct meta_op {
 	uint64_t bound; /* number that gave the content its key, after folding */
 	uint64_t open_seq; /* newest number when the file was opened */
 	char key[META_KEY_MAX + 1];
-	char to[META_KEY_MAX + 1]; /* renames */
+	char to[META_KEY_MAX + 1]; /* renames; of a symlink: its target, which
+				      is sent though its inode be gone */
 	bool final; /* its seal cannot be withdrawn */
 	bool cut; /* a window ends here */
 	bool begun; /* something of it is visible already */

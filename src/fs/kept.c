@@ -84,7 +84,7 @@ static int take_op(void *arg, const struct meta_op *op)
 			     .parked = op->parked };
 	if (!op->parked)
 		return 0;
-	p->key = strdup(op->to[0] ? op->to : op->key);
+	p->key = strdup(meta_op_renames(op->kind) ? op->to : op->key);
 	p->why = strdup(op->why);
 	return p->key && p->why ? 0 : -ENOMEM;
 }

@@ -214,7 +214,9 @@ static int make(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 		r = op_add(fs,
 			   row->kind == META_DIR ? META_OP_MARKER :
 						   META_OP_SYMLINK,
-			   in->ino, 0, key, NULL, true, &in->seal_seq);
+			   in->ino, 0, key,
+			   row->kind == META_DIR ? NULL : row->target, true,
+			   &in->seal_seq);
 	r = tx_commit(fs, r);
 	if (r < 0 && in)
 		child_undo(fs, dir, name, in);

@@ -298,34 +298,11 @@ static int commit_del(struct transfer *t, struct titem *it)
 	return r < 0 ? r : record_done(t, it, NULL, true);
 }
 
-/* Something else is to have its name. */
-static bool is_put_later(struct transfer *t, const struct titem *it)
-{
-	const struct line_seqs *rows;
-	const struct line_op *op;
-	bool yes = false;
-	size_t i;
-
-	lock_acquire(&t->lock);
-	rows = line_at(&t->line, it->key);
-	for (i = 0; rows && i < rows->n; i++) {
-		op = line_find(&t->line, rows->seq[i]);
-		yes |= op && op->seq > it->seq &&
-		       ((op->kind == LINE_PUT &&
-			 strcmp(op->key, it->key) == 0) ||
-			(op->kind == LINE_RENAME &&
-			 strcmp(op->to, it->key) == 0));
-	}
-	lock_release(&t->lock);
-	return yes;
-}
-
 /*
  * Nobody wants it any more.  One that was put all the same, and its answer lost,
- * is put on record: what deletes it goes by that.  And what a link was to replace
- * goes as if it had been, unless it is replaced after all: the delete before it
- * may have been folded into it, and a rename of its folder would take the old
- * one along.
+ * is put on record: what deletes it goes by that.  A link whose target nobody
+ * knows, for its operation was queued by an older version, takes with it what it
+ * was to replace: the delete before it may have been folded into it.
  */
 static int not_wanted(struct transfer *t, struct titem *it)
 {
@@ -336,9 +313,26 @@ static int not_wanted(struct transfer *t, struct titem *it)
 		return r;
 	if (r == 0 && is_ours(t, it, &obj))
 		return small_done(t, it, &obj, it->ino);
-	return it->kind == META_OP_SYMLINK && !is_put_later(t, it) ?
-		       commit_del(t, it) :
-		       record_done(t, it, NULL, false);
+	return it->kind == META_OP_SYMLINK ? commit_del(t, it) :
+					     record_done(t, it, NULL, false);
+}
+
+/* Its row; of a link that is gone since, but has its place, what is known. */
+static int small_row(struct transfer *t, const struct titem *it,
+		     struct meta_inode *ret)
+{
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return r;
+	r = meta_inode_get(t->meta, it->ino, ret);
+	meta_end(t->meta);
+	if (r == -ENOENT && it->kind == META_OP_SYMLINK && it->to[0]) {
+		*ret = (struct meta_inode){ .mode = 0777 };
+		memcpy(ret->target, it->to, strlen(it->to));
+		r = 0;
+	}
+	return r;
 }
 
 /* A small object that is all in its row: a symbolic link, a folder's marker. */
@@ -348,18 +342,13 @@ static int commit_small(struct transfer *t, struct titem *it)
 	struct meta_object old;
 	struct mem_src s = { .p = "" };
 	struct store_src src = { .read = mem_read, .arg = &s };
-	struct store_meta meta = { .has_mtime = true, .has_mode = true };
+	struct store_meta meta = { .has_mode = true };
 	struct store_cond cond;
 	struct store_obj obj = { 0 };
 	bool marker = it->kind == META_OP_MARKER;
 	uint64_t ino = it->ino;
-	int r, have;
+	int r = small_row(t, it, &in), have;
 
-	r = meta_begin(t->meta);
-	if (r < 0)
-		return r;
-	r = meta_inode_get(t->meta, it->ino, &in);
-	meta_end(t->meta);
 	it->v = (struct meta_version){ .epoch = 0, .vid = it->seq };
 	if (r == -ENOENT || (marker && t->ev.marker_wanted &&
 			     !t->ev.marker_wanted(t->ev.arg, it->ino)))
@@ -368,6 +357,7 @@ static int commit_small(struct transfer *t, struct titem *it)
 		return r;
 	s.p = marker ? "" : in.target;
 	src.len = strlen(s.p);
+	meta.has_mtime = in.ino != 0;
 	meta.mtime_ns = in.mtime_ns;
 	meta.mode = (marker ? S_IFDIR : S_IFLNK) | in.mode;
 	write_id_of(t, &it->v, meta.write_id);

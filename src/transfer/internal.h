@@ -50,7 +50,8 @@ struct titem {
 	uint64_t seq;
 	enum meta_op_kind kind;
 	uint64_t ino, vid, bound;
-	char *key, *to;
+	char *key;
+	char *to; /* the new key; of a symlink: its target */
 	char *error; /* the last, in words; NULL: none */
 
 	struct meta_version v; /* of a put */

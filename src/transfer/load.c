@@ -43,8 +43,8 @@ static int to_line(const struct meta_op *op, struct line_op *ret)
 	ret->seq = op->seq;
 	ret->kind = kind_of(op->kind);
 	ret->key = strdup(op->key);
-	ret->to = op->to[0] ? strdup(op->to) : NULL;
-	if (!ret->key || (op->to[0] && !ret->to)) {
+	ret->to = meta_op_renames(op->kind) ? strdup(op->to) : NULL;
+	if (!ret->key || (meta_op_renames(op->kind) && !ret->to)) {
 		line_op_release(ret);
 		return -ENOMEM;
 	}
@@ -141,7 +141,7 @@ static int learn(struct transfer *t, const struct meta_op *op)
 	char dir[META_KEY_MAX + 2];
 	int r = learn_key(t, op->key);
 
-	if (r == 0 && op->to[0])
+	if (r == 0 && meta_op_renames(op->kind))
 		r = learn_key(t, op->to);
 	if (r == 0 && op->kind == META_OP_RENAME_DIR) {
 		size_t n = strlen(op->key);
@@ -498,8 +498,9 @@ static int write_edit(struct transfer *t, const struct line_edit *e)
 	if (e->drop)
 		return meta_op_del(t->meta, l->seq);
 	memset(op.key, 0, sizeof(op.key));
-	memset(op.to, 0, sizeof(op.to));
 	memcpy(op.key, l->key, strlen(l->key));
+	if (l->kind != LINE_PUT)
+		memset(op.to, 0, sizeof(op.to));
 	if (l->to)
 		memcpy(op.to, l->to, strlen(l->to));
 	if (l->kind == LINE_PUT && (l->vid & VID_LINK)) {

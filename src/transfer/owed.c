@@ -254,7 +254,8 @@ static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
 	for (i = 0; rows && i < rows->n; i++) {
 		it = item_find(t, rows->seq[i]);
 		if (!it || it->kind == META_OP_DEL ||
-		    strcmp(it->key, key) != 0 || it->to[0])
+		    strcmp(it->key, key) != 0 ||
+		    meta_op_renames(it->kind))
 			continue;
 		yes = true;
 		*ret = it->kind == META_OP_PUT && it->ino == ino ? it->vid : 0;

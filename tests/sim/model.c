@@ -265,22 +265,6 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 
 /* ---- names */
 
-/* Set in all states that have it. */
-static void link_goes(struct model *m, const struct item *e)
-{
-	unsigned id = e->id;
-	int i;
-
-	if (e->kind != LINK)
-		return;
-	for (i = 0; i < m->n; i++) {
-		struct item *f = by_id(m->s[i], id);
-
-		if (f)
-			f->gone = true;
-	}
-}
-
 int model_unlink(struct model *m, int64_t now_ns, int path)
 {
 	if (!m->now->dir[path_dir(path)] || !m->now->at[path].kind)
@@ -288,7 +272,6 @@ int model_unlink(struct model *m, int64_t now_ns, int path)
 	(void)enter(m, now_ns);
 	if (m->now->at[path].open || m->now->at[path].fuzzy)
 		m->now->fuzzy[path] = true;
-	link_goes(m, &m->now->at[path]);
 	memset(&m->now->at[path], 0, sizeof(m->now->at[path]));
 	m->now->at[path].place = m->n - 1;
 	return 0;
@@ -301,7 +284,6 @@ static void move(struct model *m, int from, int to)
 		       (e->held && (e->pub || f->pub));
 	bool over = f->pub || f->over;
 
-	link_goes(m, f);
 	*f = *e;
 	f->over = over;
 	memset(e, 0, sizeof(*e));

@@ -64,7 +64,6 @@ struct item {
 	int from; /* path it was renamed from at place; -1: none */
 	unsigned owes; /* a bit per path: what the bucket has there goes once
 			  this one has its last place in the line */
-	bool gone; /* a link that a later state does not have */
 	bool has_times;
 	unsigned mode;
 	int64_t mtime_ns;

@@ -28,38 +28,11 @@ static bool is(const struct shown *x, const struct bytes *b)
 	return x->there ? same_bytes(x->b, b) : !b;
 }
 
-/* The name has, in a later state, something else to show. */
-static bool is_put_later(const struct model *m, int state, int path)
-{
-	unsigned id = m->s[state]->at[path].id;
-	int k;
-
-	for (k = state + 1; k < m->n; k++)
-		if (m->s[k]->at[path].pub && m->s[k]->at[path].id != id)
-			return true;
-	return false;
-}
-
-/*
- * As the state has it.  A link that was deleted since is skipped even where its
- * window would still have shown it, its target went with its row: then nothing
- * is there, or what was there before stays for what comes.
- */
+/* As the state has it. */
 static bool same(const struct model *m, int state, int path,
 		 const struct shown *x)
 {
-	const struct item *e = &m->s[state]->at[path];
-	bool skipped = e->kind == LINK && e->gone;
-	int k;
-
-	if (is(x, e->pub) || (skipped && !x->there))
-		return true;
-	if (!skipped || !is_put_later(m, state, path))
-		return false;
-	for (k = 0; k < state; k++)
-		if (is(x, m->s[k]->at[path].pub))
-			return true;
-	return false;
+	return is(x, m->s[state]->at[path].pub);
 }
 
 static bool same_shown(const struct shown *x, const struct shown *y)
@@ -93,18 +66,11 @@ static bool moved_on(const struct model *m, int state,
 	return false;
 }
 
-/* From which state on, until this one, the name was always there; a deleted link
- * is skipped, see same(). */
+/* From which state on, until this one, the name was always there. */
 static int there_since(const struct model *m, int state, int path)
 {
-	const struct item *e;
-
-	while (state > 0) {
-		e = &m->s[state - 1]->at[path];
-		if (!e->pub || (e->kind == LINK && e->gone))
-			break;
+	while (state > 0 && m->s[state - 1]->at[path].pub)
 		state--;
-	}
 	return state;
 }
 
