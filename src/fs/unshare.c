@@ -269,13 +269,11 @@ static bool is_changed(const struct meta_version *sealed,
 		st->ctime_ns != sealed->seal_ctime_ns);
 }
 
-static int begin_changed(struct fs *fs, struct inode *in, uint64_t copy,
+static int begin_changed(struct fs *fs, struct inode *in,
 			 const struct disk_stat *st)
 {
 	int r;
 
-	if (cache_blob_unlink(fs->cache, copy) < 0)
-		log_debug("a blob of no use stays until the next mount");
 	if (transfer_underway(fs->transfer, in->live->ver.vid)) {
 		/* Sent as it was; or the engine finds out by itself. */
 		r = begin_in_place(fs, in, true);
@@ -286,31 +284,54 @@ static int begin_changed(struct fs *fs, struct inode *in, uint64_t copy,
 	return withdraw_for_cut(fs, in);
 }
 
-static int begin_shared(struct fs *fs, struct inode *in)
+/* A blob of its own for what was sealed in the live one.  -ESTALE: that is not
+ * there any more, and st says what is. */
+static int copy_sealed(struct fs *fs, struct inode *in,
+		       const struct meta_version *sealed, uint64_t *ret_blob,
+		       struct disk_stat *st)
 {
 	struct inode_tag t;
+	uint64_t blob;
+	int r = live_stat(fs, in, st), fd = -1;
+
+	if (r == 0 && is_changed(sealed, st))
+		r = -ESTALE;
+	if (r < 0)
+		return r;
+	inode_tag(fs, in, &t);
+	r = cache_blob_copy(fs->cache, in->live->rfd, sealed->size, &t.tag,
+			    &blob, &fd);
+	if (r < 0)
+		return r;
+	cache_blob_close(fs->cache, fd);
+	r = live_stat(fs, in, st);
+	if (r == 0 && is_changed(sealed, st))
+		r = -ESTALE;
+	if (r == 0)
+		*ret_blob = blob;
+	else if (cache_blob_unlink(fs->cache, blob) < 0)
+		log_debug("a blob of no use stays until the next mount");
+	return r;
+}
+
+static int begin_shared(struct fs *fs, struct inode *in)
+{
 	struct meta_version sealed = in->live->ver, row = unfinished(fs, in);
 	struct disk_stat st;
-	int r = live_open_blob(fs, in, false), fd = -1;
+	int r;
 
 	row.blob = sealed.blob;
 	row.size = sealed.size;
 	row.passthrough = sealed.passthrough;
-	inode_tag(fs, in, &t);
-	if (r == 0)
-		r = cache_blob_copy(fs->cache, in->live->rfd, sealed.size,
-				    &t.tag, &sealed.blob, &fd);
+	r = copy_sealed(fs, in, &in->live->ver, &sealed.blob, &st);
+	if (r == -ESTALE)
+		return begin_changed(fs, in, &st);
 	if (r < 0)
 		return r;
-	cache_blob_close(fs->cache, fd);
-	r = live_stat(fs, in, &st);
-	if (r == 0 && is_changed(&in->live->ver, &st))
-		return begin_changed(fs, in, sealed.blob, &st);
 	sealed.passthrough = false;
 	sealed.seal_ctime_ns = 0; /* a blob of its own: nobody can move it */
 	barrier_note_blob(fs->barrier, sealed.blob, -1);
-	if (r == 0)
-		r = part_from_sealed(fs, in, &sealed, &row);
+	r = part_from_sealed(fs, in, &sealed, &row);
 	if (r == 0)
 		r = live_stat(fs, in, &st);
 	if (r < 0)
@@ -391,8 +412,7 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 	uint64_t shared = in->live->ver.blob;
 	struct meta_version old;
 	struct disk_stat st;
-	struct inode_tag t;
-	int r = meta_begin(fs->meta), fd = -1;
+	int r = meta_begin(fs->meta);
 
 	if (r < 0)
 		return r;
@@ -402,22 +422,11 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 		return r == -ENOENT ? 0 : r;
 	if (old.state != META_SEALED)
 		return barrier_now(fs->barrier, CLK_NEVER);
-	inode_tag(fs, in, &t);
-	r = live_open_blob(fs, in, false);
-	if (r == 0)
-		r = cache_blob_copy(fs->cache, in->live->rfd, old.size, &t.tag,
-				    &old.blob, &fd);
-	if (r < 0)
-		return r;
-	cache_blob_close(fs->cache, fd);
-	r = live_stat(fs, in, &st);
-	if (r == 0 && is_changed(&old, &st)) {
-		if (cache_blob_unlink(fs->cache, old.blob) < 0)
-			log_debug("a blob of no use stays until the next "
-				  "mount");
-		old.blob = shared;
+	r = copy_sealed(fs, in, &old, &old.blob, &st);
+	if (r == -ESTALE && transfer_underway(fs->transfer, old.vid))
+		return barrier_now(fs->barrier, CLK_NEVER);
+	if (r == -ESTALE)
 		return forget_replaced(fs, in, &old);
-	}
 	if (r < 0)
 		return r;
 	old.passthrough = old.append_only = false;
