@@ -31,6 +31,7 @@ enum transfer_order { TRANSFER_STRICT, TRANSFER_OPEN, TRANSFER_NONE };
 struct transfer_opts {
 	const char *prefix; /* of the mount in the bucket: "" or "a/b/" */
 	char cache_id[17]; /* for write-ids */
+	uint32_t epoch; /* of this mount */
 	enum transfer_order order;
 	unsigned max_uploads; /* workers; 1 .. 64 */
 	uint64_t part_size; /* bytes, 0: grows by itself from 8 MiB */

@@ -201,6 +201,7 @@ int fs_new(const struct host *host, struct meta *meta, struct cache *cache,
 	fs->cache = cache;
 	fs->store = store;
 	fs->opts = *opts;
+	fs->opts.transfer.epoch = opts->epoch;
 	fs->same_boot = opts->same_boot;
 	fs->opts.transfer.forgotten = !opts->same_boot;
 	lock_init(&fs->ns, LOCK_NS, "names");

@@ -57,6 +57,21 @@ static bool is_our_older(const struct transfer *t, const struct titem *it,
 	       strcmp(o->meta.write_id, mine) < 0;
 }
 
+/* Checksum of what was sent, if all of it was sent in this life. */
+struct sent {
+	bool known;
+	uint64_t crc64;
+};
+
+/* Of this write-id, and the bytes it was sent with. */
+static bool is_as_sent(const struct titem *it, const struct store_obj *o,
+		       const struct sent *sent)
+{
+	return it->kind != META_OP_PUT ||
+	       (o->size == it->v.size &&
+		(!sent->known || !o->has_crc64 || o->crc64 == sent->crc64));
+}
+
 /* Nothing was written, and the store's words say why. */
 static bool is_refusal(int err)
 {
@@ -67,7 +82,7 @@ static bool is_refusal(int err)
 /* The bucket holds something else than we thought: our own write whose answer
  * was lost, our own older one, or another writer's. */
 static int resolve(struct transfer *t, struct titem *it, int err,
-		   struct store_obj *obj)
+		   const struct sent *sent, struct store_obj *obj)
 {
 	struct meta_object row;
 	struct store_obj now;
@@ -80,7 +95,11 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 	r = store_head(t->store, it->key, &now);
 	if (r == 0 && is_ours(t, it, &now)) {
 		*obj = now;
-		return 0;
+		if (is_as_sent(it, &now, sent))
+			return 0;
+		/* What it was sealed as later, and sent though the disk
+		 * recorded nothing any more; then the power went. */
+		return it->v.epoch < t->opts.epoch ? -EBUSY : -EBADMSG;
 	}
 	if (r < 0 && r != -ENOENT)
 		return r;
@@ -116,7 +135,8 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 }
 
 static int put_whole(struct transfer *t, struct titem *it,
-		     const struct store_cond *cond, struct store_obj *obj)
+		     const struct store_cond *cond, struct sent *sent,
+		     struct store_obj *obj)
 {
 	struct store_meta meta;
 	struct blob_src s = { .t = t, .it = it };
@@ -131,6 +151,7 @@ static int put_whole(struct transfer *t, struct titem *it,
 	r = body_crc(t, NULL, s.fd, 0, src.len, &src.crc64);
 	if (r == 0)
 		r = sum_check(&s, src.crc64);
+	*sent = (struct sent){ r == 0, src.crc64 };
 	put_meta(t, &it->v, &meta);
 	if (r == 0)
 		r = store_put(t->store, it->key, &src, &meta, cond, obj);
@@ -139,7 +160,8 @@ static int put_whole(struct transfer *t, struct titem *it,
 }
 
 static int put_parts(struct transfer *t, struct titem *it,
-		     const struct store_cond *cond, struct store_obj *obj)
+		     const struct store_cond *cond, struct sent *sent,
+		     struct store_obj *obj)
 {
 	struct store_part *parts = calloc(it->nparts, sizeof(*parts));
 	struct store_meta meta;
@@ -170,6 +192,7 @@ static int put_parts(struct transfer *t, struct titem *it,
 		free(parts);
 		return -EUCLEAN;
 	}
+	*sent = (struct sent){ is_sent_here, crc };
 	put_meta(t, &it->v, &meta);
 	r = store_mpu_commit(t->store, it->key, it->upload_id, parts,
 			     it->nparts, &meta, cond, obj);
@@ -202,6 +225,7 @@ static int commit_put(struct transfer *t, struct titem *it)
 	struct meta_object old, row = { .ino = it->ino };
 	struct store_cond cond;
 	struct store_obj obj = { 0 };
+	struct sent sent = { 0 };
 	int r, have;
 
 	if (t->ev.still_sealed) {
@@ -221,11 +245,11 @@ static int commit_put(struct transfer *t, struct titem *it)
 	if (r < 0)
 		return r;
 	cond_of(t, have, &old, &cond);
-	r = it->upload_id ? put_parts(t, it, &cond, &obj) :
-			    put_whole(t, it, &cond, &obj);
+	r = it->upload_id ? put_parts(t, it, &cond, &sent, &obj) :
+			    put_whole(t, it, &cond, &sent, &obj);
 	if (r < 0 && r != -ENOMEM && r != -EIO && r != -ECANCELED &&
 	    r != -ENODATA && r != -EUCLEAN)
-		r = resolve(t, it, r, &obj);
+		r = resolve(t, it, r, &sent, &obj);
 	if (r < 0)
 		return r;
 	if (obj.size != it->v.size)
@@ -367,7 +391,7 @@ static int commit_small(struct transfer *t, struct titem *it)
 	cond_of(t, have, &old, &cond);
 	r = store_put(t->store, it->key, &src, &meta, &cond, &obj);
 	if (r < 0 && r != -ENOMEM && r != -ECANCELED)
-		r = resolve(t, it, r, &obj);
+		r = resolve(t, it, r, &(struct sent){ 0 }, &obj);
 	if (r == -EBUSY && marker) { /* somebody else's marker serves as well */
 		r = store_head(t->store, it->key, &obj);
 		if (r < 0)
