@@ -98,6 +98,19 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 	return false;
 }
 
+/* Where the kernel has an appended write go. */
+static unsigned end_of(struct drive *d, int handle)
+{
+	const struct item *e = model_entry(&d->m, handle);
+	struct fs_attr a;
+
+	if (e)
+		return e->cur->n;
+	if (fs_getattr(d->w.fs, d->file[handle].ino, NULL, &a) < 0)
+		return SIZE_MOST;
+	return (unsigned)a.size;
+}
+
 static void write_at(struct drive *d, int handle, unsigned off, unsigned len)
 {
 	static const unsigned char nothing[SIZE_MOST];
@@ -107,8 +120,8 @@ static void write_at(struct drive *d, int handle, unsigned off, unsigned len)
 	const unsigned char *p = nothing;
 	int r;
 
-	if (h->append && e)
-		off = e->cur->n;
+	if (h->append)
+		off = end_of(d, handle);
 	if (off > SIZE_MOST)
 		return;
 	if (len > SIZE_MOST - off)

@@ -215,6 +215,8 @@ void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n)
 	else if (e->loose)
 		blur(m, e);
 	change(m, e, model_bytes(m, e->cur, n, 0, 0));
+	if (e->opens && !e->writers) /* sealed beside the readers, soon */
+		e->flushed = e->cur;
 	if (e->opens)
 		return;
 	seal(m, e);
@@ -251,7 +253,7 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 		blur(m, e);
 	if (e->dirty && (h.writes || e->opens == 1)) {
 		seal(m, e);
-		e->loose = false;
+		e->loose &= !h.writes; /* a reader's close seals nothing */
 	}
 	e->opens--;
 	e->writers -= h.writes;
