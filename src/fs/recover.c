@@ -107,11 +107,11 @@ static int restamp(struct fs *fs, struct meta_version *v)
 	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
 	r = fd < 0 ? fd : disk_stat(fs->host->disk, fd, &st);
 	cache_blob_close(fs->cache, fd);
-	if (r < 0)
-		return 0; /* whoever sends it will say so */
-	if (st.size != v->size || st.ctime_ns == v->seal_ctime_ns)
+	if (r == 0 && (st.size != v->size || st.ctime_ns == v->seal_ctime_ns))
 		return 0;
-	v->seal_ctime_ns = st.ctime_ns;
+	/* Not known now: whoever sends it will say so; nobody of this boot has
+	 * changed it. */
+	v->seal_ctime_ns = r < 0 ? 0 : st.ctime_ns;
 	return meta_version_set(fs->meta, v);
 }
 

@@ -39,10 +39,10 @@ bool src_moved(const struct blob_src *s)
 {
 	struct disk_stat st;
 
-	if (!s->v.seal_ctime_ns)
-		return false; /* nobody can change it */
 	if (s->v.append_only)
 		return has_parted(s);
+	if (!s->v.seal_ctime_ns)
+		return false; /* nobody can change it */
 	return disk_stat(s->t->host->disk, s->fd, &st) < 0 ||
 	       st.size != s->v.size || st.ctime_ns != s->v.seal_ctime_ns;
 }
