@@ -140,6 +140,8 @@ static int unseal(struct fs *fs, uint64_t ino, uint64_t vid)
 	if (in)
 		busy_begin(fs, in);
 	if (in && in->vid == vid && live_get(fs, in) == 0) {
+		/* Nobody knows any more how it was opened. */
+		in->live->not_wronly = in->live->not_append = true;
 		lock_acquire(&fs->ns);
 		in->live->writing = true;
 		lock_release(&fs->ns);
