@@ -238,8 +238,17 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 	return r;
 }
 
-/* A put of this key is in the line; *ret: its version if it is this inode's,
- * else 0. */
+/* Something is to come to this key by then: put, or renamed to it. */
+static bool comes_to(const struct titem *it, const char *key, uint64_t ino)
+{
+	if (it->kind == META_OP_RENAME)
+		return it->ino != ino && strcmp(it->to, key) == 0;
+	return it->kind != META_OP_DEL && it->kind != META_OP_RENAME_DIR &&
+	       strcmp(it->key, key) == 0;
+}
+
+/* A put of this key is in the line, or what another file is renamed to it; *ret:
+ * its version if it is this inode's, else 0. */
 static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
 		      uint64_t *ret)
 {
@@ -253,9 +262,7 @@ static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
 	rows = line_at(&t->line, key);
 	for (i = 0; rows && i < rows->n; i++) {
 		it = item_find(t, rows->seq[i]);
-		if (!it || it->kind == META_OP_DEL ||
-		    strcmp(it->key, key) != 0 ||
-		    meta_op_renames(it->kind))
+		if (!it || !comes_to(it, key, ino))
 			continue;
 		yes = true;
 		*ret = it->kind == META_OP_PUT && it->ino == ino ? it->vid : 0;
