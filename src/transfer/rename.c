@@ -108,6 +108,17 @@ static int forget(struct transfer *t, const char *key)
 	return r == 0 ? -EAGAIN : r;
 }
 
+/* A copy of it, whose answer was lost; and of markers any serves as well. */
+static bool is_the_same(const struct store_obj *src, const struct store_obj *o,
+			const char *to)
+{
+	if (to[strlen(to) - 1] == '/' && !src->size && !o->size)
+		return true;
+	return o->has_meta && src->has_meta && src->meta.write_id[0] &&
+	       o->size == src->size &&
+	       strcmp(o->meta.write_id, src->meta.write_id) == 0;
+}
+
 static int copy_one(struct transfer *t, const struct meta_object *from,
 		    const char *to, uint64_t seq)
 {
@@ -143,7 +154,6 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 			       &o);
 	swept = r == 0;
 	if (r == -EEXIST || r == -ESTALE) {
-		/* Perhaps our own copy, whose answer was lost. */
 		r = store_head(t->store, to, &o);
 		if (r == -ENOENT && have == 0)
 			return forget(t, to);
@@ -151,9 +161,7 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 			r = store_head(t->store, from->key, &src);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if (r < 0 || !o.has_meta || !src.has_meta ||
-		    !src.meta.write_id[0] || o.size != src.size ||
-		    strcmp(o.meta.write_id, src.meta.write_id) != 0)
+		if (r < 0 || !is_the_same(&src, &o, to))
 			return -EBUSY;
 	}
 	return r < 0 ? r : record_copy(t, from, to, &o, seq, swept);
