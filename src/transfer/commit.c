@@ -220,11 +220,35 @@ static int reload_version(struct transfer *t, struct titem *it)
 	return r == -ENOENT ? -EAGAIN : r; /* it left the line meanwhile */
 }
 
-static int commit_put(struct transfer *t, struct titem *it)
+/* Tried before, and it cannot be again, for its bytes are others by now: 1 if it
+ * was committed then. */
+static int was_committed(struct transfer *t, struct titem *it,
+			 struct store_obj *ret)
 {
-	struct meta_object old, row = { .ino = it->ino };
+	struct blob_src s = { .t = t, .it = it };
+	struct store_obj now;
+	bool moved;
+	int r;
+
+	if (!it->again || src_begin(&s, &it->v) < 0)
+		return 0;
+	moved = src_moved(&s);
+	src_end(&s);
+	if (!moved)
+		return 0;
+	r = store_head(t->store, it->key, &now);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!is_ours(t, it, &now))
+		return 0;
+	*ret = now;
+	return 1;
+}
+
+static int put_it(struct transfer *t, struct titem *it, struct store_obj *obj)
+{
+	struct meta_object old;
 	struct store_cond cond;
-	struct store_obj obj = { 0 };
 	struct sent sent = { 0 };
 	int r, have;
 
@@ -245,11 +269,22 @@ static int commit_put(struct transfer *t, struct titem *it)
 	if (r < 0)
 		return r;
 	cond_of(t, have, &old, &cond);
-	r = it->upload_id ? put_parts(t, it, &cond, &sent, &obj) :
-			    put_whole(t, it, &cond, &sent, &obj);
+	r = it->upload_id ? put_parts(t, it, &cond, &sent, obj) :
+			    put_whole(t, it, &cond, &sent, obj);
 	if (r < 0 && r != -ENOMEM && r != -EIO && r != -ECANCELED &&
 	    r != -ENODATA && r != -EUCLEAN)
-		r = resolve(t, it, r, &sent, &obj);
+		r = resolve(t, it, r, &sent, obj);
+	return r;
+}
+
+static int commit_put(struct transfer *t, struct titem *it)
+{
+	struct meta_object row = { .ino = it->ino };
+	struct store_obj obj = { 0 };
+	int r = was_committed(t, it, &obj);
+
+	if (r == 0)
+		r = put_it(t, it, &obj);
 	if (r < 0)
 		return r;
 	if (obj.size != it->v.size)

@@ -280,6 +280,40 @@ START_TEST(the_first_of_a_name_in_a_renamed_folder_is_not_folded)
 }
 END_TEST
 
+static bool was_sent(void *arg)
+{
+	return call_of("put a") || arg;
+}
+
+/* What was sent is nowhere any more; whether it arrived the bucket tells. */
+START_TEST(what_goes_on_after_a_commit_without_an_answer_is_the_next_version)
+{
+	static const struct store_fault lost[] = {
+		{ .method = "put",
+		  .count = 1,
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_AFTER },
+		{ .method = "head",
+		  .count = 1,
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_BEFORE },
+	};
+	struct file f;
+
+	ck_assert_int_eq(store_fault_set(bucket, lost, 2), 0);
+	ck_assert_int_eq(f_create(&f, "a", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "one", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0);
+	ck_assert(sim_run_until(sim, was_sent, NULL, 60 * NS_PER_S));
+	ck_assert_int_eq(f_write(&f, "second", 0), 0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(600 * NS_PER_S));
+	assert_text(object_of("a"), "second");
+	ck_assert_str_eq(state_of("a"), "published");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -295,6 +329,9 @@ static void add(TCase *c)
 		c, a_close_waits_for_no_bucket_when_its_name_goes_meanwhile);
 	tcase_add_test(c,
 		       the_first_of_a_name_in_a_renamed_folder_is_not_folded);
+	tcase_add_test(
+		c,
+		what_goes_on_after_a_commit_without_an_answer_is_the_next_version);
 }
 
 int main(void)
