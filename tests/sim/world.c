@@ -395,10 +395,21 @@ static bool all_sent(void *arg)
 	return st.transfer.queued_ops == 0;
 }
 
+/* What was withdrawn is sealed again a moment later, once it is at rest. */
+#define AT_REST_NS (200 * NS_PER_MS)
+
 bool world_settle(struct world *w, int64_t ns)
 {
+	int64_t end = sim_now(w->sim) + ns;
+
 	(void)sim_run(w->sim); /* what was just queued is seen */
-	return sim_run_until(w->sim, all_sent, w, ns);
+	do {
+		if (!sim_run_until(w->sim, all_sent, w,
+				   end - sim_now(w->sim)))
+			return false;
+		(void)sim_run_for(w->sim, AT_REST_NS);
+	} while (!all_sent(w) && sim_now(w->sim) < end);
+	return all_sent(w);
 }
 
 const char *world_state(struct world *w, const char *path)
