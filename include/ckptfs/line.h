@@ -89,6 +89,8 @@ struct line_rules {
 	bool final_only; /* a seal that may be withdrawn kills nothing */
 	bool freeze_begun; /* a begun window is not folded */
 	bool deletes_last; /* within a window */
+	bool clash_cuts; /* with one_name: a delete, and the put it makes room
+			    for, share no window */
 };
 
 struct line_env {
@@ -102,6 +104,9 @@ struct line_env {
 	bool (*bucket_has)(void *arg, const char *key);
 	bool (*bucket_is_sure)(void *arg, const char *key);
 	bool (*bucket_has_below)(void *arg, const char *dir);
+	/* "a" and "a/b", or "a/", cannot be in the bucket at once, as they
+	 * never are in the mount. */
+	bool one_name;
 	void *arg;
 };
 
@@ -164,10 +169,12 @@ int line_park(const struct line_op *ops, size_t n, uint64_t seq,
 	      struct line_change *ret) NONNULL(1, 4) MUST_USE;
 /*
  * A put leaves the line: its seal was withdrawn, it is torn or held back.
- * Renames of its content that wait behind it leave too (see `owed`).
+ * Renames of its content that wait behind it leave too (see `owed`); with
+ * one_name one whose old name is in the way of a later row turns into its delete.
  */
-int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
-		  struct line_change *ret) NONNULL(1, 4) MUST_USE;
+int line_withdraw(const struct line_op *ops, size_t n,
+		  const struct line_env *env, uint64_t seq,
+		  struct line_change *ret) NONNULL(1, 3, 5) MUST_USE;
 
 /*
  * Indexes of the rows whose commit may be handed out now, all at the same

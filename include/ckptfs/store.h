@@ -342,6 +342,8 @@ struct rng;
 struct thr;
 
 struct store *store_mem_new(const struct clk *clk) FREED_BY(store_free);
+/* Without STORE_CAP_FILE_AND_DIR, as a folder is. */
+struct store *store_mem_tree_new(const struct clk *clk) FREED_BY(store_free);
 /*
  * A folder as the bucket; path must exist.  Works on any file system; where
  * flock(2) does not work store_probe() takes the conditional capabilities

@@ -130,6 +130,12 @@ int transfer_stands(struct transfer *t, uint64_t ino, const char *key)
 /* A folder was renamed: so will what is owed below it. */
 int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
 	NONNULL(1, 2, 3) MUST_USE;
+/* Before an operation is added that has the bucket show something under this key
+ * (a folder's: with a slash at its end) or, with tree, also below it: where a
+ * file and a folder of one name cannot be in the bucket at once, what is owed and
+ * in the way goes first. */
+int transfer_make_room(struct transfer *t, const char *key, bool tree)
+	NONNULL(1, 2) MUST_USE;
 /* Whether a delete of this key is owed (in doubt: yes). */
 bool transfer_owed(struct transfer *t, const char *key) NONNULL(1, 2);
 

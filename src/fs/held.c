@@ -28,6 +28,8 @@ int held_put(struct fs *fs, uint64_t ino, struct meta_version *v,
 	op.unordered = transfer_name_is_live(key_path(fs, key));
 	r = meta_version_set(fs->meta, v);
 	if (r == 0)
+		r = transfer_make_room(fs->transfer, key, false);
+	if (r == 0)
 		r = meta_op_add(fs->meta, &op);
 	if (r == 0)
 		r = transfer_settle(fs->transfer, ino, v->vid);

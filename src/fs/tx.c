@@ -144,7 +144,11 @@ int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
 	memcpy(op.key, key, strlen(key) + 1);
 	if (to)
 		memcpy(op.to, to, strlen(to) + 1);
-	r = meta_op_add(fs->meta, &op);
+	r = kind == META_OP_DEL ? 0 :
+				  transfer_make_room(fs->transfer,
+						     to ? to : key, false);
+	if (r == 0)
+		r = meta_op_add(fs->meta, &op);
 	if (r == 0 && ret_seq)
 		*ret_seq = op.seq;
 	return r;
@@ -163,7 +167,9 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 
 	memcpy(op.key, key, strlen(key) + 1);
 	op.unordered = transfer_name_is_live(key_path(fs, key));
-	r = meta_op_add(fs->meta, &op);
+	r = transfer_make_room(fs->transfer, key, false);
+	if (r == 0)
+		r = meta_op_add(fs->meta, &op);
 	if (r == 0)
 		*ret_seq = op.seq;
 	return r;

@@ -178,6 +178,32 @@ static struct store_meta kept_meta(const struct store_meta *meta)
 	return kept;
 }
 
+/* A folder has no place for a file that has the name of one of its folders, nor
+ * for a folder that has a file's.  A marker is its folder. */
+static bool is_in_the_way(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+
+	return n && a[n - 1] != '/' && strncmp(a, b, n) == 0 && b[n] == '/';
+}
+
+static int check_clash_locked(struct mem_store *m, const char *key)
+	REQUIRES(m->lock)
+{
+	const char *at;
+
+	if (m->store.caps & STORE_CAP_FILE_AND_DIR)
+		return 0;
+	for (size_t i = 0; i < m->n_objects; i++) {
+		at = m->objects[i].key;
+		if (!is_in_the_way(at, key) && !is_in_the_way(key, at))
+			continue;
+		store_set_error("%s is there", at);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int mem_store_locked(struct mem_store *m, const char *key,
 		     struct mem_body *body, const struct store_meta *meta,
 		     const struct store_cond *cond, struct store_obj *ret)
@@ -188,6 +214,8 @@ int mem_store_locked(struct mem_store *m, const char *key,
 
 	if (!r)
 		r = check_names(m, key);
+	if (!r)
+		r = check_clash_locked(m, key);
 	if (!r && !o)
 		r = insert_locked(m, key, &o);
 	if (r)
@@ -467,6 +495,15 @@ static const struct store_ops mem_ops = {
 	.shutdown = mem_shutdown,
 	.free = mem_free,
 };
+
+struct store *store_mem_tree_new(const struct clk *clk)
+{
+	struct store *s = store_mem_new(clk);
+
+	if (s)
+		s->caps &= ~(unsigned)STORE_CAP_FILE_AND_DIR;
+	return s;
+}
 
 struct store *store_mem_new(const struct clk *clk)
 {

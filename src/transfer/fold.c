@@ -23,6 +23,7 @@ const struct line_rules line_rules_default = {
 	.final_only = true,
 	.freeze_begun = true,
 	.deletes_last = true,
+	.clash_cuts = true,
 };
 
 /* What a window leaves of a row. */
@@ -91,11 +92,9 @@ static int unbind(struct fold *f, struct name *nm, size_t place)
 	return 0;
 }
 
-/* Content that this window publishes: not in the bucket when it begins. */
 static bool is_new(const struct fold *f, const struct name *nm)
 {
-	return nm->round == f->names.round && nm->win == f->names.win &&
-	       nm->now != GONE && nm->bind != LINE_NOWHERE;
+	return name_is_new(&f->names, nm);
 }
 
 static int rename_file(struct fold *f, size_t p)
@@ -227,8 +226,7 @@ static void rule_unsure(struct fold *f, size_t a, size_t b)
 			if ((op->parked && f->key[nm->bind] == nm) ||
 			    (f->rules->final_only && !line_is_final(op)))
 				isolate(f, a, b, v->win[nm->bind]);
-		} else if (nm->now == GONE && nm->base != GONE &&
-			   nm->del != LINE_NOWHERE) {
+		} else if (name_goes(nm)) {
 			op = v->row[nm->del];
 			if (op->parked && op->kind == LINE_DEL)
 				isolate(f, a, b, v->win[nm->del]);
@@ -330,8 +328,7 @@ static int emit(struct fold *f, size_t a, size_t b)
 	for (struct name *nm = f->names.touched; nm; nm = nm->next) {
 		if (is_new(f, nm))
 			f->rest[nm->bind].content = nm;
-		else if (nm->now == GONE && nm->base != GONE &&
-			 nm->del != LINE_NOWHERE)
+		else if (name_goes(nm))
 			f->rest[nm->del].del = true;
 	}
 	for (size_t p = from; p < end; p++) {
@@ -400,6 +397,9 @@ static int close_window(struct fold *f, size_t a, size_t b)
 		f->unsettled = false;
 		rule_unsure(f, a, b);
 		rule_first(f, a, b);
+		if (f->rules->clash_cuts && f->names.env->one_name)
+			r = names_cut_clashes(&f->names, v->win, f->cut,
+					      &f->unsettled);
 		if (f->unsettled && f->rounds >= ROUNDS_MAX)
 			for (size_t u = a; u < b; u++)
 				f->cut[u] = true;

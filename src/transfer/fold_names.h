@@ -62,10 +62,31 @@ void names_begin_window(struct names *ns);
 /* Bring a name up to date with round and window. */
 int names_touch(struct names *ns, struct name *nm);
 
+/* Content that this window publishes: not in the bucket when it begins. */
+static inline bool name_is_new(const struct names *ns, const struct name *nm)
+{
+	return nm->round == ns->round && nm->win == ns->win &&
+	       nm->now != GONE && nm->bind != LINE_NOWHERE;
+}
+
+/* What this window deletes, of those touched in it. */
+static inline bool name_goes(const struct name *nm)
+{
+	return nm->now == GONE && nm->base != GONE && nm->del != LINE_NOWHERE;
+}
+
 /* Call fn for every name below a watched folder known in this round. */
 typedef int names_fn(void *arg, struct names *ns, struct name *nm);
 int names_each_below(struct names *ns, const char *dir, names_fn *fn,
 		     void *arg);
+/*
+ * fold_clash.c: where a file and a folder of one name cannot be in the bucket at
+ * once, what this window deletes and what it puts in its place are to share no
+ * window, for puts come before deletes there.  win: per row, its unit; cut: per
+ * unit, a window ends behind it.  *ret_new is set if there is a new cut.
+ */
+int names_cut_clashes(struct names *ns, const size_t *win, bool *cut,
+		      bool *ret_new);
 /* Whether the bucket may hold something below dir, as seen from here. */
 int names_bucket_below(const struct names *ns, const char *dir, bool *ret);
 /* The key that something below from has below to. */

@@ -344,6 +344,17 @@ void limit_take(struct transfer *t, size_t n);
 void count_sent(struct blob_src *s, size_t n);
 /* With the lock: how far a body is. */
 uint64_t item_progress(const struct titem *it);
+/* owed.c, in a transaction. */
+struct owed_key {
+	struct owed_key *next;
+	char key[];
+};
+/* It is owed no longer: deleted, unless the mount has a file there. */
+int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid);
+/* Nor then: what the inode last had in the bucket is under `from`, and is renamed
+ * to `to`.  -ESTALE: it is not, nor was anything changed. */
+int owed_follow(struct transfer *t, uint64_t ino, const char *from,
+		const char *to);
 /* owed.c: the inode of a file or link the mount has under this key; 0: none.  In
  * a transaction. */
 int inode_at(struct transfer *t, const char *key, uint64_t *ret);

@@ -146,5 +146,7 @@ void line_env_fill(struct transfer *t, struct line_env *ret)
 				  .bucket_has = env_has,
 				  .bucket_is_sure = env_is_sure,
 				  .bucket_has_below = env_has_below,
+				  .one_name = !(t->store->caps &
+						STORE_CAP_FILE_AND_DIR),
 				  .arg = t };
 }

@@ -91,6 +91,7 @@ int line_next_near(struct line *l, const struct line_env *env, size_t look,
 int line_begin_near(struct line *l, uint64_t seq, struct line_change *ret);
 int line_done_near(struct line *l, uint64_t seq, struct line_change *ret);
 int line_park_near(struct line *l, uint64_t seq, struct line_change *ret);
-int line_withdraw_near(struct line *l, uint64_t seq, struct line_change *ret);
+int line_withdraw_near(struct line *l, const struct line_env *env, uint64_t seq,
+		       struct line_change *ret);
 
 #endif

@@ -100,11 +100,20 @@ int line_park_in(const struct line_view *v, uint64_t seq,
 	return end(&c, r, ret);
 }
 
+/* What becomes of a row: a rename may turn into the delete of its old name. */
+enum leaves { STAYS, GOES, TURNS };
+
+struct all_rows {
+	const struct line_op *ops;
+	size_t n;
+	bool one_name;
+};
+
 /*
  * Rows go; the last one of a window that stays carries the end of the window,
  * and that it is begun.
  */
-static int leave(const struct line_view *v, const bool *gone,
+static int leave(const struct line_view *v, const enum leaves *gone,
 		 struct line_change *c)
 {
 	for (size_t w = 0; w < v->n_win; w++) {
@@ -115,8 +124,8 @@ static int leave(const struct line_view *v, const bool *gone,
 		int r;
 
 		for (size_t i = v->start[w]; i < v->start[w + 1]; i++) {
-			any |= gone[i];
-			if (gone[i]) {
+			any |= gone[i] == GOES;
+			if (gone[i] == GOES) {
 				line_change_drop(c, v->row[i]->seq);
 				continue;
 			}
@@ -175,15 +184,71 @@ char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
 	return key;
 }
 
-static int leave_owing(const struct line_view *v, const struct line_op *ops,
-		       size_t n, const struct line_op *put, bool *gone,
+/* The rows from seq on have the bucket show something that `at` is in the way
+ * of. */
+static int is_in_the_way(const struct all_rows *all, uint64_t seq,
+			 const char *at, bool *ret)
+{
+	for (size_t i = 0; i < all->n && !*ret; i++) {
+		const struct line_op *op = &all->ops[i];
+		const char *to = op->to ? op->to : op->key;
+		bool dir = op->kind == LINE_RENAME_DIR;
+		char *key;
+
+		if (op->seq <= seq || op->kind == LINE_DEL)
+			continue;
+		/* As the folder renames before it leave it. */
+		key = line_moved_key(all->ops, i, seq, at);
+		if (!key)
+			return -ENOMEM;
+		*ret = path_clashes(to, key) || (dir && path_is_below(key, to));
+		*ret &= !dir || !path_is_below(key, op->key);
+		free(key);
+	}
+	return 0;
+}
+
+/* The old name goes in its own place, and not behind the put that comes. */
+static int go_at_once(const struct line_op *op, struct line_change *c)
+{
+	struct line_op *row = NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < c->n && !row; i++)
+		if (c->edit[i].row.seq == op->seq)
+			row = &c->edit[i].row;
+	if (!row)
+		r = line_change_row(c, op, &row);
+	if (r)
+		return r;
+	row->kind = LINE_DEL;
+	row->vid = 0;
+	row->parked = false;
+	free(row->to);
+	row->to = NULL;
+	return 0;
+}
+
+static int leave_owing(const struct line_view *v, const struct all_rows *all,
+		       const struct line_op *put, enum leaves *gone,
 		       struct line_change *c)
 {
 	for (size_t i = 0; i < v->n; i++) {
+		bool at_once = false;
+		int r = 0;
+
 		if (!moved_it(v->row[i], put))
 			continue;
-		gone[i] = true;
-		c->owed[c->n_owed] = line_moved_key(ops, n, v->row[i]->seq,
+		if (all->one_name)
+			r = is_in_the_way(all, v->row[i]->seq, v->row[i]->key,
+					  &at_once);
+		if (r)
+			return r;
+		gone[i] = at_once ? TURNS : GOES;
+		if (at_once)
+			continue;
+		c->owed[c->n_owed] = line_moved_key(all->ops, all->n,
+						   v->row[i]->seq,
 						   v->row[i]->key);
 		if (!c->owed[c->n_owed])
 			return -ENOMEM;
@@ -193,14 +258,14 @@ static int leave_owing(const struct line_view *v, const struct line_op *ops,
 }
 
 /* Row seq goes; if it is withdrawn (all: every row), with what moved it. */
-static int take_out(const struct line_view *v, const struct line_op *all,
-		    size_t n, uint64_t seq, struct line_change *ret)
+static int take_out(const struct line_view *v, const struct all_rows *all,
+		    uint64_t seq, struct line_change *ret)
 {
 	size_t at = line_view_find(v, seq);
 	const struct line_op *op = at != LINE_NOWHERE ? v->row[at] :
 							find_loner(v, seq);
 	struct line_change c = { 0 };
-	bool *gone;
+	enum leaves *gone;
 	int r;
 
 	if (!op || (all && op->kind != LINE_PUT))
@@ -212,13 +277,16 @@ static int take_out(const struct line_view *v, const struct line_op *all,
 	if (!gone)
 		return end(&c, -ENOMEM, ret);
 	if (at != LINE_NOWHERE)
-		gone[at] = true;
+		gone[at] = GOES;
 	else
 		line_change_drop(&c, seq);
 	if (all)
-		r = leave_owing(v, all, n, op, gone, &c);
+		r = leave_owing(v, all, op, gone, &c);
 	if (!r)
 		r = leave(v, gone, &c);
+	for (size_t i = 0; !r && i < v->n; i++)
+		if (gone[i] == TURNS)
+			r = go_at_once(v->row[i], &c);
 	free(gone);
 	return end(&c, r, ret);
 }
@@ -226,13 +294,16 @@ static int take_out(const struct line_view *v, const struct line_op *all,
 int line_done_in(const struct line_view *v, uint64_t seq,
 		 struct line_change *ret)
 {
-	return take_out(v, NULL, 0, seq, ret);
+	return take_out(v, NULL, seq, ret);
 }
 
 int line_withdraw_in(const struct line_view *v, const struct line_op *ops,
-		     size_t n, uint64_t seq, struct line_change *ret)
+		     size_t n, const struct line_env *env, uint64_t seq,
+		     struct line_change *ret)
 {
-	return take_out(v, ops, n, seq, ret);
+	const struct all_rows all = { ops, n, env->one_name };
+
+	return take_out(v, &all, seq, ret);
 }
 
 /* ---- the same of all rows ---- */
@@ -271,7 +342,8 @@ int line_done(const struct line_op *ops, size_t n, uint64_t seq,
 	return of_all(ops, n, seq, line_done_in, ret);
 }
 
-int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
+int line_withdraw(const struct line_op *ops, size_t n,
+		  const struct line_env *env, uint64_t seq,
 		  struct line_change *ret)
 {
 	struct line_view v;
@@ -279,7 +351,7 @@ int line_withdraw(const struct line_op *ops, size_t n, uint64_t seq,
 
 	if (r)
 		return r;
-	r = line_withdraw_in(&v, ops, n, seq, ret);
+	r = line_withdraw_in(&v, ops, n, env, seq, ret);
 	line_view_release(&v);
 	return r;
 }

@@ -288,7 +288,8 @@ int line_park_near(struct line *l, uint64_t seq, struct line_change *ret)
 	return of_near(l, seq, line_park_in, ret);
 }
 
-int line_withdraw_near(struct line *l, uint64_t seq, struct line_change *ret)
+int line_withdraw_near(struct line *l, const struct line_env *env, uint64_t seq,
+		       struct line_change *ret)
 {
 	const struct line_op *op = line_find(l, seq);
 	const struct line_seqs *rows =
@@ -302,7 +303,7 @@ int line_withdraw_near(struct line *l, uint64_t seq, struct line_change *ret)
 		   view_near(&v, l, &seq, 1);
 	if (r)
 		return r;
-	r = line_withdraw_in(&v, l->ops, l->n, seq, ret);
+	r = line_withdraw_in(&v, l->ops, l->n, env, seq, ret);
 	line_view_release(&v);
 	return r;
 }

@@ -64,10 +64,29 @@ static bool is_ready(const struct line_op *op)
 	       (op->kind != LINE_PUT || !op->big || op->sent);
 }
 
+/* A row passed before speaks of a folder of this name, or of what is below it. */
+static bool meets_folder(const struct next *x, const struct line_op *op)
+{
+	return x->env->one_name &&
+	       (path_set_touches(&x->names, op->key, strlen(op->key)) ||
+		(op->to &&
+		 path_set_touches(&x->names, op->to, strlen(op->to))));
+}
+
+/* The same the other way round: what is below a file waits for it. */
+static int add_file(struct next *x, const struct line_op *op)
+{
+	int r = path_set_cover(&x->names, op->key, strlen(op->key));
+
+	return r || !op->to ? r :
+			      path_set_cover(&x->names, op->to, strlen(op->to));
+}
+
 /* Whether rows passed before stand in the way of this one. */
 static bool waits(const struct next *x, const struct line_op *op)
 {
-	if (x->exact && path_set_has_op(&x->names, op))
+	if (x->exact &&
+	    (path_set_has_op(&x->names, op) || meets_folder(x, op)))
 		return true;
 	if (x->env->order == LINE_NONE || !x->pending)
 		return false;
@@ -85,13 +104,17 @@ static void give(struct next *x, const struct line_op *op)
 static int passed(struct next *x, size_t p)
 {
 	const struct line_op *op = x->view->row[p];
+	int r;
 
 	if (!x->aside[p]) {
 		if (!x->pending || op->seq < x->pending_min)
 			x->pending_min = op->seq;
 		x->pending = true;
 	}
-	return x->exact ? path_set_add_op(&x->names, op) : 0;
+	if (!x->exact)
+		return 0;
+	r = path_set_add_op(&x->names, op);
+	return r || !x->env->one_name ? r : add_file(x, op);
 }
 
 /* The puts from p on that one folder rename made visible together. */

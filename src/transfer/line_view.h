@@ -39,6 +39,9 @@ size_t path_parent_len(const char *path, size_t len);
 size_t path_dir_len(const char *key);
 /* Whether key is dir or lies below dir/. */
 bool path_is_below(const char *key, const char *dir);
+/* One of them is a file, the other a folder of that name or something below it:
+ * a marker counts as its folder alone. */
+bool path_clashes(const char *a, const char *b);
 
 /* The names a row speaks of: into the set; is any in the set? */
 int path_set_add_op(struct path_set *s, const struct line_op *op);
@@ -86,7 +89,8 @@ int line_done_in(const struct line_view *v, uint64_t seq,
 		 struct line_change *ret);
 /* ops: all rows, for the renames that owed names will go through. */
 int line_withdraw_in(const struct line_view *v, const struct line_op *ops,
-		     size_t n, uint64_t seq, struct line_change *ret);
+		     size_t n, const struct line_env *env, uint64_t seq,
+		     struct line_change *ret);
 /* ops: indexes are counted from there.  *ret_more: nothing in the view stands
  * in the way of what is behind it. */
 int line_next_in(const struct line_view *v, const struct line_op *ops,

@@ -22,22 +22,17 @@
 
 #define LOG_MODULE "transfer"
 
-struct debt {
-	struct debt *next;
-	char key[];
-};
-
 struct gather {
 	uint64_t ino;
 	const char *below; /* NULL: whatever the key */
-	struct debt *all;
+	struct owed_key *all;
 };
 
 static int take(void *arg, const char *key, uint64_t ino)
 {
 	struct gather *g = arg;
 	size_t n = strlen(key);
-	struct debt *d;
+	struct owed_key *d;
 
 	if (g->below ? !path_is_below(key, g->below) : ino != g->ino)
 		return 0;
@@ -50,9 +45,9 @@ static int take(void *arg, const char *key, uint64_t ino)
 	return 0;
 }
 
-static void debts_free(struct debt *all)
+static void debts_free(struct owed_key *all)
 {
-	struct debt *d;
+	struct owed_key *d;
 
 	while ((d = all) != NULL) {
 		all = d->next;
@@ -61,7 +56,7 @@ static void debts_free(struct debt *all)
 }
 
 /* Those of an inode. */
-static int debts_of(struct transfer *t, uint64_t ino, struct debt **ret)
+static int debts_of(struct transfer *t, uint64_t ino, struct owed_key **ret)
 {
 	struct gather g = { .ino = ino };
 	int r = meta_owed_any(t->meta) ? meta_owed_each(t->meta, take, &g) : 0;
@@ -130,7 +125,7 @@ int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
 	struct gather g = { .below = from };
 	size_t n = strlen(from), m = strlen(to), k;
 	char key[META_KEY_MAX + 1];
-	struct debt *d;
+	struct owed_key *d;
 	uint64_t ino;
 	int r;
 
@@ -153,7 +148,7 @@ int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
 	return r;
 }
 
-static int pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid)
+int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid)
 {
 	struct meta_op op = { .kind = META_OP_DEL,
 			      .ino = ino,
@@ -173,11 +168,11 @@ static int pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid)
 
 int transfer_settle(struct transfer *t, uint64_t ino, uint64_t vid)
 {
-	struct debt *all = NULL, *d;
+	struct owed_key *all = NULL, *d;
 	int r = debts_of(t, ino, &all);
 
 	for (d = all; r == 0 && d; d = d->next)
-		r = pay(t, d->key, ino, vid);
+		r = owed_pay(t, d->key, ino, vid);
 	debts_free(all);
 	return r;
 }
@@ -201,6 +196,7 @@ static uint64_t put_behind(struct transfer *t, uint64_t ino, uint64_t seq)
 int transfer_withdraw(struct transfer *t, uint64_t seq)
 {
 	struct line_change c = { 0 };
+	struct line_env env;
 	struct meta_inode in;
 	struct titem *it;
 	uint64_t ino = 0, vid = 0, next = 0;
@@ -209,13 +205,14 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 
 	if (r < 0)
 		return r;
+	line_env_fill(t, &env);
 	lock_acquire(&t->lock);
 	it = item_find(t, seq);
 	if (it) {
 		ino = it->ino;
 		vid = it->vid;
 	}
-	r = line_withdraw_near(&t->line, seq, &c);
+	r = line_withdraw_near(&t->line, &env, seq, &c);
 	if (r == 0 && c.n_owed)
 		next = put_behind(t, ino, seq);
 	lock_release(&t->lock);
@@ -294,7 +291,7 @@ static int is_at(struct transfer *t, const struct meta_inode *in,
 
 int transfer_stands(struct transfer *t, uint64_t ino, const char *key)
 {
-	struct debt *all = NULL;
+	struct owed_key *all = NULL;
 	struct meta_inode in;
 	int r = line_refresh(t);
 
@@ -331,9 +328,19 @@ static int follow_one(struct transfer *t, const struct meta_inode *in,
 	return meta_op_add(t->meta, &op);
 }
 
+/* The same of what it showed last, whatever it is about to show. */
+int owed_follow(struct transfer *t, uint64_t ino, const char *from,
+		const char *to)
+{
+	struct meta_inode in;
+	int r = meta_inode_get(t->meta, ino, &in);
+
+	return r < 0 ? r : follow_one(t, &in, from, to);
+}
+
 int transfer_follow(struct transfer *t, uint64_t ino, const char *key)
 {
-	struct debt *all = NULL, *d;
+	struct owed_key *all = NULL, *d;
 	struct meta_inode in;
 	bool found = false;
 	int r = line_refresh(t);

@@ -142,6 +142,15 @@ bool path_is_below(const char *key, const char *dir)
 	       (key[len] == '\0' || key[len] == '/');
 }
 
+bool path_clashes(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+
+	if (n < m)
+		return n && a[n - 1] != '/' && path_is_below(b, a);
+	return m < n && m && b[m - 1] != '/' && path_is_below(a, b);
+}
+
 /* A marker's delete stands for its folder: what is put below goes after. */
 static bool is_marker_del(const struct line_op *op, size_t *ret_len)
 {

@@ -24,6 +24,11 @@ static struct store *open_mem(void)
 	return probed(store_mem_new(&clk_system));
 }
 
+static struct store *open_mem_tree(void)
+{
+	return probed(store_mem_tree_new(&clk_system));
+}
+
 #define DIR                                                                    \
 	(STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY |            \
 	 STORE_CAP_COPY_PART | STORE_CAP_RENAME | STORE_CAP_CRC64 |            \
@@ -111,6 +116,7 @@ static struct store *open_faulty_dir(void)
 
 static const struct suite_backend backends[] = {
 	{ "mem", open_mem, .caps = MEM, .part = 1000, .many = 3000 },
+	{ "mem, a tree", open_mem_tree, .caps = DIR, .part = 1000, .many = 100 },
 	{ "poor mem", open_poor, .caps = POOR, .part = 1000, .many = 10 },
 	{ "retry(fault(mem))", open_faulty_mem, .caps = MEM, .part = 1000,
 	  .many = 100 },

@@ -94,7 +94,6 @@ class Run:
         self.hazy = set()  # inodes of the mount whose times say nothing
         self.trace = trace
         self.beat = lambda _: None  # told of each step now and then
-        self.left = set()  # names of files that moved while something was open
         self.at = -1
 
     def differs(self, what):
@@ -146,7 +145,6 @@ class Run:
             self.local.run(verb, words)
             self.mount.run(verb, words)
             return
-        self.avoid_a_name_that_is_owed(verb, words)
         self.avoid_a_mapping_alone(verb, words)
         before = None
         if verb == "lseek":
@@ -165,19 +163,6 @@ class Run:
             self.hazy.add(self.mount.maps[words[0]].ino)
         if verb in ("truncate", "ftruncate"):
             self.forget_times(words[0])
-
-    def avoid_a_name_that_is_owed(self, verb, words):
-        """Not mended yet: a file that moves while it is open leaves its object under
-        the old name until its new content is in the bucket.  A folder of that name,
-        with something in it, cannot get into a bucket that is a folder itself: it
-        is parked.  So all is drained before a folder gets such a name."""
-        if verb not in ("mkdir", "rename"):
-            return
-        if verb == "mkdir" or os.path.isdir(self.local.path(words[0])):
-            if os.path.basename(words[verb == "rename"]) in self.left:
-                self.control_step("drain")
-        elif self.local.fds or self.local.maps:
-            self.left.add(os.path.basename(words[0]))
 
     def avoid_a_mapping_alone(self, verb, words):
         """A mapping whose handle is closed stays with the bytes it was made of, where
@@ -360,8 +345,6 @@ class Run:
         problem = self.control(verb, self.local.root, self.mount.root)
         if problem:
             self.differs(problem)
-        if verb == "drain":
-            self.left.clear()
 
     def settle(self, keep_readers):
         keep = []

@@ -13,7 +13,7 @@
 
 const char *const bad_name[BAD_N] = { "SRC",	"DANGLE", "STALE", "LITERAL",
 				      "EXACT",	"QUIET",  "STUCK", "KEEP",
-				      "FROZEN", "DOOMED", "OLDER" };
+				      "FROZEN", "CLASH",  "DOOMED", "OLDER" };
 
 struct run {
 	struct model *m;
@@ -110,6 +110,13 @@ static void check(struct run *r, const struct state *s, const struct tree *end)
 			     s->bucket.at[k].b < end->at[k].b))
 				report(r, BAD_LITERAL);
 	}
+}
+
+static void check_clash(struct run *r, const struct tree *t)
+{
+	for (size_t i = 0; r->m->one_name && r->m->names[i]; i++)
+		if (t->at[i].v && mount_clashes(r->m, t, i))
+			report(r, BAD_CLASH);
 }
 
 static bool was_mounted(const struct run *r, const struct state *s,
@@ -307,6 +314,8 @@ static void step_seals(struct run *r, const struct state *s)
 {
 	for (size_t i = 0; i < s->n_rows; i++) {
 		struct line_op ops[ROWS];
+		struct asked asked = { r->m, s };
+		struct line_env env = env_of(r->m, &asked);
 		struct line_change c;
 		struct state t = *s;
 		unsigned char seq = s->row[i].seq;
@@ -319,7 +328,8 @@ static void step_seals(struct run *r, const struct state *s)
 		go(r, &t);
 
 		t = *s;
-		if (line_withdraw(ops, rows_load(r->m, s, ops), seq, &c))
+		if (line_withdraw(ops, rows_load(r->m, s, ops), &env, seq,
+				  &c))
 			abort();
 		rows_apply(r->m, &t, &c);
 		t.hist[seq - 1].gone = 1;
@@ -361,6 +371,7 @@ static void commit(struct run *r, const struct state *s, size_t i)
 	if (lost)
 		report(r, BAD_SRC);
 	end = window_end(r, &t);
+	check_clash(r, &t.bucket);
 	if (r->m->order == LINE_STRICT) {
 		check(r, &t, &end);
 		if (!was_mounted(r, s, &end))

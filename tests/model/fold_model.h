@@ -19,6 +19,7 @@
  *  STUCK	until then something can be done
  *  KEEP	no fold drops or moves the oldest put under way
  *  FROZEN	no fold changes a begun window: a request may be on its way
+ *  CLASH	where that is asked for, no name stands beside one below it
  *  DOOMED	like DANGLE, but what is shown goes away in this very window;
  *		counted, and allowed
  */
@@ -41,6 +42,7 @@ enum bad {
 	BAD_STUCK,
 	BAD_KEEP,
 	BAD_FROZEN,
+	BAD_CLASH,
 	BAD_DOOMED,
 	BAD_OLDER, /* a STALE that is allowed */
 	BAD_N
@@ -66,6 +68,7 @@ struct model {
 	bool withdraw; /* seals are provisional at first */
 	bool park; /* the store may refuse anything, for a while */
 	bool any_time; /* folds also when none is due */
+	bool one_name; /* "D" and "D/x" cannot be at once */
 	const struct line_rules *rules;
 	enum line_order order;
 	unsigned stop_at; /* set of 1 << bad: the first one found ends it */

@@ -102,19 +102,53 @@ void mount_all(const struct model *m, const struct state *s, struct tree *ret)
 	}
 }
 
+static bool is_in_folder(const char *name, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(name, dir, n) == 0 && name[n] == '/';
+}
+
+bool mount_clashes(const struct model *m, const struct tree *t, size_t i)
+{
+	for (size_t k = 0; m->names[k]; k++)
+		if (t->at[k].v && (is_in_folder(m->names[k], m->names[i]) ||
+				   is_in_folder(m->names[i], m->names[k])))
+			return true;
+	return false;
+}
+
+/* A rename makes room of its own: what is renamed is in nobody's way. */
+static bool has_room(const struct model *m, const struct tree *t,
+		     const struct verb *v)
+{
+	struct tree rest = *t;
+
+	if (!m->one_name)
+		return true;
+	if (v->kind == LINE_PUT)
+		return !mount_clashes(m, t, name_index(m, v->key));
+	rest.at[name_index(m, v->key)].v = 0;
+	return !mount_clashes(m, &rest, name_index(m, v->to));
+}
+
 bool mount_allows(const struct model *m, const struct tree *t,
 		  const struct verb *v)
 {
 	bool any = false;
 
 	if (v->kind == LINE_PUT)
-		return true;
+		return has_room(m, t, v);
+	if (v->kind == LINE_RENAME)
+		return t->at[name_index(m, v->key)].v != 0 &&
+		       has_room(m, t, v);
 	if (v->kind != LINE_RENAME_DIR)
 		return t->at[name_index(m, v->key)].v != 0;
 	for (size_t i = 0; m->names[i]; i++) {
 		if (!t->at[i].v)
 			continue;
-		if (name_is_in(m->names[i], v->to))
+		if (name_is_in(m->names[i], v->to) ||
+		    strcmp(m->names[i], v->to) == 0)
 			return false;
 		any |= name_is_in(m->names[i], v->key);
 	}
@@ -228,6 +262,7 @@ struct line_env env_of(const struct model *m, struct asked *a)
 				  .rules = m->rules,
 				  .bucket_has = has,
 				  .bucket_has_below = has_below,
+				  .one_name = m->one_name,
 				  .arg = a };
 }
 

@@ -48,6 +48,8 @@ size_t name_index(const struct model *m, const char *key);
 /* The mount: at the start, after each operation of s, what it may do next. */
 struct tree mount_start(const struct model *m);
 void mount_all(const struct model *m, const struct state *s, struct tree *ret);
+/* Whether something shown is a folder of name i, or below it. */
+bool mount_clashes(const struct model *m, const struct tree *t, size_t i);
 bool mount_allows(const struct model *m, const struct tree *t,
 		  const struct verb *v);
 

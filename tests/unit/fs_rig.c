@@ -22,6 +22,7 @@ struct fs *fs;
 struct fs_opts rig_opts;
 struct meta_report rig_report;
 bool rig_passthrough;
+bool rig_tree;
 
 static struct cache *cache;
 static int backings; /* registered now */
@@ -107,7 +108,9 @@ void rig_machine(uint64_t seed)
 {
 	sim = sim_new(seed);
 	disk = sim_host(sim)->disk;
-	bucket = store_fault_new(store_mem_new(sim_host(sim)->clk));
+	bucket = store_fault_new(
+		rig_tree ? store_mem_tree_new(sim_host(sim)->clk) :
+			   store_mem_new(sim_host(sim)->clk));
 	ck_assert_ptr_nonnull(bucket);
 	store_fault_die_with(bucket, is_dead, NULL);
 	ck_assert_int_eq(store_probe(bucket, PREFIX, false), 0);

@@ -29,6 +29,8 @@ extern struct fs_opts rig_opts; /* for the next opening */
 extern struct meta_report rig_report;
 /* Whether the kernel of this machine offers passthrough. */
 extern bool rig_passthrough;
+/* Whether the next machine's bucket is one without STORE_CAP_FILE_AND_DIR. */
+extern bool rig_tree;
 
 /* A machine with an empty bucket and an empty cache, mounted. */
 void rig_begin(uint64_t seed);

@@ -399,6 +399,22 @@ START_TEST(bodies_are_sent_in_order_unless_a_fold_would_drop_them)
 }
 END_TEST
 
+static int withdraw(const struct line_op *ops, size_t n, uint64_t seq,
+		    struct line_change *ret)
+{
+	static const struct line_env env = { .one_name = false };
+
+	return line_withdraw(ops, n, &env, seq, ret);
+}
+
+static int withdraw_of_tree(const struct line_op *ops, size_t n, uint64_t seq,
+			    struct line_change *ret)
+{
+	static const struct line_env env = { .one_name = true };
+
+	return line_withdraw(ops, n, &env, seq, ret);
+}
+
 static const struct {
 	int (*fn)(const struct line_op *, size_t, uint64_t,
 		  struct line_change *);
@@ -424,30 +440,46 @@ static const struct {
 	{ line_done, "1 put a cp, 2 put b g", 2, "1 put a p", "" },
 	{ line_park, "1 put l go, 2 put b", 1, "1 put l po, 2 put b", "" },
 	{ line_park, "1 put a", 2, NULL, "" },
-	{ line_withdraw, "1 put a, 2 put b n", 2, "1 put a", "" },
-	{ line_withdraw, "1 put a c, 2 put b, 3 put c", 2, "1 put a, 3 put c",
+	{ withdraw, "1 put a, 2 put b n", 2, "1 put a", "" },
+	{ withdraw, "1 put a c, 2 put b, 3 put c", 2, "1 put a, 3 put c",
 	  "" },
-	{ line_withdraw, "1 put a c, 2 put b g, 3 put c", 2,
+	{ withdraw, "1 put a c, 2 put b g, 3 put c", 2,
 	  "1 put a g, 3 put c", "" },
-	{ line_withdraw, "1 put a n, 2 ren a>b=1, 3 ren b>c=1, 4 put d", 1,
+	{ withdraw, "1 put a n, 2 ren a>b=1, 3 ren b>c=1, 4 put d", 1,
 	  "4 put d", "a b " },
-	{ line_withdraw, "1@3 put c c, 2 del a=1 c, 3 del b=1, 4 put d", 1,
+	{ withdraw, "1@3 put c c, 2 del a=1 c, 3 del b=1, 4 put d", 1,
 	  "4 put d", "a b " },
-	{ line_withdraw, "1@3 put c c, 2 put x c, 3 del b=1, 4 put d", 1,
+	{ withdraw, "1@3 put c c, 2 put x c, 3 del b=1, 4 put d", 1,
 	  "2 put x, 4 put d", "b " },
-	{ line_withdraw, "1 put l no, 2 put d", 1, "2 put d", "" },
+	{ withdraw, "1 put l no, 2 put d", 1, "2 put d", "" },
 	/* The put of a begun window was not sent: nor were its deletes. */
-	{ line_withdraw, "1@2 put b c, 2 del a=1 g, 3 put d", 1, "3 put d",
+	{ withdraw, "1@2 put b c, 2 del a=1 g, 3 put d", 1, "3 put d",
 	  "a " },
-	{ line_withdraw, "1@4 put b c, 2 put c c, 4 del a=1 g, 5 put d", 1,
+	{ withdraw, "1@4 put b c, 2 put c c, 4 del a=1 g, 5 put d", 1,
 	  "2 put c g, 5 put d", "a " },
-	{ line_withdraw, "1 put a, 2 ren a>b=1 g", 1, "2 ren a>b=1 g", "" },
+	{ withdraw, "1 put a, 2 ren a>b=1 g", 1, "2 ren a>b=1 g", "" },
 	/* What a folder took along is owed where it will be. */
-	{ line_withdraw, "1 put D/a n, 2 ren D/a>D/b=1, 3 rd D>E/F, 4 rd E>G",
+	{ withdraw, "1 put D/a n, 2 ren D/a>D/b=1, 3 rd D>E/F, 4 rd E>G",
 	  1, "3 rd D>E/F, 4 rd E>G", "G/F/a " },
-	{ line_withdraw, "1 rd D>E, 2 put E/a n, 3 ren E/a>D/b=2, 4 rd Ex>F", 2,
+	{ withdraw, "1 rd D>E, 2 put E/a n, 3 ren E/a>D/b=2, 4 rd Ex>F", 2,
 	  "1 rd D>E, 4 rd Ex>F", "E/a " },
-	{ line_withdraw, "1 del a, 2 put d", 1, NULL, "" },
+	{ withdraw, "1 del a, 2 put d", 1, NULL, "" },
+	/* What would be in the way of a folder goes where it was renamed. */
+	{ withdraw, "1 put a n, 2 ren a>b=1, 3 put a/x", 1, "3 put a/x", "a " },
+	{ withdraw_of_tree, "1 put a n, 2 ren a>b=1, 3 put a/x", 1,
+	  "2 del a, 3 put a/x", "" },
+	{ withdraw_of_tree, "1 put a n, 2 ren a>b=1, 3 put a/", 1,
+	  "2 del a, 3 put a/", "" },
+	{ withdraw_of_tree, "1 put a/x n, 2 ren a/x>b=1, 3 del a/, 4 put a", 1,
+	  "2 del a/x, 3 del a/, 4 put a", "" },
+	{ withdraw_of_tree, "1 put a n, 2 ren a>E/b=1, 3 rd E>a", 1,
+	  "2 del a, 3 rd E>a", "" },
+	{ withdraw_of_tree, "1@3 put c c, 2 del a=1 c, 3 del b=1, 4 put b/x", 1,
+	  "3 del b, 4 put b/x", "a " },
+	{ withdraw_of_tree, "1 put D/a n, 2 ren D/a>b=1, 3 rd D>E, 4 put E/a/x",
+	  1, "2 del D/a, 3 rd D>E, 4 put E/a/x", "" },
+	{ withdraw_of_tree, "1 put a n, 2 ren a>b=1, 3 put ab, 4 del a/x", 1,
+	  "3 put ab, 4 del a/x", "a " },
 };
 
 START_TEST(a_row_begins_is_done_or_leaves)
@@ -473,51 +505,6 @@ START_TEST(a_row_begins_is_done_or_leaves)
 	line_change_release(&c);
 	ck_assert_str_eq(print(ops, n), lives[_i].after);
 	release(ops, n);
-}
-END_TEST
-
-START_TEST(a_moved_folder_is_copied_oldest_first_and_deleted_newest_first)
-{
-	static const struct {
-		struct line_moved keys[3];
-		const char *plan;
-	} run[] = {
-		{ { { "D/a", 7, 7, 0, 0 },
-		    { "D/b", 5, 2, 0, 0 },
-		    { "D/c", 5, 1, 0, 0 } },
-		  "cba-a-b-c" },
-		{ { { "D/a", 7, 7, 0, 0 },
-		    { "D/b", 5, 2, 0, 0 },
-		    { "D/c", 5, 1, 1, 0 } },
-		  "ba-a-b-c" },
-		{ { { "D/a", 7, 7, 1, 1 },
-		    { "D/b", 5, 2, 1, 0 },
-		    { "D/c", 5, 1, 1, 0 } },
-		  "-b-c" },
-		{ { { "D/a", 7, 7, 1, 1 },
-		    { "D/b", 5, 2, 1, 1 },
-		    { "D/c", 5, 1, 1, 1 } },
-		  "" },
-		{ { { "D/b", 5, 0, 0, 0 },
-		    { "D/a", 5, 0, 0, 0 },
-		    { "D/c", 4, 9, 0, 0 } },
-		  "cab-b-a-c" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(run); i++) {
-		struct line_step steps[6];
-		char plan[16] = "";
-		size_t n = 0, at = 0;
-
-		ck_assert_int_eq(line_rename_plan(run[i].keys, 3, steps, &n),
-				 0);
-		for (size_t k = 0; k < n; k++) {
-			if (steps[k].del)
-				plan[at++] = '-';
-			plan[at++] = run[i].keys[steps[k].index].key[2];
-		}
-		ck_assert_str_eq(plan, run[i].plan);
-	}
 }
 END_TEST
 
@@ -584,9 +571,6 @@ static void add(TCase *c)
 		ARRAY_SIZE(bodies));
 	tcase_add_loop_test(c, a_row_begins_is_done_or_leaves, 0,
 			    ARRAY_SIZE(lives));
-	tcase_add_test(
-		c,
-		a_moved_folder_is_copied_oldest_first_and_deleted_newest_first);
 	tcase_add_loop_test(c, ten_thousand_rows_are_folded_at_once, 0, 2);
 }
 

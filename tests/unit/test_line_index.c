@@ -179,12 +179,25 @@ typedef int all_fn(const struct line_op *ops, size_t n, uint64_t seq,
 		   struct line_change *ret);
 typedef int near_fn(struct line *l, uint64_t seq, struct line_change *ret);
 
+static const struct line_env tree = { .one_name = true };
+
+static int withdraw(const struct line_op *ops, size_t n, uint64_t seq,
+		    struct line_change *ret)
+{
+	return line_withdraw(ops, n, &tree, seq, ret);
+}
+
+static int withdraw_near(struct line *l, uint64_t seq, struct line_change *ret)
+{
+	return line_withdraw_near(l, &tree, seq, ret);
+}
+
 static void same_life(struct line *l, uint64_t seq)
 {
 	static all_fn *const all[] = { line_begin, line_done, line_park,
-				       line_withdraw };
+				       withdraw };
 	static near_fn *const near[] = { line_begin_near, line_done_near,
-					 line_park_near, line_withdraw_near };
+					 line_park_near, withdraw_near };
 
 	for (size_t i = 0; i < 4; i++) {
 		struct line_change a = { 0 }, b = { 0 };
