@@ -186,14 +186,38 @@ int fs_fallocate(struct fs *fs, struct fs_file *file, int mode, uint64_t off,
 	return r;
 }
 
+/* What is stored through a mapping is the kernel's alone until it writes the page
+ * back, unless it is mapped from the blob itself. */
+static bool may_be_mapped(struct fs *fs, struct inode *in)
+{
+	const struct fs_file *f;
+	bool yes = false;
+
+	busy_begin(fs, in);
+	for (f = in->live->files; f && in->live->io == FS_IO_CACHED; f = f->next)
+		yes |= (f->flags & O_ACCMODE) == O_RDWR && !f->direct;
+	busy_end(fs, in);
+	return yes;
+}
+
 int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
 	     uint64_t *ret)
 {
+	struct disk_stat st;
+	bool unknown;
 	struct view v;
 	int64_t r;
 
 	view_of(fs, file, &v);
-	if (v.fetch) { /* nothing is known of holes: all is data */
+	unknown = v.fetch != NULL;
+	if (!v.fetch && may_be_mapped(fs, file->in)) {
+		r = disk_stat(fs->host->disk, v.fd, &st);
+		if (r < 0)
+			return (int)r;
+		v.size = st.size;
+		unknown = true;
+	}
+	if (unknown) { /* nothing is known of holes: all is data */
 		if (off >= v.size)
 			return -ENXIO;
 		*ret = whence == SEEK_HOLE ? v.size : off;

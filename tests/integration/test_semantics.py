@@ -205,7 +205,7 @@ def test_allocation_moves_bytes_and_mtime_as_on_a_disk(mnt):
 
 def test_holes(mnt, bucket):
     """Where they are is known until the file is in the bucket alone."""
-    with (mnt / "f").open("w+b", buffering=0) as f:
+    with (mnt / "f").open("wb", buffering=0) as f:
         f.truncate(8 * MIB)
         assert regions(f.fileno()) == []
         f.seek(4 * MIB)
@@ -227,6 +227,17 @@ def test_holes(mnt, bucket):
         assert start == 0
         want = b"x" * 4096 + bytes(MIB - 4096)
         assert os.pread(f.fileno(), MIB, 4 * MIB) == want
+
+
+def test_what_is_stored_to_a_mapping_is_no_hole(mnt):
+    """Nor before the kernel has written it back."""
+    with (mnt / "f").open("w+b", buffering=0) as f:
+        f.truncate(8 * MIB)
+        with mmap.mmap(f.fileno(), 8 * MIB) as m:
+            m[4 * MIB] = 1
+            assert os.lseek(f.fileno(), 0, os.SEEK_DATA) <= 4 * MIB
+            assert os.lseek(f.fileno(), 4 * MIB, os.SEEK_HOLE) > 4 * MIB
+        refused(errno.ENXIO, os.lseek, f.fileno(), 8 * MIB, os.SEEK_DATA)
 
 
 @pytest.mark.parametrize("state", ["new", "published", "evicted"])
