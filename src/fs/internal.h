@@ -401,6 +401,9 @@ int dir_refresh_now(struct fs *fs, struct inode *dir);
  * failed, or -ETIMEDOUT: none had by then. */
 int dir_listed_since(struct fs *fs, struct inode *dir, int64_t since,
 		     int64_t end);
+/* list_merge.c: list a folder and merge what is told.  1: done; 0: to be done
+ * again; -ESTALE: it has no name any more. */
+int list_once(struct fs *fs, struct inode *dir);
 /* complete.c: mode, mtime and kind of a file are exact. */
 int meta_complete(struct fs *fs, struct inode *in);
 
