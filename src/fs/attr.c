@@ -97,9 +97,7 @@ int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file,
 	if (!in)
 		return -ENOENT;
 	if (in->kind == META_FILE)
-		r = meta_complete(fs, in);
-	if (r == -ENOENT)
-		r = 0; /* gone from the bucket since; the name still stands */
+		r = meta_look(fs, in);
 	if (r == 0)
 		attr_fill(fs, in, ret);
 	inode_put(fs, in);

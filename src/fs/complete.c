@@ -9,6 +9,7 @@
 #include "internal.h"
 
 #define LOG_MODULE "fs"
+#define LOOKS_MAX 256 /* at once; then one each second */
 
 static int apply_head(struct fs *fs, struct inode *in, const char *key,
 		      const struct store_obj *o, const char *target)
@@ -51,6 +52,29 @@ static int apply_head(struct fs *fs, struct inode *in, const char *key,
 	return tx_end(fs, r, 0, false);
 }
 
+/* A stat asks the bucket as long as few are made; who walks through a folder of
+ * thousands gets what the listing told, and the rest once he opens a file. */
+static bool may_look(struct fs *fs)
+{
+	int64_t now = clk_mono(fs->host->clk), more;
+	bool yes;
+
+	lock_acquire(&fs->count_lock);
+	more = (now - fs->looks.at_ns) / NS_PER_S;
+	if (!fs->looks.at_ns || fs->looks.left + more >= LOOKS_MAX) {
+		fs->looks.left = LOOKS_MAX;
+		fs->looks.at_ns = now;
+	} else if (more > 0) {
+		fs->looks.left += more;
+		fs->looks.at_ns += more * NS_PER_S;
+	}
+	yes = fs->looks.left > 0;
+	if (yes)
+		fs->looks.left--;
+	lock_release(&fs->count_lock);
+	return yes;
+}
+
 struct body {
 	char p[1025];
 	size_t n;
@@ -65,6 +89,23 @@ static int take_body(void *arg, const void *p, size_t n)
 	memcpy(b->p + b->n, p, n);
 	b->n += n;
 	return 0;
+}
+
+static bool is_known(struct fs *fs, const struct inode *in)
+{
+	bool yes;
+
+	lock_acquire(&fs->ns);
+	yes = in->meta_known || !in->key;
+	lock_release(&fs->ns);
+	return yes;
+}
+
+int meta_look(struct fs *fs, struct inode *in)
+{
+	int r = is_known(fs, in) || !may_look(fs) ? 0 : meta_complete(fs, in);
+
+	return r == -ENOENT ? 0 : r; /* gone since; the name still stands */
 }
 
 /* Mode, mtime, and whether it is a symbolic link: the listing cannot tell.  At

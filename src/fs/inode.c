@@ -42,7 +42,7 @@ struct inode *inode_get(struct fs *fs, uint64_t ino)
 	return in;
 }
 
-static void inode_free(struct inode *in)
+void inode_free(struct inode *in)
 {
 	struct dentry *d, *tmp;
 
@@ -152,19 +152,12 @@ int inode_set_str(char **p, const char *value)
 	return 0;
 }
 
-int inode_from_row(struct fs *fs, const struct meta_inode *row,
-		   struct inode **ret)
+struct inode *inode_new(const struct meta_inode *row)
 {
-	struct inode *in = inode_find(fs, row->ino);
-	int r = -ENOMEM;
+	struct inode *in = calloc(1, sizeof(*in));
 
-	if (in) {
-		*ret = in;
-		return 0;
-	}
-	in = calloc(1, sizeof(*in));
 	if (!in)
-		return r;
+		return NULL;
 	in->ino = row->ino;
 	in->kind = row->kind;
 	in->parent = row->parent;
@@ -184,10 +177,30 @@ int inode_from_row(struct fs *fs, const struct meta_inode *row,
 	    inode_set_str(&in->key, row->key) < 0 ||
 	    inode_set_str(&in->target, row->target) < 0) {
 		inode_free(in);
-		return r;
+		return NULL;
 	}
-	lock_acquire(&fs->ns);
+	return in;
+}
+
+void inode_show(struct fs *fs, struct inode *in)
+{
 	HASH_ADD(hh, fs->inodes, ino, sizeof(in->ino), in);
+}
+
+int inode_from_row(struct fs *fs, const struct meta_inode *row,
+		   struct inode **ret)
+{
+	struct inode *in = inode_find(fs, row->ino);
+
+	if (in) {
+		*ret = in;
+		return 0;
+	}
+	in = inode_new(row);
+	if (!in)
+		return -ENOMEM;
+	lock_acquire(&fs->ns);
+	inode_show(fs, in);
 	lock_release(&fs->ns);
 	*ret = in;
 	return 0;

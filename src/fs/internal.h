@@ -203,6 +203,9 @@ struct fs {
 	bool stopping;
 
 	struct lock count_lock; /* leaf; guards the counters */
+	struct {
+		int64_t left, at_ns; /* as of then (mono) */
+	} looks; /* that stats may take at the bucket */
 	uint64_t opens_passthrough, opens_cached, open_files;
 	bool through_refused; /* __atomic; the kernel said no: ask no more */
 	bool unseen_writers; /* __atomic; said once */
@@ -220,6 +223,10 @@ void inode_put(struct fs *fs, struct inode *in); /* unpin; may free */
 struct inode *inode_find(struct fs *fs, uint64_t ino);
 int inode_from_row(struct fs *fs, const struct meta_inode *row,
 		   struct inode **ret);
+/* The same in two steps, of a row that is not in memory; NULL: no memory. */
+struct inode *inode_new(const struct meta_inode *row);
+void inode_show(struct fs *fs, struct inode *in); /* fs->ns held */
+void inode_free(struct inode *in); /* not shown, or no longer */
 void inode_to_row(const struct inode *in, struct meta_inode *ret);
 int inode_save(struct fs *fs, const struct inode *in); /* in a transaction */
 /* With this as its current version; the memory follows after the commit. */
@@ -406,6 +413,8 @@ int dir_listed_since(struct fs *fs, struct inode *dir, int64_t since,
 int list_once(struct fs *fs, struct inode *dir);
 /* complete.c: mode, mtime and kind of a file are exact. */
 int meta_complete(struct fs *fs, struct inode *in);
+/* For a stat: the same as long as few of them had to ask.  Gone is success. */
+int meta_look(struct fs *fs, struct inode *in);
 
 /* live.c: busy held */
 int live_get(struct fs *fs, struct inode *in); /* in->live exists */

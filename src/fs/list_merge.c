@@ -33,8 +33,8 @@ struct seen {
 struct turn {
 	struct turn *next;
 	struct inode *gone; /* or NULL */
-	struct meta_inode *row; /* of the new one; or NULL */
-	bool said_both;
+	struct inode *in; /* the new one, not shown yet; or NULL */
+	struct dentry *name; /* of it */
 };
 
 struct listing {
@@ -120,21 +120,31 @@ static void say_both(const struct seen *s, bool *said, bool is_dir,
 		 key, is_dir ? "folder" : "file");
 }
 
+static void turn_free(struct turn *t)
+{
+	if (t && t->in)
+		inode_free(t->in);
+	if (t)
+		free(t->name);
+	free(t);
+}
+
 static int turn_add(struct listing *l, struct inode *gone,
 		    const struct meta_inode *row, bool said_both)
 {
 	struct turn *t = calloc(1, sizeof(*t));
 
-	if (t && row)
-		t->row = malloc(sizeof(*row));
-	if (!t || (row && !t->row)) {
-		free(t);
+	if (t && row) {
+		t->in = inode_new(row);
+		t->name = dentry_new(row->name, row->ino);
+	}
+	if (!t || (row && (!t->in || !t->name))) {
+		turn_free(t);
 		return -ENOMEM;
 	}
 	if (row)
-		*t->row = *row;
+		t->in->said_both = said_both;
 	t->gone = gone;
-	t->said_both = said_both;
 	*l->turns_end = t;
 	l->turns_end = &t->next;
 	return 0;
@@ -145,22 +155,20 @@ static void turns_take(struct listing *l, bool committed)
 {
 	struct fs *fs = l->fs;
 	struct turn *t, *next;
-	struct inode *in;
 
 	for (t = l->turns; t; t = next) {
 		next = t->next;
 		if (committed && t->gone)
 			unlink_done(fs, l->dir, t->gone);
-		if (committed && t->row) {
-			if (inode_from_row(fs, t->row, &in) < 0 ||
-			    dentry_add(fs, l->dir, t->row->name, in->ino) < 0)
-				log_warn("%s shows after the next mount",
-					 t->row->name);
-			else
-				in->said_both = t->said_both;
+		if (committed && t->in) {
+			lock_acquire(&fs->ns);
+			inode_show(fs, t->in);
+			dentry_link(l->dir, t->name);
+			lock_release(&fs->ns);
+			t->in = NULL;
+			t->name = NULL;
 		}
-		free(t->row);
-		free(t);
+		turn_free(t);
 	}
 }
 

@@ -95,11 +95,8 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 	}
 	if (r == 0 && !in)
 		r = -ENOENT;
-	if (r == 0 && in->kind == META_FILE) {
-		r = meta_complete(fs, in);
-		if (r == -ENOENT)
-			r = 0;
-	}
+	if (r == 0 && in->kind == META_FILE)
+		r = meta_look(fs, in);
 	if (r == 0) {
 		entry_fill(fs, in, ret);
 		fs_ref(fs, in->ino);

@@ -264,6 +264,10 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 		r = room_for_open(fs);
 	if (r == 0)
 		r = meta_complete(fs, in);
+	if (r == 0 && in->kind != META_FILE) {
+		inode_put(fs, in);
+		return -ESTALE; /* a link: to be looked up as one */
+	}
 	if (r == 0) {
 		f = calloc(1, sizeof(*f));
 		r = f ? 0 : -ENOMEM;

@@ -17,6 +17,7 @@ from pathlib import Path
 from bench_memory import memory
 from bench_names import names
 from bench_save import lightning_save, save
+from bench_scale import cold, list_names, small, tree
 from bench_transfer import transfer
 from benchlib import show
 
@@ -34,6 +35,10 @@ BENCHES = {
     "transfer": transfer,
     "names": names,
     "memory": memory,
+    "list": list_names,
+    "tree": tree,
+    "small": small,
+    "cold": cold,
 }
 
 
@@ -42,6 +47,7 @@ def main():
     parser.add_argument("names", nargs="+", choices=BENCHES, metavar="NAME")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--size", type=size, help="bytes, or with K, M, G")
+    parser.add_argument("--count", type=int, help="files or objects")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dir", type=Path, help="a folder on the disk to measure")
     args = parser.parse_args()

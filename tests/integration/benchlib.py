@@ -54,12 +54,12 @@ def rounds_of(sides, rounds, once):
     return seconds
 
 
-def result(what, total, seconds, side, base, limit=None):
-    """A ratio of two sides' medians."""
+def result(what, total, seconds, side, base, limit=None, unit="bytes"):
+    """A ratio of two sides' medians; total: of what each does."""
     medians = {s: statistics.median(seconds[s]) for s in (side, base)}
     return {
         "name": what,
-        "bytes": total,
+        unit: total,
         "ratio": round(medians[side] / medians[base], 3),
         "limit": limit,
         "median_seconds": medians,
@@ -90,6 +90,9 @@ def show(r):
         print(f"  median of {' '.join(f'{v:.3f}' for v in r['rounds'])}")
         return
     for side, rounds in r["rounds"].items():
-        rate = r["bytes"] / statistics.median(rounds) / MIB
+        taken = statistics.median(rounds)
+        rate = f"{r['bytes'] / taken / MIB:7.0f} MiB/s" if "bytes" in r else ""
+        if "names" in r:
+            rate = f"{r['names'] / taken:7.0f} names/s"
         text = " ".join(f"{s:.3f}" for s in rounds)
-        print(f"  {side:12} {rate:7.0f} MiB/s  median of {text} s")
+        print(f"  {side:12} {rate}  median of {text} s")
