@@ -54,6 +54,7 @@ struct fs_opts {
 	int64_t metadata_ttl_ns;
 	int64_t negative_ttl_ns;
 	int64_t held_open_delay_ns;
+	size_t names_max; /* in memory, of those that nobody uses; 0: all */
 	unsigned max_downloads;
 	uint64_t download_limit; /* bytes per second; 0: none */
 	struct transfer_opts transfer;
@@ -381,6 +382,7 @@ struct fs_stats {
 	uint64_t disk_avail;
 	uint64_t opens_passthrough, opens_cached; /* since the mount */
 	uint64_t open_files;
+	uint64_t names; /* in memory, folders too */
 	uint64_t bytes_fetched;
 	bool failed; /* the cache disk failed: no new dirty data */
 	bool through_refused; /* the kernel gave no passthrough when asked */

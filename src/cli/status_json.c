@@ -158,6 +158,7 @@ int status_end(struct status_doc *d, const struct status_facts *f)
 	json_w_u64(w, "dirty_bytes", st->cache_dirty);
 	json_w_u64(w, "disk_avail_bytes", st->disk_avail);
 	json_w_u64(w, "fetched_bytes", st->bytes_fetched);
+	json_w_u64(w, "names", st->names);
 	json_w_bool(w, "failed", st->failed);
 	json_w_close(w);
 	json_w_u64(w, "rate_bytes_per_s", st->transfer.rate);

@@ -155,7 +155,7 @@ static int walk_dir(struct bulk *b, struct inode *dir, struct inos *dirs,
 	if (r == 0)
 		r = children_of(b->fs, dir, &found);
 	for (i = 0; r == 0 && i < found.n; i++) {
-		in = inode_get(b->fs, found.p[i]);
+		in = inode_get_row(b->fs, found.p[i]);
 		if (in)
 			r = sort_in(b, dirs, in);
 		inode_put(b->fs, in);

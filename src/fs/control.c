@@ -356,6 +356,9 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	ret->cache_used = fs->room.kept;
 	ret->cache_files = fs->room.blobs;
 	lock_release(&fs->count_lock);
+	lock_acquire(&fs->ns);
+	ret->names = HASH_COUNT(fs->inodes);
+	lock_release(&fs->ns);
 	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
 	ret->failed = fs_is_broken(fs);
 	ret->unseen_writers =

@@ -42,6 +42,7 @@ static int take_down(struct fs *fs, struct fs_dir *d)
 
 	drop_names(d);
 	lock_acquire(&fs->ns);
+	d->in->looked_ns = clk_mono(fs->host->clk);
 	d->names = calloc(HASH_COUNT(d->in->children) + 1, sizeof(*d->names));
 	if (!d->names)
 		r = -ENOMEM;

@@ -358,11 +358,15 @@ struct load_arg {
 static int load_child(void *arg, const struct meta_inode *row)
 {
 	struct load_arg *a = arg;
+	bool known = inode_find(a->fs, row->ino) != NULL;
 	struct inode *in;
 	int r = inode_from_row(a->fs, row, &in);
 
 	if (r < 0)
 		return r;
+	/* Of one that is here and has no version the memory knows more. */
+	if (known && !in->vid)
+		return dentry_add(a->fs, a->dir, in->name, in->ino);
 	if (a->n == a->cap) {
 		size_t cap = a->cap ? a->cap * 2 : 64;
 		struct inode **p = realloc(a->added, cap * sizeof(*p));
@@ -393,7 +397,9 @@ int dir_load(struct fs *fs, struct inode *dir)
 		return r;
 	lock_acquire(&fs->ns);
 	dir->loaded = true;
+	dir->looked_ns = clk_mono(fs->host->clk);
 	lock_release(&fs->ns);
+	names_note(fs);
 	return 0;
 }
 

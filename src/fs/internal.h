@@ -110,6 +110,7 @@ struct inode {
 	/* folders */
 	struct dentry *children;
 	bool loaded; /* children mirrors the rows */
+	int64_t looked_ns; /* mono; when its names were last asked for; ns */
 	bool said_both; /* that the bucket has a file of this name, too; META */
 	bool own; /* made by this cache: its names are ours */
 	/* guarded by fs->busy_lock */
@@ -190,6 +191,7 @@ struct fs {
 
 	struct lock ns; /* LOCK_NS */
 	struct inode *inodes;
+	int64_t trimmed_ns; /* mono, of names_trim() */
 	struct inode *writers; /* open for writing, next to be looked at first */
 	struct blob_ref *blobs; /* LOCK_META */
 	struct tx_ref *tx_refs; /* of the transaction under way */
@@ -219,6 +221,8 @@ struct fs {
 /* inode.c */
 struct inode *inode_get(struct fs *fs, uint64_t ino); /* pinned, or NULL */
 void inode_put(struct fs *fs, struct inode *in); /* unpin; may free */
+/* The same, from its row if its name was let go of (unload.c); no lock held. */
+struct inode *inode_get_row(struct fs *fs, uint64_t ino);
 /* With LOCK_META held, so that nothing vanishes. */
 struct inode *inode_find(struct fs *fs, uint64_t ino);
 int inode_from_row(struct fs *fs, const struct meta_inode *row,
@@ -408,6 +412,11 @@ int dir_refresh_now(struct fs *fs, struct inode *dir);
  * failed, or -ETIMEDOUT: none had by then. */
 int dir_listed_since(struct fs *fs, struct inode *dir, int64_t since,
 		     int64_t end);
+/* unload.c: more names are in memory by now; and, for the lister, let go of some
+ * if they are too many: how long until it is to look again. */
+void names_note(struct fs *fs);
+int64_t names_trim(struct fs *fs);
+
 /* list_merge.c: list a folder and merge what is told.  1: done; 0: to be done
  * again; -ESTALE: it has no name any more. */
 int list_once(struct fs *fs, struct inode *dir);

@@ -188,5 +188,5 @@ int64_t lister_step(void *arg)
 			(void)dir_refresh_now(fs, in);
 		inode_put(fs, in);
 	}
-	return CLK_NEVER;
+	return names_trim(fs);
 }

@@ -441,6 +441,7 @@ static int merge(struct listing *l)
 		r = merge_missing(l);
 	r = tx_commit(l->fs, r);
 	turns_take(l, r == 0);
+	names_note(l->fs);
 	r = tx_close(l->fs, r, 0, false);
 	return r < 0 ? r : 1;
 }

@@ -38,13 +38,14 @@ int name_check_new(struct fs *fs, const struct inode *dir, const char *name)
 	return r || store_holds_name(fs->store, name) ? r : -EILSEQ;
 }
 
-static struct inode *child_pinned(struct fs *fs, const struct inode *dir,
+static struct inode *child_pinned(struct fs *fs, struct inode *dir,
 				  const char *name)
 {
 	struct inode *in = NULL;
 	struct dentry *d;
 
 	lock_acquire(&fs->ns);
+	dir->looked_ns = clk_mono(fs->host->clk);
 	d = dentry_find(dir, name);
 	if (d)
 		HASH_FIND(hh, fs->inodes, &d->ino, sizeof(d->ino), in);

@@ -94,7 +94,7 @@ static void count(struct prefetch *p)
 	size_t i, n = 0;
 
 	for (i = 0; i < b->n; i++) {
-		in = inode_get(b->fs, b->ino[i]);
+		in = inode_get_row(b->fs, b->ino[i]);
 		if (!in)
 			continue;
 		touch(b->fs, in);
@@ -216,7 +216,7 @@ static bool complete_meta(struct prefetch *p, struct inode *in)
 static int start_next(struct prefetch *p, struct slot *s)
 {
 	struct fs *fs = p->b.fs;
-	struct inode *in = inode_get(fs, p->b.ino[p->next]);
+	struct inode *in = inode_get_row(fs, p->b.ino[p->next]);
 	uint64_t ahead = p->left < ROOM_AHEAD ? p->left : ROOM_AHEAD;
 	int r;
 
