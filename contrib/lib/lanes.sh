@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind fuzz lint dist store mount diff user kills lightning powercut)
+LANES=(unit asan tsan valgrind fuzz lint dist store mount suites diff user kills lightning powercut)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
@@ -20,6 +20,7 @@ declare -A LANE=(
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[diff]="random programs on a mount and on a local folder (--programs N, --seconds N, --seed N)"
 	[user]="unit tests and real mounts as an ordinary user"
+	[suites]="Python's own tests of files, on mounts and beside the cache"
 	[tools]="fio, stress-ng, git, tar, rsync, cp, SQLite and HDF5 on mounts"
 	[sim]="seeded crashes of the core on simulated machines (--seconds N)"
 	[sim-coverage]="branches of meta, transfer and cache that the simulator takes"
@@ -40,6 +41,7 @@ lane_drop() {
 [ -e "$TOP/tests/conformance/test_store_s3.c" ] || lane_drop store
 if ! grep -q '"mount"' "$TOP/src/main.c" "$TOP"/src/cli/*; then
 	lane_drop mount
+	lane_drop suites
 	lane_drop diff
 	lane_drop user
 	lane_drop kills
@@ -307,7 +309,7 @@ lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
 		need_test_python || return 1
 	run_pytest mount -n 3 --dist worksteal \
-		-m 'not lightning and not kills and not tools' \
+		-m 'not lightning and not kills and not tools and not suites' \
 		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_sigv4.py"
 }
@@ -350,6 +352,13 @@ lane_user() {
 		rc=1
 	cat "$scratch/results" >>"$RESULTS"
 	return $rc
+}
+
+lane_suites() {
+	bootstrap && need_fuse && need_test_python && need_python_suites ||
+		return 1
+	run_pytest suites -n 2 --dist worksteal -m suites \
+		"$TOP/tests/integration"
 }
 
 # CKPTFS_TOOLS_SECONDS: how long each stressor runs; by default 1.

@@ -144,3 +144,13 @@ need_public_tools() {
 		"$TOP/tests/integration/requirements-tools.txt" || return 1
 	export TOOLS_PYTHON=$VENV_PYTHON
 }
+
+# The tests that the system's own Python comes with; the package is named after
+# its version.
+need_python_suites() {
+	local version
+	apt_need "Python" python3 || return 1
+	version=$(/usr/bin/python3 -c \
+		'import sys; print("%d.%d" % sys.version_info[:2])')
+	apt_need "Python's tests" "libpython$version-testsuite"
+}
