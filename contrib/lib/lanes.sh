@@ -72,7 +72,7 @@ count_program() {
 	SKIP) skipped "$name" ;;
 	*)
 		echo "--- $name: $status"
-		tail -n 80 "$log"
+		grep -v ':P:.*: Passed$' "$log" | tail -n 80
 		# A program may die after its checks: then it failed as a whole.
 		[ "$bad" -gt 0 ] || bad=1
 		for _ in $(seq "$bad"); do failed "$name"; done
@@ -106,8 +106,27 @@ automake_check() {
 	}
 }
 
+# page_ran LANE FOLDER: what docs/semantics.md names of the tests in FOLDER ran
+# and passed, as standard input says in lines of FILE:NAME.
+page_ran() {
+	local lane=$1 folder=$2 name ran named
+	ran=$(sort -u)
+	# shellcheck disable=SC2016 # backticks are what is looked for
+	named=$(grep -o "\`$folder/[^\`]*:[A-Za-z0-9_]*\`" \
+		"$TOP/docs/semantics.md" | tr -d '`' | sort -u)
+	while read -r name; do
+		echo "docs/semantics.md names $name, which did not run"
+		failed "$lane/$name"
+	done < <(comm -23 <(echo "$named") <(echo "$ran"))
+}
+
 lane_unit() {
-	bootstrap && automake_check unit "$TOP/build" check
+	export CK_VERBOSITY=verbose
+	bootstrap && automake_check unit "$TOP/build" check || return 1
+	# ../tests/unit/test_line.c:15:P:line:NAME:0: Passed
+	find "$TOP/build/tests/unit" -name '*.log' -exec sed -nE \
+		's,^[./]*(tests/[^:]*):[0-9]+:P:[^:]*:([^:]*):.*,\1:\2,p' {} + |
+		page_ran unit tests/unit
 }
 
 # The seed is another each time, and told.
@@ -311,7 +330,9 @@ lane_mount() {
 	run_pytest mount -n 3 --dist worksteal \
 		-m 'not lightning and not kills and not tools and not suites' \
 		"$TOP/tests/integration" \
-		--ignore "$TOP/tests/integration/test_sigv4.py"
+		--ignore "$TOP/tests/integration/test_sigv4.py" || return 1
+	sed -n 's,^ran \(.*\)::\(.*\),tests/integration/\1:\2,p' "$RESULTS" |
+		page_ran mount tests/integration
 }
 
 # Those of tests/integration/programs, then others, always the same: of those of
