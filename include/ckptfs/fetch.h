@@ -46,8 +46,11 @@ struct fetch_spec {
 	const char *key, *etag; /* of the version; copied */
 	uint64_t size;
 	int fd; /* of the blob, by host's disk, writable; borrowed */
-	bool has_crc64; /* else what the store says with the bytes, if it does */
-	uint64_t crc64; /* CRC-64/NVME of the whole, as head told it */
+	/* Of the whole, as head told it; neither: what the store says with the
+	 * bytes, if it does. */
+	bool has_crc64, has_crc32c;
+	uint64_t crc64; /* CRC-64/NVME */
+	uint32_t crc32c; /* CRC-32C; unless the other is known */
 	const char *name; /* tells by its ending what is read from its end;
 			     not kept, NULL: unknown */
 	/*

@@ -16,8 +16,9 @@
 uint64_t crc64nvme(uint64_t crc, const void *p, size_t n);
 /* The CRC of A followed by B, from the CRC of each and the length of B. */
 uint64_t crc64nvme_combine(uint64_t a, uint64_t b, uint64_t len_b);
-/* CRC-32C (check value e3069283); start with 0. */
+/* CRC-32C (check value e3069283), alike. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+uint32_t crc32c_combine(uint32_t a, uint32_t b, uint64_t len_b);
 
 /* XXH3, 128 bits, of a stream. */
 struct hash128 {

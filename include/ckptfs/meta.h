@@ -147,8 +147,9 @@ struct meta_object {
 	char etag[129];
 	uint64_t size;
 	int64_t mtime_ns; /* the store's */
-	bool has_crc64;
+	bool has_crc64, has_crc32c; /* one of them at most is kept */
 	uint64_t crc64;
+	uint32_t crc32c;
 	int64_t commit_end_ns; /* real time our last commit of it ended */
 };
 

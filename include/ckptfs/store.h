@@ -56,8 +56,9 @@ enum store_caps {
 	STORE_CAP_DEL_COND = 1 << 1, /* if_match on del */
 	STORE_CAP_COPY = 1 << 2, /* copy */
 	STORE_CAP_RENAME = 1 << 3, /* rename: one atomic step */
-	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object
-				     (of a copy with cond: COPY_PART, too) */
+	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object,
+				     or its CRC-32C if its parts were sent with
+				     that (of a copy with cond: COPY_PART, too) */
 	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist; else
 					    the second is refused, or is not
 					    listed while "a" is there */
@@ -67,6 +68,8 @@ enum store_caps {
 	STORE_CAP_CONTROL = 1 << 9, /* keys may hold what XML cannot */
 	STORE_CAP_ANY_BYTES = 1 << 10, /* keys need not be UTF-8 */
 	STORE_CAP_MPU_PREFIX = 1 << 11, /* mpu_list: more than one key */
+	STORE_CAP_PARTS_CRC32C = 1 << 12, /* parts are sent with their CRC-32C,
+					     and mpu_commit needs that of each */
 };
 
 struct store_limits {
@@ -94,8 +97,9 @@ struct store_obj {
 	int64_t mtime_ns; /* the store's own time of change; 0 when a change
 			     (put, copy, rename, commit) was not told it */
 	char etag[STORE_ETAG_MAX]; /* opaque; compare for equality only */
-	bool has_crc64;
+	bool has_crc64, has_crc32c;
 	uint64_t crc64; /* CRC-64/NVME of the whole */
+	uint32_t crc32c; /* CRC-32C of the whole */
 	bool has_meta; /* meta was told (head, get, changes; never list) */
 	struct store_meta meta;
 };
@@ -110,8 +114,12 @@ struct store_src {
 	ssize_t (*read)(void *arg, uint64_t off, void *p, size_t n);
 	void *arg;
 	uint64_t len;
-	bool has_crc64; /* else the back end computes it by reading once more */
-	uint64_t crc64; /* CRC-64/NVME of the len bytes */
+	/* Of the len bytes.  What the back end needs and is not told, it
+	 * computes by reading once more: the CRC-64/NVME, and of a part the
+	 * CRC-32C where STORE_CAP_PARTS_CRC32C says so. */
+	bool has_crc64, has_crc32c;
+	uint64_t crc64;
+	uint32_t crc32c;
 };
 
 /* Takes bytes in order; non-zero ends the get: -ECANCELED stays, else -EIO. */
@@ -126,8 +134,9 @@ struct store_part {
 	unsigned number; /* 1 .. parts_max */
 	uint64_t size;
 	char etag[STORE_ETAG_MAX];
-	bool has_crc64;
+	bool has_crc64, has_crc32c;
 	uint64_t crc64;
+	uint32_t crc32c;
 };
 
 /* obj is NULL for a prefix (which ends in '/').  Non-zero stops the listing

@@ -47,6 +47,8 @@ static int apply_head(struct fs *fs, struct inode *in, const char *key,
 		obj.size = o->size;
 		obj.has_crc64 = o->has_crc64;
 		obj.crc64 = o->crc64;
+		obj.has_crc32c = o->has_crc32c;
+		obj.crc32c = o->crc32c;
 		r = meta_object_set(fs->meta, &obj);
 	}
 	return tx_end(fs, r, 0, false);

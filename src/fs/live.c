@@ -217,6 +217,8 @@ static int fetch_begin(struct fs *fs, struct inode *in)
 	spec.size = obj.size;
 	spec.has_crc64 = obj.has_crc64;
 	spec.crc64 = obj.crc64;
+	spec.has_crc32c = obj.has_crc32c;
+	spec.crc32c = obj.crc32c;
 	spec.fd = l->wfd;
 	inode_tag(fs, in, &t);
 	spec.name = t.name;

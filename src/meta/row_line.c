@@ -20,7 +20,8 @@ enum {
 	OP_PARKED = 16,
 };
 
-enum { OBJECT_HAS_CRC64 = 1 };
+/* What the column crc64 holds; neither: nothing. */
+enum { OBJECT_HAS_CRC64 = 1, OBJECT_HAS_CRC32C = 2 };
 
 /* ---- op ---- */
 
@@ -149,6 +150,7 @@ int meta_op_last(struct meta *m, uint64_t *ret_seq)
 int meta_object_set(struct meta *m, const struct meta_object *row)
 {
 	struct run r;
+	int64_t flags = 0;
 
 	row_begin(&r, m, Q_OBJECT_SET);
 	bind_str(&r, row->key, META_KEY_MAX);
@@ -158,14 +160,21 @@ int meta_object_set(struct meta *m, const struct meta_object *row)
 	bind_str(&r, row->etag, sizeof(row->etag) - 1);
 	bind_u64(&r, row->size);
 	bind_i64(&r, row->mtime_ns);
-	bind_i64(&r, row->has_crc64 ? OBJECT_HAS_CRC64 : 0);
-	bind_u64(&r, row->crc64);
+	if (row->has_crc64)
+		flags = OBJECT_HAS_CRC64;
+	else if (row->has_crc32c)
+		flags = OBJECT_HAS_CRC32C;
+	bind_i64(&r, flags);
+	bind_u64(&r, row->has_crc64 ? row->crc64 : row->crc32c);
 	bind_i64(&r, row->commit_end_ns);
 	return run_do(&r, false);
 }
 
 static void read_object(struct run *r, struct meta_object *row)
 {
+	int64_t flags;
+	uint64_t crc;
+
 	col_str(r, row->key, sizeof(row->key));
 	row->ino = col_u64(r);
 	row->vid = col_u64(r);
@@ -173,8 +182,12 @@ static void read_object(struct run *r, struct meta_object *row)
 	col_str(r, row->etag, sizeof(row->etag));
 	row->size = col_u64(r);
 	row->mtime_ns = col_i64(r);
-	row->has_crc64 = (col_i64(r) & OBJECT_HAS_CRC64) != 0;
-	row->crc64 = col_u64(r);
+	flags = col_i64(r);
+	row->has_crc64 = (flags & OBJECT_HAS_CRC64) != 0;
+	row->has_crc32c = (flags & OBJECT_HAS_CRC32C) != 0;
+	crc = col_u64(r);
+	row->crc64 = row->has_crc64 ? crc : 0;
+	row->crc32c = row->has_crc32c ? (uint32_t)crc : 0;
 	row->commit_end_ns = col_i64(r);
 }
 

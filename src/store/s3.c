@@ -112,6 +112,7 @@ int s3_put(struct store *s, const char *key, const struct store_src *src,
 		.method = "PUT", .key = key, .src = src, .is_change = true
 	};
 	struct store_obj o = { .size = src->len, .has_meta = true };
+	struct s3_crc crc = { .is_crc32c = false };
 	struct store_meta_text text;
 	struct http_resp resp = { 0 };
 	int r;
@@ -126,11 +127,12 @@ int s3_put(struct store *s, const char *key, const struct store_src *src,
 	if (r)
 		return r;
 	o.has_crc64 = s3->has_crc;
+	crc.v = o.crc64;
 	if (s3->has_crc)
-		s3_req_crc(&q, o.crc64);
+		s3_req_crc(&q, crc);
 	r = s3_perform(s3, &q, &resp);
 	if (r == 0)
-		r = s3_etag_of(&resp, true, o.crc64, o.etag);
+		r = s3_etag_of(&resp, crc, o.etag);
 	if (r == 0)
 		*ret = o;
 	http_resp_clear(&resp);

@@ -17,7 +17,7 @@
 #define S3_MAX_QUERY 10
 #define S3_MAX_HEADERS 16
 #define S3_REGION_MAX 64
-#define S3_CRC_LEN 13 /* base64 of eight bytes, and NUL */
+#define S3_CRC_LEN 13 /* base64 of eight bytes, and NUL; of four: shorter */
 #define S3_ETAG_LEN (STORE_ETAG_MAX + 2) /* in quotes */
 #define S3_XML_MAX (16u << 20) /* a page of listing: 1000 keys, encoded */
 #define S3_BODY_QUIET_S 60 /* a server that has yet to write it all down */
@@ -32,6 +32,15 @@ struct s3_where {
 	char *base; /* before the key, not encoded: "/" or "/bucket/" */
 	bool is_tls, is_loopback, is_aws;
 };
+
+/* The checksum that goes with bytes. */
+struct s3_crc {
+	bool is_crc32c; /* else CRC-64/NVME */
+	uint64_t v;
+};
+
+/* What an upload in parts declares of the whole when it begins. */
+enum s3_declared { S3_DECLARES_NONE, S3_DECLARES_CRC64, S3_DECLARES_CRC32C };
 
 struct s3 {
 	struct store store;
@@ -92,7 +101,7 @@ void s3_req_header(struct s3_req *q, const char *name, const char *value)
 	NONNULL(1, 2, 3);
 void s3_req_header_u64(struct s3_req *q, const char *name, uint64_t v)
 	NONNULL(1, 2);
-void s3_req_crc(struct s3_req *q, uint64_t crc) NONNULL(1);
+void s3_req_crc(struct s3_req *q, struct s3_crc crc) NONNULL(1);
 void s3_req_etag(struct s3_req *q, const char *name, const char *etag)
 	NONNULL(1, 2, 3);
 /* If-Match or If-None-Match; NULL: neither. */
@@ -126,17 +135,18 @@ int s3_payload(const struct s3 *s3, const struct s3_req *q,
 	       char ret[SIGN_SHA256_HEX]) NONNULL(1, 2, 3) MUST_USE;
 
 /* s3_obj.c: values as S3 writes them. */
-void s3_crc_encode(uint64_t crc, char ret[S3_CRC_LEN]) NONNULL(2);
-bool s3_crc_decode(const char *s, uint64_t *ret) NONNULL(1, 2);
+void s3_crc_encode(struct s3_crc crc, char ret[S3_CRC_LEN]) NONNULL(2);
+bool s3_crc64_decode(const char *s, uint64_t *ret) NONNULL(1, 2);
+bool s3_crc32c_decode(const char *s, uint32_t *ret) NONNULL(1, 2);
 /* Without quotes and W/; false: it makes no sense. */
 bool s3_etag_decode(const char *s, char ret[STORE_ETAG_MAX]) NONNULL(1, 2);
 /* What the headers of HEAD or GET say but for the size.  0 or -EPROTO. */
 int s3_obj_of(const struct http_resp *resp, struct store_obj *ret) NONNULL(1, 2)
 	MUST_USE;
 /* The etag of a put or a part; -EBADMSG: the server's checksum, if it tells
- * it, is not crc. */
-int s3_etag_of(const struct http_resp *resp, bool has_crc, uint64_t crc,
-	       char ret[STORE_ETAG_MAX]) NONNULL(1, 4) MUST_USE;
+ * one of that kind, is not crc. */
+int s3_etag_of(const struct http_resp *resp, struct s3_crc crc,
+	       char ret[STORE_ETAG_MAX]) NONNULL(1, 3) MUST_USE;
 
 /* s3_xml.c: documents. */
 struct s3_error {
@@ -206,14 +216,14 @@ int s3_mpu_commit(struct store *s, const char *key, const char *id,
 		  const struct store_part *parts, size_t n,
 		  const struct store_meta *meta, const struct store_cond *cond,
 		  struct store_obj *ret);
-/* The same for uploads that declare a checksum of the whole, or do not. */
+/* The same for uploads that declare another checksum, or none. */
 int s3_upload_begin(struct s3 *s3, const char *key,
-		    const struct store_meta *meta, bool with_crc,
+		    const struct store_meta *meta, enum s3_declared declared,
 		    char ret_id[STORE_UPLOAD_ID_MAX]);
 int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 		     const struct store_part *parts, size_t n,
 		     const struct store_meta *meta,
-		     const struct store_cond *cond, bool with_crc,
+		     const struct store_cond *cond, enum s3_declared declared,
 		     struct store_obj *ret);
 int s3_mpu_abort(struct store *s, const char *key, const char *id);
 
@@ -226,7 +236,7 @@ int s3_probe(struct store *s, const char *prefix, bool read_only);
 uint64_t s3_findings(const struct store *s);
 void s3_recall(struct store *s, uint64_t findings);
 
-/* The CRC to send with these bytes.  Where the server will not check it, the
+/* The CRC-64 of these bytes.  Where the server will not check it, the
  * one the source declares is checked here. */
 int s3_src_crc(const struct s3 *s3, const struct store_src *src, uint64_t *ret)
 	NONNULL(1, 2, 3) MUST_USE;

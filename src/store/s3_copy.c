@@ -45,7 +45,7 @@ static int result_of(const struct http_resp *resp, const char *root,
 		store_set_error("the answer has no ETag");
 		return -EPROTO;
 	}
-	*ret_has_crc = s3_crc_decode(crc, ret_crc);
+	*ret_has_crc = s3_crc64_decode(crc, ret_crc);
 	return 0;
 }
 
@@ -191,19 +191,21 @@ static int copy_by_parts(struct s3 *s3, const char *from,
 	size_t n = (size_t)(src->size / S3_COPY_MAX) + 1;
 	struct store_part *parts = calloc(n, sizeof(*parts));
 	/* MinIO copies no parts where a checksum was declared. */
-	bool with_crc =
-		s3->has_crc_parts && (s3->store.caps & STORE_CAP_COPY_PART);
+	enum s3_declared declared =
+		s3->has_crc_parts && (s3->store.caps & STORE_CAP_COPY_PART) ?
+			S3_DECLARES_CRC64 :
+			S3_DECLARES_NONE;
 	char id[STORE_UPLOAD_ID_MAX];
 	int r;
 
 	if (!parts)
 		return -ENOMEM;
-	r = s3_upload_begin(s3, to, meta, with_crc, id);
+	r = s3_upload_begin(s3, to, meta, declared, id);
 	if (r)
 		goto out;
 	r = copy_parts(s3, from, src, to, id, parts, &n);
 	if (r == 0)
-		r = s3_upload_commit(s3, to, id, parts, n, meta, cond, with_crc,
+		r = s3_upload_commit(s3, to, id, parts, n, meta, cond, declared,
 				     ret);
 	/* Not what may have been committed: an abort does no harm there, but
 	 * the error is to be kept. */

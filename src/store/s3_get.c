@@ -126,7 +126,7 @@ static int finish(struct range *g, struct store_obj *o)
 	o->size = g->total;
 	/* The checksum of a range may be that of a part. */
 	if (g->off > 0 || g->len < g->total)
-		o->has_crc64 = false;
+		o->has_crc64 = o->has_crc32c = false;
 	return 0;
 }
 

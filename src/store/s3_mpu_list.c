@@ -80,7 +80,9 @@ static int part_leaf(void *arg, const char *path, const char *text)
 	else if (strcmp(path, "Part/ETag") == 0)
 		return s3_etag_decode(text, p->etag) ? 0 : -EBADMSG;
 	else if (strcmp(path, "Part/ChecksumCRC64NVME") == 0)
-		p->has_crc64 = s3_crc_decode(text, &p->crc64);
+		p->has_crc64 = s3_crc64_decode(text, &p->crc64);
+	else if (strcmp(path, "Part/ChecksumCRC32C") == 0)
+		p->has_crc32c = s3_crc32c_decode(text, &p->crc32c);
 	return 0;
 }
 

@@ -10,28 +10,44 @@
 
 #include "s3.h"
 
-void s3_crc_encode(uint64_t crc, char ret[S3_CRC_LEN])
+void s3_crc_encode(struct s3_crc crc, char ret[S3_CRC_LEN])
 {
+	const int n = crc.is_crc32c ? 4 : 8;
 	unsigned char be[8];
 	int i;
 
-	for (i = 0; i < 8; i++)
-		be[i] = (unsigned char)(crc >> (56 - 8 * i));
-	text_base64(be, sizeof(be), ret);
+	for (i = 0; i < n; i++)
+		be[i] = (unsigned char)(crc.v >> 8 * (n - 1 - i));
+	text_base64(be, (size_t)n, ret);
 }
 
-bool s3_crc_decode(const char *s, uint64_t *ret)
+static bool decode(const char *s, size_t len, uint64_t *ret)
 {
 	unsigned char be[8];
 	uint64_t crc = 0;
 	size_t n = 0, i;
 
 	/* "…-3" is a checksum of checksums. */
-	if (text_unbase64(s, be, sizeof(be), &n) || n != sizeof(be))
+	if (text_unbase64(s, be, len, &n) || n != len)
 		return false;
-	for (i = 0; i < sizeof(be); i++)
+	for (i = 0; i < len; i++)
 		crc = crc << 8 | be[i];
 	*ret = crc;
+	return true;
+}
+
+bool s3_crc64_decode(const char *s, uint64_t *ret)
+{
+	return decode(s, 8, ret);
+}
+
+bool s3_crc32c_decode(const char *s, uint32_t *ret)
+{
+	uint64_t crc;
+
+	if (!decode(s, 4, &crc))
+		return false;
+	*ret = (uint32_t)crc;
 	return true;
 }
 
@@ -53,11 +69,14 @@ bool s3_etag_decode(const char *s, char ret[STORE_ETAG_MAX])
 
 static void crc_of(const struct http_resp *resp, struct store_obj *o)
 {
-	const char *crc = http_resp_header(resp, "x-amz-checksum-crc64nvme");
+	const char *crc64 = http_resp_header(resp, "x-amz-checksum-crc64nvme");
+	const char *crc32c = http_resp_header(resp, "x-amz-checksum-crc32c");
 	const char *type = http_resp_header(resp, "x-amz-checksum-type");
 
-	if (crc && (!type || strcmp(type, "FULL_OBJECT") == 0))
-		o->has_crc64 = s3_crc_decode(crc, &o->crc64);
+	if (type && strcmp(type, "FULL_OBJECT") != 0)
+		return;
+	o->has_crc64 = crc64 && s3_crc64_decode(crc64, &o->crc64);
+	o->has_crc32c = crc32c && s3_crc32c_decode(crc32c, &o->crc32c);
 }
 
 static void meta_of(const struct http_resp *resp, struct store_obj *o)
@@ -96,14 +115,15 @@ int s3_obj_of(const struct http_resp *resp, struct store_obj *ret)
 	return 0;
 }
 
-int s3_etag_of(const struct http_resp *resp, bool has_crc, uint64_t crc,
+int s3_etag_of(const struct http_resp *resp, struct s3_crc crc,
 	       char ret[STORE_ETAG_MAX])
 {
 	const char *etag = http_resp_header(resp, "ETag");
 	struct store_obj o = { 0 };
 
 	crc_of(resp, &o);
-	if (has_crc && o.has_crc64 && o.crc64 != crc) {
+	if (crc.is_crc32c ? o.has_crc32c && o.crc32c != crc.v :
+			    o.has_crc64 && o.crc64 != crc.v) {
 		store_set_error("the server's checksum is not ours");
 		return -EBADMSG;
 	}

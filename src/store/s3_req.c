@@ -53,12 +53,15 @@ void s3_req_header_u64(struct s3_req *q, const char *name, uint64_t v)
 	s3_req_header(q, name, text);
 }
 
-void s3_req_crc(struct s3_req *q, uint64_t crc)
+void s3_req_crc(struct s3_req *q, struct s3_crc crc)
 {
 	char *text = text_of(q);
 
 	s3_crc_encode(crc, text);
-	s3_req_header(q, "x-amz-checksum-crc64nvme", text);
+	s3_req_header(q,
+		      crc.is_crc32c ? "x-amz-checksum-crc32c" :
+				      "x-amz-checksum-crc64nvme",
+		      text);
 }
 
 void s3_req_etag(struct s3_req *q, const char *name, const char *etag)

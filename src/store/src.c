@@ -27,17 +27,13 @@ int store_src_read(const struct store_src *src, uint64_t off, void *p, size_t n)
 	return -EIO;
 }
 
-int store_src_crc64(const struct store_src *src, uint64_t *ret)
+/* Read it through; either may be NULL. */
+static int compute(const struct store_src *src, uint64_t *crc64,
+		   uint32_t *crc32)
 {
-	unsigned char *p = NULL;
-	uint64_t crc = 0;
+	unsigned char *p = malloc(STORE_SRC_CHUNK);
 	int r = 0;
 
-	if (src->has_crc64) {
-		*ret = src->crc64;
-		return 0;
-	}
-	p = malloc(STORE_SRC_CHUNK);
 	if (!p)
 		return -ENOMEM;
 	for (uint64_t off = 0; off < src->len; off += STORE_SRC_CHUNK) {
@@ -46,13 +42,49 @@ int store_src_crc64(const struct store_src *src, uint64_t *ret)
 
 		r = store_src_read(src, off, p, n);
 		if (r)
-			goto out;
-		crc = crc64nvme(crc, p, n);
+			break;
+		if (crc64)
+			*crc64 = crc64nvme(*crc64, p, n);
+		if (crc32)
+			*crc32 = crc32c(*crc32, p, n);
 	}
-	*ret = crc;
-out:
 	free(p);
 	return r;
+}
+
+int store_src_crc64(const struct store_src *src, uint64_t *ret)
+{
+	uint64_t crc = src->has_crc64 ? src->crc64 : 0;
+	int r = src->has_crc64 ? 0 : compute(src, &crc, NULL);
+
+	if (r == 0)
+		*ret = crc;
+	return r;
+}
+
+int store_src_crcs(const struct store_src *src, uint64_t *ret_crc64,
+		   uint32_t *ret_crc32c)
+{
+	uint64_t crc64 = 0;
+	uint32_t crc32 = 0;
+	int r;
+
+	if (src->has_crc64 && src->has_crc32c) {
+		*ret_crc64 = src->crc64;
+		*ret_crc32c = src->crc32c;
+		return 0;
+	}
+	r = compute(src, &crc64, &crc32);
+	if (r)
+		return r;
+	if ((src->has_crc64 && src->crc64 != crc64) ||
+	    (src->has_crc32c && src->crc32c != crc32)) {
+		store_set_error("the bytes to send are not what they were");
+		return -EBADMSG;
+	}
+	*ret_crc64 = crc64;
+	*ret_crc32c = crc32;
+	return 0;
 }
 
 int store_sink_give(store_sink_fn *sink, void *arg, const void *p, size_t n)

@@ -19,6 +19,10 @@ int store_src_read(const struct store_src *src, uint64_t off, void *p, size_t n)
  * or -ENOMEM. */
 int store_src_crc64(const struct store_src *src, uint64_t *ret) NONNULL(1, 2)
 	MUST_USE;
+/* Both CRCs: as declared, or read through, and then one that was declared is
+ * checked (-EBADMSG). */
+int store_src_crcs(const struct store_src *src, uint64_t *ret_crc64,
+		   uint32_t *ret_crc32c) NONNULL(1, 2, 3) MUST_USE;
 /* Hand bytes to the sink: 0, -EIO or -ECANCELED. */
 int store_sink_give(store_sink_fn *sink, void *arg, const void *p, size_t n)
 	NONNULL(1) MUST_USE;

@@ -120,7 +120,8 @@ static int known_part(void *arg, const struct store_part *p)
 	struct resume *r = arg;
 	struct titem *it = r->s.it;
 	struct tpart *q;
-	uint64_t crc;
+	struct body_crcs crc;
+	bool same;
 
 	if (p->number < 1 || p->number > it->nparts ||
 	    p->size != part_len(it, p->number - 1))
@@ -129,14 +130,20 @@ static int known_part(void *arg, const struct store_part *p)
 	if (body_crc(r->s.t, NULL, r->s.fd, it->part_size * (p->number - 1),
 		     p->size, &crc) < 0)
 		return -EIO;
-	if (!is_part_same(&r->s, q, crc)) {
+	if (!is_part_same(&r->s, q, crc.crc64)) {
 		r->damaged = true;
 		return -EIO;
 	}
-	if (p->has_crc64 ? p->crc64 != crc :
-			   q->crc64 != crc || strcmp(q->etag, p->etag) != 0)
+	if (p->has_crc64)
+		same = p->crc64 == crc.crc64;
+	else if (p->has_crc32c && (r->s.t->store->caps & STORE_CAP_PARTS_CRC32C))
+		same = p->crc32c == crc.crc32c;
+	else
+		same = q->crc64 == crc.crc64 && strcmp(q->etag, p->etag) == 0;
+	if (!same)
 		return 0;
-	q->crc64 = crc;
+	q->crc64 = crc.crc64;
+	q->crc32c = crc.crc32c;
 	memcpy(q->etag, p->etag, sizeof(q->etag));
 	q->state = PART_DONE;
 	return 0;
@@ -432,6 +439,7 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 				 .len = part_len(it, i),
 				 .has_crc64 = true };
 	struct meta_version v;
+	struct body_crcs crc;
 	int r = meta_begin(t->meta);
 
 	if (r < 0)
@@ -442,7 +450,10 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 		r = src_begin(&s, &v);
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
-	r = body_crc(t, NULL, s.fd, s.base, src.len, &src.crc64);
+	r = body_crc(t, NULL, s.fd, s.base, src.len, &crc);
+	src.crc64 = crc.crc64;
+	src.crc32c = crc.crc32c;
+	src.has_crc32c = t->store->caps & STORE_CAP_PARTS_CRC32C;
 	if (r == 0 && !is_part_same(&s, p, src.crc64))
 		r = -EUCLEAN;
 	if (r == 0)
@@ -452,6 +463,7 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 	if (r < 0)
 		return r;
 	p->crc64 = src.crc64;
+	p->crc32c = src.crc32c;
 	memcpy(p->etag, got.etag, sizeof(p->etag));
 	row.off = s.base;
 	row.len = src.len;

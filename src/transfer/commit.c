@@ -57,19 +57,26 @@ static bool is_our_older(const struct transfer *t, const struct titem *it,
 	       strcmp(o->meta.write_id, mine) < 0;
 }
 
-/* Checksum of what was sent, if all of it was sent in this life. */
+/* Checksums of what was sent, if all of it was sent in this life. */
 struct sent {
 	bool known;
+	bool has_crc32c; /* sent in parts that go with it */
 	uint64_t crc64;
+	uint32_t crc32c;
 };
 
 /* Of this write-id, and the bytes it was sent with. */
 static bool is_as_sent(const struct titem *it, const struct store_obj *o,
 		       const struct sent *sent)
 {
-	return it->kind != META_OP_PUT ||
-	       (o->size == it->v.size &&
-		(!sent->known || !o->has_crc64 || o->crc64 == sent->crc64));
+	if (it->kind != META_OP_PUT)
+		return true;
+	if (o->size != it->v.size)
+		return false;
+	if (sent->known && o->has_crc64)
+		return o->crc64 == sent->crc64;
+	return !sent->known || !sent->has_crc32c || !o->has_crc32c ||
+	       o->crc32c == sent->crc32c;
 }
 
 /* Nothing was written, and the store's words say why. */
@@ -144,14 +151,16 @@ static int put_whole(struct transfer *t, struct titem *it,
 				 .arg = &s,
 				 .len = it->v.size,
 				 .has_crc64 = true };
+	struct body_crcs crc;
 	int r = src_begin(&s, &it->v);
 
 	if (r < 0)
 		return r;
-	r = body_crc(t, NULL, s.fd, 0, src.len, &src.crc64);
+	r = body_crc(t, NULL, s.fd, 0, src.len, &crc);
+	src.crc64 = crc.crc64;
 	if (r == 0)
 		r = sum_check(&s, src.crc64);
-	*sent = (struct sent){ r == 0, src.crc64 };
+	*sent = (struct sent){ .known = r == 0, .crc64 = src.crc64 };
 	put_meta(t, &it->v, &meta);
 	if (r == 0)
 		r = store_put(t->store, it->key, &src, &meta, cond, obj);
@@ -166,7 +175,9 @@ static int put_parts(struct transfer *t, struct titem *it,
 	struct store_part *parts = calloc(it->nparts, sizeof(*parts));
 	struct store_meta meta;
 	bool is_sent_here = true; /* else it is in the bucket already */
+	bool both = t->store->caps & STORE_CAP_PARTS_CRC32C;
 	uint64_t crc = 0;
+	uint32_t crc32 = 0;
 	unsigned i;
 	int r;
 
@@ -184,15 +195,16 @@ static int put_parts(struct transfer *t, struct titem *it,
 		parts[i].has_crc64 = true;
 		is_sent_here &= it->parts[i].etag[0] != '\0';
 		parts[i].crc64 = it->parts[i].crc64;
-		crc = i ? crc64nvme_combine(crc, parts[i].crc64,
-					    parts[i].size) :
-			  parts[i].crc64;
+		parts[i].has_crc32c = both;
+		parts[i].crc32c = it->parts[i].crc32c;
+		crc = crc64nvme_combine(crc, parts[i].crc64, parts[i].size);
+		crc32 = crc32c_combine(crc32, parts[i].crc32c, parts[i].size);
 	}
 	if (is_sent_here && it->v.summed && it->v.crc64 != crc) {
 		free(parts);
 		return -EUCLEAN;
 	}
-	*sent = (struct sent){ is_sent_here, crc };
+	*sent = (struct sent){ is_sent_here, both, crc, crc32 };
 	put_meta(t, &it->v, &meta);
 	r = store_mpu_commit(t->store, it->key, it->upload_id, parts,
 			     it->nparts, &meta, cond, obj);
@@ -300,6 +312,8 @@ static int commit_put(struct transfer *t, struct titem *it)
 	row.mtime_ns = obj.mtime_ns;
 	row.has_crc64 = obj.has_crc64;
 	row.crc64 = obj.crc64;
+	row.has_crc32c = obj.has_crc32c;
+	row.crc32c = obj.crc32c;
 	return record_done(t, it, &row, false);
 }
 

@@ -24,7 +24,7 @@ struct fetch_job {
 	uint64_t start, pos; /* [start, pos) is in the blob */
 	uint64_t busy; /* [pos, busy) is gathered, or being written */
 	uint64_t end; /* may be moved down, never below busy */
-	uint64_t crc64; /* of [start, pos) */
+	uint64_t crc; /* of [start, pos) */
 	int disk_err;
 	unsigned char *gathered; /* FETCH_GATHER bytes, the worker's */
 	size_t n_gathered; /* its job's alone */
@@ -45,7 +45,7 @@ struct fetch_range {
 
 /* Bytes got by one request, for the checksum of the whole. */
 struct fetch_piece {
-	uint64_t off, len, crc64;
+	uint64_t off, len, crc;
 };
 
 enum fetch_state {

@@ -66,11 +66,24 @@ static size_t take(struct fetch_engine *e, struct fetch_job *job, size_t n,
 	return n;
 }
 
+/* By the kind that is known of the whole when the first byte comes. */
+static bool is_crc32c(const struct fetch *f)
+{
+	return f->spec.has_crc32c && !f->spec.has_crc64;
+}
+
+static uint64_t crc_add(const struct fetch *f, uint64_t crc, const void *p,
+			size_t n)
+{
+	return is_crc32c(f) ? crc32c((uint32_t)crc, p, n) :
+			      crc64nvme(crc, p, n);
+}
+
 static int give(struct fetch_engine *e, struct fetch_job *job, const void *p,
 		size_t n)
 {
 	struct fetch *f = job->f;
-	uint64_t crc = crc64nvme(job->crc64, p, n);
+	uint64_t crc = crc_add(f, job->crc, p, n);
 	int r = disk_pwrite(e->host->disk, f->spec.fd, p, n, job->pos);
 
 	lock_acquire(&e->lock);
@@ -80,7 +93,7 @@ static int give(struct fetch_engine *e, struct fetch_job *job, const void *p,
 		if (is_wanted_locked(e, f, job->pos, job->pos + n))
 			thr_wake(&f->cond);
 		job->pos += n;
-		job->crc64 = crc;
+		job->crc = crc;
 		e->stats.bytes += n;
 		f->trouble = 0;
 	}
@@ -162,7 +175,7 @@ static void learn_crc(struct fetch_engine *e, struct fetch *f,
 		      const struct store_obj *obj)
 {
 	lock_acquire(&e->lock);
-	if (!f->spec.has_crc64 && obj->has_crc64) {
+	if (!f->spec.has_crc64 && !f->spec.has_crc32c && obj->has_crc64) {
 		f->spec.has_crc64 = true;
 		f->spec.crc64 = obj->crc64;
 	}
@@ -234,7 +247,7 @@ static void job_off_locked(struct fetch_engine *e, struct fetch *f,
 	if (job->pos > job->start)
 		f->pieces[f->n_pieces++] =
 			(struct fetch_piece){ job->start, job->pos - job->start,
-					      job->crc64 };
+					      job->crc };
 }
 
 static void fail_locked(struct fetch_engine *e, struct fetch *f, int r)
@@ -296,9 +309,13 @@ int fetch_verify(struct fetch *f)
 		const struct fetch_piece *p = &f->pieces[i];
 
 		assert(p->off == at);
-		crc = crc64nvme_combine(crc, p->crc64, p->len);
+		crc = is_crc32c(f) ? crc32c_combine((uint32_t)crc,
+						    (uint32_t)p->crc, p->len) :
+				     crc64nvme_combine(crc, p->crc, p->len);
 		at += p->len;
 	}
 	assert(at == f->spec.size);
+	if (is_crc32c(f))
+		return f->spec.crc32c != crc ? -EBADMSG : 0;
 	return f->spec.has_crc64 && f->spec.crc64 != crc ? -EBADMSG : 0;
 }

@@ -41,6 +41,7 @@ struct tpart {
 	enum part_state state;
 	bool known; /* crc64 is that of the bytes that were sent, as a row says */
 	uint64_t crc64;
+	uint32_t crc32c; /* of one that is DONE, where the store wants it */
 	char etag[STORE_ETAG_MAX];
 };
 
@@ -306,10 +307,14 @@ void put_meta(const struct transfer *t, const struct meta_version *v,
 	      struct store_meta *ret);
 
 /* sum.c */
-/* The checksum of so many bytes.  -ECANCELED: the engine stops, or it (NULL:
+struct body_crcs {
+	uint64_t crc64;
+	uint32_t crc32c; /* where the store wants it of parts, else 0 */
+};
+/* The checksums of so many bytes.  -ECANCELED: the engine stops, or it (NULL:
  * none) left the line. */
 int body_crc(struct transfer *t, const struct titem *it, int fd, uint64_t off,
-	     uint64_t len, uint64_t *ret);
+	     uint64_t len, struct body_crcs *ret);
 /* With the lock.  Something has waited for so long that it is to be read; if
  * not, when to ask again. */
 bool plan_sum(struct transfer *t, struct action *a, int64_t *ret_at);

@@ -30,10 +30,11 @@ static bool is_wanted(struct transfer *t, const struct titem *it)
 }
 
 int body_crc(struct transfer *t, const struct titem *it, int fd, uint64_t off,
-	     uint64_t len, uint64_t *ret)
+	     uint64_t len, struct body_crcs *ret)
 {
+	const bool both = t->store->caps & STORE_CAP_PARTS_CRC32C;
+	struct body_crcs crc = { 0 };
 	char *buf = malloc(CHUNK);
-	uint64_t crc = 0;
 	int r = 0;
 
 	if (!buf)
@@ -46,7 +47,10 @@ int body_crc(struct transfer *t, const struct titem *it, int fd, uint64_t off,
 		else if (disk_pread(t->host->disk, fd, buf, n, off) !=
 			 (ssize_t)n)
 			r = -EIO;
-		crc = r == 0 ? crc64nvme(crc, buf, n) : 0;
+		if (r == 0)
+			crc.crc64 = crc64nvme(crc.crc64, buf, n);
+		if (r == 0 && both)
+			crc.crc32c = crc32c(crc.crc32c, buf, n);
 		off += n;
 		len -= n;
 	}
@@ -153,7 +157,7 @@ void sum_take(struct transfer *t, struct titem *it)
 {
 	struct blob_src s = { .t = t, .it = it };
 	struct meta_version v;
-	uint64_t crc;
+	struct body_crcs crc;
 	int r = meta_begin(t->meta);
 
 	if (r == 0) {
@@ -166,7 +170,7 @@ void sum_take(struct transfer *t, struct titem *it)
 		r = is_mapped(t, &s) ? -EAGAIN :
 				       body_crc(t, it, s.fd, 0, v.size, &crc);
 		if (r == 0)
-			r = src_moved(&s) ? -EAGAIN : record(t, it, &v, crc);
+			r = src_moved(&s) ? -EAGAIN : record(t, it, &v, crc.crc64);
 		src_end(&s);
 	}
 	if (r < 0) /* whoever sends it says it, too */

@@ -127,19 +127,38 @@ struct store_src suite_src(struct pattern *p, uint64_t len)
 	return (struct store_src){ .read = pattern_read, .arg = p, .len = len };
 }
 
-uint64_t suite_crc(uint64_t seed, uint64_t len)
+static void crcs(uint64_t seed, uint64_t len, uint64_t *crc64, uint32_t *crc32)
 {
-	uint64_t crc = 0;
 	unsigned char buf[4096];
 
+	*crc64 = 0;
+	*crc32 = 0;
 	for (uint64_t off = 0; off < len; off += sizeof(buf)) {
 		size_t n = len - off < sizeof(buf) ? len - off : sizeof(buf);
 
 		for (size_t i = 0; i < n; i++)
 			buf[i] = suite_byte(seed, off + i);
-		crc = crc64nvme(crc, buf, n);
+		*crc64 = crc64nvme(*crc64, buf, n);
+		*crc32 = crc32c(*crc32, buf, n);
 	}
-	return crc;
+}
+
+uint64_t suite_crc(uint64_t seed, uint64_t len)
+{
+	uint64_t crc64;
+	uint32_t crc32;
+
+	crcs(seed, len, &crc64, &crc32);
+	return crc64;
+}
+
+uint32_t suite_crc32c(uint64_t seed, uint64_t len)
+{
+	uint64_t crc64;
+	uint32_t crc32;
+
+	crcs(seed, len, &crc64, &crc32);
+	return crc32;
 }
 
 struct store_meta suite_meta(void)
@@ -196,8 +215,9 @@ void suite_expect_copied(struct store *s, const char *key, uint64_t len,
 	ck_assert_msg(!r, "head %s: %d %s", key, r, store_last_error());
 	ck_assert_uint_eq(head.size, len);
 	ck_assert(!head.has_crc64 || head.crc64 == suite_crc(seed, len));
+	ck_assert(!head.has_crc32c || head.crc32c == suite_crc32c(seed, len));
 	if (s->caps & STORE_CAP_COPY_PART && s->caps & STORE_CAP_CRC64)
-		ck_assert(head.has_crc64);
+		ck_assert(head.has_crc64 || head.has_crc32c);
 	r = store_get(s, key, head.etag, 0, UINT64_MAX, suite_sink, &sink,
 		      &got);
 	ck_assert_msg(!r, "get %s: %d %s", key, r, store_last_error());
@@ -213,7 +233,8 @@ void suite_expect(struct store *s, const char *key, uint64_t len, uint64_t seed)
 
 	suite_expect_copied(s, key, len, seed);
 	ck_assert_int_eq(store_head(s, key, &head), 0);
-	ck_assert(head.has_crc64 || !(s->caps & STORE_CAP_CRC64));
+	ck_assert(head.has_crc64 || head.has_crc32c ||
+		  !(s->caps & STORE_CAP_CRC64));
 }
 
 int suite_head(struct store *s, const char *key)

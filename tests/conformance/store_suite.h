@@ -45,6 +45,7 @@ struct pattern {
 };
 struct store_src suite_src(struct pattern *p, uint64_t len);
 uint64_t suite_crc(uint64_t seed, uint64_t len);
+uint32_t suite_crc32c(uint64_t seed, uint64_t len);
 unsigned char suite_byte(uint64_t seed, uint64_t off);
 
 /* Metadata with nothing but a write-id never used before. */

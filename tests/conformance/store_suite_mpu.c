@@ -41,6 +41,8 @@ static void up_part(struct store *s, struct up *u, unsigned number,
 	ck_assert_uint_eq(p->size, len);
 	ck_assert_str_ne(p->etag, "");
 	ck_assert(!p->has_crc64 || p->crc64 == suite_crc(seed, len));
+	ck_assert(!p->has_crc32c || p->crc32c == suite_crc32c(seed, len));
+	ck_assert(p->has_crc32c || !(s->caps & STORE_CAP_PARTS_CRC32C));
 }
 
 static int up_commit(struct store *s, struct up *u,
@@ -84,6 +86,7 @@ static void expect_joint(struct store *s, const char *key, const uint64_t *seed,
 	struct joint j = { .i = 0 };
 	struct store_obj obj;
 	uint64_t total = 0, crc = 0;
+	uint32_t crc32 = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		j.part[i].seed = seed[i];
@@ -91,10 +94,15 @@ static void expect_joint(struct store *s, const char *key, const uint64_t *seed,
 		total += size[i];
 		crc = crc64nvme_combine(crc, suite_crc(seed[i], size[i]),
 					size[i]);
+		crc32 = crc32c_combine(crc32, suite_crc32c(seed[i], size[i]),
+				       size[i]);
 	}
 	ck_assert_int_eq(store_head(s, key, &obj), 0);
 	ck_assert_uint_eq(obj.size, total);
-	if (s->caps & STORE_CAP_CRC64) {
+	if (s->caps & STORE_CAP_PARTS_CRC32C) {
+		ck_assert(obj.has_crc32c);
+		ck_assert_uint_eq(obj.crc32c, crc32);
+	} else if (s->caps & STORE_CAP_CRC64) {
 		ck_assert(obj.has_crc64);
 		ck_assert_uint_eq(obj.crc64, crc);
 	}
@@ -361,8 +369,16 @@ START_TEST(a_part_with_a_wrong_checksum_is_refused)
 	src.crc64 = suite_crc(5, 5000) ^ 8;
 	ck_assert_int_eq(store_mpu_part(s, u.key, u.id, 1, &src, &part),
 			 -EBADMSG);
-	p.err = -EIO;
 	src.has_crc64 = false;
+	if (s->caps & STORE_CAP_PARTS_CRC32C) {
+		src.has_crc64 = src.has_crc32c = true;
+		src.crc64 ^= 8;
+		src.crc32c = suite_crc32c(5, 5000) ^ 8;
+		ck_assert_int_eq(store_mpu_part(s, u.key, u.id, 1, &src, &part),
+				 -EBADMSG);
+		src.has_crc64 = src.has_crc32c = false;
+	}
+	p.err = -EIO;
 	ck_assert_int_eq(store_mpu_part(s, u.key, u.id, 1, &src, &part), -EIO);
 	ck_assert_int_eq(up_commit(s, &u, NULL, &obj), 0);
 	suite_expect(s, k("o"), 10, 2);

@@ -98,6 +98,7 @@ static const struct {
 	{ "control", STORE_CAP_CONTROL },
 	{ "any_bytes", STORE_CAP_ANY_BYTES },
 	{ "mpu_prefix", STORE_CAP_MPU_PREFIX },
+	{ "parts_crc32c", STORE_CAP_PARTS_CRC32C },
 };
 
 /* False: a word is no name. */

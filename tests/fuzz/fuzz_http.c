@@ -117,6 +117,7 @@ static void bytes(const struct fuzz_in *in, const char *text)
 	char *b64 = malloc(TEXT_BASE64_LEN(in->n)), *back = malloc(in->n + 1);
 	char etag[STORE_ETAG_MAX];
 	uint64_t crc;
+	uint32_t crc32;
 	size_t n;
 
 	if (!b64 || !back)
@@ -135,7 +136,8 @@ static void bytes(const struct fuzz_in *in, const char *text)
 	(void)!text_unpercent(&dec, text, strlen(text), true);
 	if (s3_etag_decode(text, etag))
 		FUZZ_REQUIRE(etag[0] && !strchr(etag, '"'), "%s", etag);
-	(void)s3_crc_decode(text, &crc);
+	(void)s3_crc64_decode(text, &crc);
+	(void)s3_crc32c_decode(text, &crc32);
 	buf_clear(&enc);
 	buf_clear(&dec);
 	free(b64);

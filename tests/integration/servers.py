@@ -138,7 +138,7 @@ class VersityGW(Server):
     name = "versitygw"
     folders = ("data", "versions", "meta")
     health = "/health"
-    caps = "put_cond del_cond copy copy_part crc64 meta mpu_prefix"
+    caps = "put_cond del_cond copy crc64 meta mpu_prefix parts_crc32c"
     is_atomic = False
     is_flat = False
 

@@ -8,6 +8,7 @@
 
 #include "ckptfs/clock.h"
 #include "ckptfs/disk.h"
+#include "ckptfs/hash.h"
 #include "ckptfs/rng.h"
 #include "ckptfs/thr.h"
 
@@ -129,6 +130,21 @@ struct fetch_spec rig_spec_of(struct rig_told *t)
 				    .released = released,
 				    .done_arg = t,
 				    .done_id = 4711 };
+}
+
+uint32_t rig_crc32c(void)
+{
+	uint32_t crc = 0;
+	char c[4096];
+
+	for (uint64_t off = 0; off < rig.object.size; off += sizeof(c)) {
+		uint64_t left = rig.object.size - off;
+		size_t n = left < sizeof(c) ? (size_t)left : sizeof(c);
+
+		(void)read_bytes(NULL, off, c, n);
+		crc = crc32c(crc, c, n);
+	}
+	return crc;
 }
 
 struct fetch *rig_start(struct rig_told *t)

@@ -44,6 +44,8 @@ struct rig_told {
 struct fetch_spec rig_spec_of(struct rig_told *t);
 struct fetch *rig_start(struct rig_told *t);
 
+/* Of the object. */
+uint32_t rig_crc32c(void);
 /* The blob holds the object's bytes in [off, off + len). */
 bool rig_blob_is_right(uint64_t off, uint64_t len);
 /* The requests so far begin with these lines. */

@@ -71,6 +71,28 @@ START_TEST(the_checksum_is_learnt_from_the_answer)
 }
 END_TEST
 
+/* Of an object whose parts were sent so. */
+START_TEST(a_crc32c_tells_as_well)
+{
+	struct rig_told t = { .done = 0 };
+	struct fetch_spec spec;
+	struct fetch *f = NULL;
+
+	rig_use_sim(3 * MIB + 5, 2, 0);
+	spec = rig_spec_of(&t);
+	spec.has_crc64 = false;
+	spec.has_crc32c = true;
+	spec.crc32c = rig_crc32c();
+	if (_i)
+		rig_arm("get", 1, 1, 0, STORE_FAULT_FLIP);
+	ck_assert_int_eq(fetch_start(rig.engine, &spec, &f), 0);
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, SOON),
+			 _i ? -EBADMSG : 0);
+	fetch_drop(f);
+	rig_teardown();
+}
+END_TEST
+
 START_TEST(transient_errors_are_tried_for_ever)
 {
 	struct rig_told t = { .done = 0 };
@@ -229,6 +251,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_version_that_vanished_is_stale);
 	tcase_add_test(c, a_wrong_byte_is_an_error_for_all_of_it);
 	tcase_add_test(c, the_checksum_is_learnt_from_the_answer);
+	tcase_add_loop_test(c, a_crc32c_tells_as_well, 0, 2);
 	tcase_add_test(c, transient_errors_are_tried_for_ever);
 	tcase_add_test(c, a_broken_request_keeps_what_it_brought);
 	tcase_add_test(c, a_deadline_ends_the_wait_only);

@@ -94,6 +94,10 @@ START_TEST(a_crc_continues_over_pieces)
 		ck_assert_uint_eq(crc64nvme(a, data + cut, n - cut), whole);
 		ck_assert_uint_eq(crc64nvme_combine(a, b, n - cut), whole);
 		ck_assert_uint_eq(
+			crc32c_combine(crc32c(0, data, cut),
+				       crc32c(0, data + cut, n - cut), n - cut),
+			crc32c(0, data, n));
+		ck_assert_uint_eq(
 			crc32c(crc32c(0, data, cut), data + cut, n - cut),
 			crc32c(0, data, n));
 	}

@@ -225,8 +225,10 @@ START_TEST(an_object_comes_back_as_it_was)
 				 .etag = "\"e'tag\"",
 				 .size = UINT64_MAX,
 				 .mtime_ns = -5,
-				 .has_crc64 = _i,
-				 .crc64 = UINT64_MAX,
+				 .has_crc64 = _i == 1,
+				 .crc64 = _i == 1 ? UINT64_MAX : 0,
+				 .has_crc32c = _i == 2,
+				 .crc32c = _i == 2 ? UINT32_MAX : 0,
 				 .commit_end_ns = 6 },
 			   got;
 
@@ -242,8 +244,10 @@ START_TEST(an_object_comes_back_as_it_was)
 	ck_assert_str_eq(got.etag, o.etag);
 	ck_assert_uint_eq(got.size, o.size);
 	ck_assert_int_eq(got.mtime_ns, o.mtime_ns);
-	ck_assert_int_eq(got.has_crc64, _i);
+	ck_assert(got.has_crc64 == o.has_crc64);
 	ck_assert_uint_eq(got.crc64, o.crc64);
+	ck_assert(got.has_crc32c == o.has_crc32c);
+	ck_assert_uint_eq(got.crc32c, o.crc32c);
 	ck_assert_int_eq(got.commit_end_ns, 6);
 	o.size = 1;
 	ck_assert_int_eq(meta_object_set(m, &o), 0);
@@ -477,7 +481,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_number_never_comes_back);
 	tcase_add_test(c, names_are_bytes_and_come_in_order);
 	tcase_add_test(c, unlinked_inodes_are_found);
-	tcase_add_loop_test(c, an_object_comes_back_as_it_was, 0, 2);
+	tcase_add_loop_test(c, an_object_comes_back_as_it_was, 0, 3);
 	tcase_add_loop_test(c, objects_come_by_prefix_in_order, 0,
 			    sizeof(prefixes) / sizeof(prefixes[0]));
 	tcase_add_test(c, dead_blobs_are_a_set);

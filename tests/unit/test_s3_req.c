@@ -306,15 +306,23 @@ START_TEST(checksums_are_big_endian)
 {
 	char text[S3_CRC_LEN];
 	uint64_t crc = 0;
+	uint32_t crc32 = 0;
 
 	/* The check value of CRC-64/NVME. */
-	s3_crc_encode(UINT64_C(0xae8b14860a799888), text);
+	s3_crc_encode(
+		(struct s3_crc){ .v = UINT64_C(0xae8b14860a799888) }, text);
 	ck_assert_str_eq(text, "rosUhgp5mIg=");
-	ck_assert(s3_crc_decode(text, &crc));
+	ck_assert(s3_crc64_decode(text, &crc));
 	ck_assert_uint_eq(crc, UINT64_C(0xae8b14860a799888));
-	ck_assert(!s3_crc_decode("rosUhgp5mIg=-2", &crc));
-	ck_assert(!s3_crc_decode("rosUhg==", &crc));
-	ck_assert(!s3_crc_decode("", &crc));
+	ck_assert(!s3_crc64_decode("rosUhgp5mIg=-2", &crc));
+	ck_assert(!s3_crc64_decode("rosUhg==", &crc));
+	ck_assert(!s3_crc64_decode("", &crc));
+	s3_crc_encode((struct s3_crc){ true, 0xe3069283 }, text);
+	ck_assert_str_eq(text, "4waSgw==");
+	ck_assert(s3_crc32c_decode(text, &crc32));
+	ck_assert_uint_eq(crc32, 0xe3069283);
+	ck_assert(!s3_crc32c_decode("rosUhgp5mIg=", &crc32));
+	ck_assert(!s3_crc32c_decode("4waSgw==-2", &crc32));
 }
 END_TEST
 
