@@ -23,6 +23,7 @@
 struct cache;
 struct host;
 struct meta;
+struct meta_inode;
 struct store;
 struct transfer;
 
@@ -51,8 +52,11 @@ struct transfer_events {
 	 * published false); its row says so already. */
 	void (*version_done)(void *arg, uint64_t ino, uint64_t vid,
 			     bool published);
-	/* The object of an inode got another key, or its marker came or went:
-	 * the inode's row says so already. */
+	/* This row says that the object of an inode has another key, or that
+	 * its marker came or went: in the transaction, once it is committed,
+	 * for whoever has a copy of it must not write back the old one. */
+	void (*inode_row)(void *arg, const struct meta_inode *row);
+	/* So it was, and its operation is done. */
 	void (*inode_moved)(void *arg, uint64_t ino);
 	/* Blob no row needs any more: its row is in the dead table. */
 	void (*blob_dead)(void *arg, uint64_t blob);

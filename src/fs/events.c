@@ -86,6 +86,20 @@ static void version_done(void *arg, uint64_t ino, uint64_t vid, bool published)
 	inode_put(fs, in);
 }
 
+static void inode_row(void *arg, const struct meta_inode *row)
+{
+	struct fs *fs = arg;
+	struct inode *in = inode_get(fs, row->ino);
+
+	if (!in)
+		return;
+	lock_acquire(&fs->ns);
+	(void)inode_set_str(&in->key, row->key);
+	in->marker = row->marker;
+	lock_release(&fs->ns);
+	inode_put(fs, in);
+}
+
 static void inode_moved(void *arg, uint64_t ino)
 {
 	struct fs *fs = arg;
@@ -252,6 +266,7 @@ void events_fill(struct fs *fs, struct transfer_events *ret)
 {
 	*ret = (struct transfer_events){
 		.version_done = version_done,
+		.inode_row = inode_row,
 		.inode_moved = inode_moved,
 		.blob_dead = blob_dead,
 		.committed = committed,

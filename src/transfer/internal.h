@@ -200,6 +200,11 @@ int line_write(struct transfer *t, struct line_change *c);
  * with the copy following. */
 int line_tx(struct transfer *t);
 int line_tx_end(struct transfer *t, int r);
+/* The same; moved: a row of which the memory must know at once, if its number is
+ * not 0. */
+int line_tx_end_moved(struct transfer *t, int r,
+		      const struct meta_inode *moved);
+void tell_moved(struct transfer *t, const struct meta_inode *moved);
 void line_env_fill(struct transfer *t, struct line_env *ret);
 /* line_done() of one row, in a transaction. */
 int line_row_done(struct transfer *t, uint64_t seq);

@@ -454,10 +454,24 @@ int line_tx(struct transfer *t)
 	return r;
 }
 
+void tell_moved(struct transfer *t, const struct meta_inode *moved)
+{
+	if (moved->ino && t->ev.inode_row)
+		t->ev.inode_row(t->ev.arg, moved);
+}
+
 int line_tx_end(struct transfer *t, int r)
+{
+	return line_tx_end_moved(t, r, &(struct meta_inode){ .ino = 0 });
+}
+
+int line_tx_end_moved(struct transfer *t, int r,
+		      const struct meta_inode *moved)
 {
 	if (r == 0)
 		r = meta_commit(t->meta);
+	if (r == 0)
+		tell_moved(t, moved);
 	/* What was written shows in the copy before anybody else may look;
 	 * what is rolled back is read again by the next to come. */
 	if (r == 0 && line_refresh(t) < 0)

@@ -11,8 +11,10 @@
 
 #define LOG_MODULE "transfer"
 
+/* ret: the row, if it changes. */
 static int inode_key(struct transfer *t, const struct titem *it,
-		     const struct meta_object *obj, bool drop_object)
+		     const struct meta_object *obj, bool drop_object,
+		     struct meta_inode *ret)
 {
 	struct meta_inode in;
 	int r = meta_inode_get(t->meta, it->ino, &in);
@@ -27,6 +29,7 @@ static int inode_key(struct transfer *t, const struct titem *it,
 		memset(in.key, 0, sizeof(in.key));
 		memcpy(in.key, obj->key, strlen(obj->key));
 	}
+	*ret = in;
 	return meta_inode_set(t->meta, &in);
 }
 
@@ -70,6 +73,7 @@ int64_t commit_ends(struct transfer *t)
 int record_done(struct transfer *t, struct titem *it,
 		const struct meta_object *obj, bool drop_object)
 {
+	struct meta_inode moved = { .ino = 0 };
 	struct meta_object row;
 	int r = line_tx(t);
 
@@ -88,14 +92,14 @@ int record_done(struct transfer *t, struct titem *it,
 	if (r == 0 && it->kind == META_OP_PUT)
 		r = version_published(t, it, obj);
 	if (r == 0 && (obj || drop_object))
-		r = inode_key(t, it, obj, drop_object);
+		r = inode_key(t, it, obj, drop_object, &moved);
 	if (r == 0)
 		r = line_row_done(t, it->seq);
 	if (obj)
 		have_tell(t, obj->key, true, obj->vid, obj->bound);
 	else if (drop_object)
 		have_tell(t, it->key, false, 0, 0);
-	r = line_tx_end(t, r == -ENOENT ? 0 : r);
+	r = line_tx_end_moved(t, r == -ENOENT ? 0 : r, &moved);
 	if (r < 0) {
 		have_tell(t, it->key, true, 0, 0);
 		return r;

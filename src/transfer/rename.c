@@ -16,14 +16,21 @@
 
 #define LOG_MODULE "transfer"
 
-static int end(struct transfer *t, int r)
+static int end_moved(struct transfer *t, int r, const struct meta_inode *moved)
 {
 	if (r == 0)
 		r = meta_commit(t->meta);
+	if (r == 0)
+		tell_moved(t, moved);
 	meta_end(t->meta);
 	if (r == 0 && t->ev.committed)
 		t->ev.committed(t->ev.arg);
 	return r;
+}
+
+static int end(struct transfer *t, int r)
+{
+	return end_moved(t, r, &(struct meta_inode){ .ino = 0 });
 }
 
 /*
@@ -59,7 +66,7 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 		       bool swept)
 {
 	struct meta_object row = *from;
-	struct meta_inode in;
+	struct meta_inode in, moved = { .ino = 0 };
 	int r = meta_begin(t->meta);
 
 	if (r < 0)
@@ -79,13 +86,14 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 		if (r == 0 && strcmp(in.key, from->key) == 0) {
 			memset(in.key, 0, sizeof(in.key));
 			memcpy(in.key, to, strlen(to));
+			moved = in;
 			r = meta_inode_set(t->meta, &in);
 		}
 		if (r == -ENOENT)
 			r = 0;
 	}
 	have_tell(t, to, true, row.vid, seq);
-	r = end(t, r);
+	r = end_moved(t, r, &moved);
 	if (r < 0)
 		return r;
 	lock_acquire(&t->lock);
