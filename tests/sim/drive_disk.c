@@ -221,22 +221,32 @@ void drive_read_handle(struct drive *d, int handle, const struct bytes *old,
 	take_partial(d, e, old, new, n);
 }
 
+static ssize_t read_all(struct drive *d, int path)
+{
+	struct wfile f;
+	ssize_t n = world_open(&d->w, path_text(path), O_RDONLY, &f);
+
+	if (n < 0)
+		return n;
+	n = world_read(&d->w, &f, d->buf, sizeof(d->buf));
+	(void)!world_flush(&d->w, &f);
+	world_release(&d->w, &f);
+	return n;
+}
+
 void drive_read_path(struct drive *d, int path, const struct bytes *old,
 		     const struct bytes *new)
 {
 	struct item *e = &d->m.now->at[path];
-	struct wfile f;
-	ssize_t n;
+	ssize_t n = -EIO;
+	int tries;
 
 	if (e->kind != REGULAR || world_is_halted(&d->w) || drive_failed(d))
 		return;
 	drive_hold_faults(d);
-	n = world_open(&d->w, path_text(path), O_RDONLY, &f);
-	if (n == 0) {
-		n = world_read(&d->w, &f, d->buf, sizeof(d->buf));
-		(void)!world_flush(&d->w, &f);
-		world_release(&d->w, &f);
-	}
+	/* Requests that met the full disk may come to their end only now. */
+	for (tries = 0; tries < 4 && (n == -EIO || n == -ENOSPC); tries++)
+		n = read_all(d, path);
 	drive_go_on(d);
 	take_partial(d, e, old, new, n);
 }
@@ -274,16 +284,46 @@ static int path_of_ino(struct drive *d, uint64_t ino)
 	return path_of(text);
 }
 
-/* In the midst of others' work, too: by the rows alone. */
+static bool has_name(const struct state *s, unsigned id)
+{
+	int k;
+
+	for (k = 0; k < PATHS; k++)
+		if (s->at[k].kind && s->at[k].id == id)
+			return true;
+	return false;
+}
+
+/* Nobody says what the disk lost of files that have no name any more, and of
+ * which a barrier was to come. */
+static void doubt_gone(struct drive *d)
+{
+	int i, k;
+
+	for (i = d->m.durable + 1; i < d->m.n; i++)
+		for (k = 0; k < PATHS; k++) {
+			struct state *s = d->m.s[i];
+
+			if (s->at[k].kind == REGULAR &&
+			    !has_name(d->m.now, s->at[k].id))
+				s->fuzzy[k] = true;
+		}
+}
+
+/* In the midst of others' work, or of a mount, too: by the rows alone. */
 void drive_note_poisoned(struct drive *d)
 {
 	struct poisoned all = { .n = 0 };
-	unsigned i;
+	unsigned i, turns = d->w.turns;
 	int path;
 
-	if (!d->was_faulty || !d->w.fs || world_is_halted(&d->w))
+	if (!d->was_faulty || !d->w.meta || world_is_halted(&d->w))
 		return;
 	drive_hold_faults(d);
+	d->w.turns = 0; /* whoever looks from outside loses none */
+	if (is_failed(d))
+		doubt_gone(d);
+	d->w.turns = turns;
 	if (meta_begin(d->w.meta) == 0) {
 		(void)!meta_version_each(d->w.meta, on_version, &all);
 		for (i = 0; i < all.n; i++) {
