@@ -70,21 +70,52 @@ static int at_rest(struct fs *fs, const struct meta_version *v)
 	return 0;
 }
 
-static int finish_provisional(struct fs *fs, struct meta_version *v)
+/* Its writer had the last word and went on, with the file open until he died.  Of
+ * what may be in the bucket already the engine finds that out. */
+static bool went_on(struct fs *fs, const struct meta_version *v)
+{
+	struct disk_stat st;
+	bool yes;
+	int fd;
+
+	if (!fs->same_boot || !v->seal_ctime_ns || v->append_only ||
+	    transfer_underway(fs->transfer, v->vid))
+		return false;
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	yes = fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0 &&
+	      (st.size != v->size || st.ctime_ns != v->seal_ctime_ns) &&
+	      disk_lease(fs->host->disk, fd, DISK_LEASE_READ) != -EAGAIN;
+	cache_blob_close(fs->cache, fd);
+	return yes;
+}
+
+static int unseal(struct fs *fs, struct meta_version *v)
+{
+	uint64_t seq = 0;
+	int r = transfer_place(fs->transfer, v->vid, &seq);
+
+	v->state = META_UNFINISHED;
+	v->held = v->provisional = false;
+	if (r == 0 && seq)
+		r = transfer_withdraw(fs->transfer, seq);
+	return r == 0 ? meta_version_set(fs->meta, v) : r;
+}
+
+static int finish_seal(struct fs *fs, struct meta_version *v)
 {
 	struct meta_op op;
 	uint64_t seq = 0;
-	int r = transfer_place(fs->transfer, v->vid, &seq), s = at_rest(fs, v);
+	int r;
 
+	if (v->provisional ? at_rest(fs, v) < 0 : went_on(fs, v))
+		return unseal(fs, v);
+	if (!v->provisional)
+		return 0;
+	r = transfer_place(fs->transfer, v->vid, &seq);
 	if (r < 0)
 		return r;
 	v->provisional = false;
-	if (s < 0) {
-		v->state = META_UNFINISHED;
-		v->held = false;
-		if (seq)
-			r = transfer_withdraw(fs->transfer, seq);
-	} else if (seq) {
+	if (seq) {
 		r = meta_op_get(fs->meta, seq, &op);
 		op.final = true;
 		if (r == 0)
@@ -326,8 +357,8 @@ static int versions(struct fs *fs, struct all *a)
 	for (i = 0; r == 0 && i < a->n; i++) {
 		struct meta_version *v = &a->v[i];
 
-		if (v->state == META_SEALED && v->provisional)
-			r = finish_provisional(fs, v);
+		if (v->state == META_SEALED)
+			r = finish_seal(fs, v);
 		if (r == 0 && v->state == META_SEALED && !fs->same_boot)
 			r = restamp(fs, v);
 		if (r == 0 && v->state == META_UNFINISHED)
