@@ -127,18 +127,41 @@ static bool is_the_same(const struct store_obj *src, const struct store_obj *o,
 	       strcmp(o->meta.write_id, src->meta.write_id) == 0;
 }
 
+/* What stands where it is to go is its copy, whose answer was lost; or that of
+ * an earlier life, whose rows are gone, and then the source may be, too.  mine:
+ * its write-id, if its row is there. */
+static int is_copied(struct transfer *t, const struct meta_object *from,
+		     const char *to, const char *mine,
+		     const struct store_obj *o, bool *ret)
+{
+	struct store_obj src;
+	int r;
+
+	*ret = mine[0] && o->has_meta && o->size == from->size &&
+	       strcmp(o->meta.write_id, mine) == 0;
+	if (*ret)
+		return 0;
+	r = store_head(t->store, from->key, &src);
+	*ret = r == 0 && is_the_same(&src, o, to);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int copy_one(struct transfer *t, const struct meta_object *from,
 		    const char *to, uint64_t seq)
 {
+	char mine[STORE_WRITE_ID_MAX] = "";
+	struct meta_version v;
 	struct meta_object old;
 	struct store_cond cond = { 0 };
-	struct store_obj o = { 0 }, src;
+	struct store_obj o = { 0 };
 	int r = meta_begin(t->meta), have;
-	bool swept;
+	bool swept, same = false;
 
 	if (r < 0)
 		return r;
 	have = meta_object_get(t->meta, to, &old);
+	if (from->vid && meta_version_get(t->meta, from->vid, &v) == 0)
+		write_id_of(t, &v, mine);
 	meta_end(t->meta);
 	if (have < 0 && have != -ENOENT)
 		return have;
@@ -166,10 +189,10 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 		if (r == -ENOENT && have == 0)
 			return forget(t, to);
 		if (r == 0)
-			r = store_head(t->store, from->key, &src);
+			r = is_copied(t, from, to, mine, &o, &same);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if (r < 0 || !is_the_same(&src, &o, to))
+		if (r < 0 || !same)
 			return -EBUSY;
 	}
 	return r < 0 ? r : record_copy(t, from, to, &o, seq, swept);
