@@ -19,8 +19,12 @@ static void look_file(struct drive *d, int path, struct found *ret)
 {
 	struct wfile f;
 	ssize_t n;
-	int r = world_open(&d->w, path_text(path), O_RDONLY, &f);
+	int tries, r = -EIO;
 
+	/* Requests that met a full disk may come to their end only now. */
+	for (tries = d->was_faulty ? 0 : 3;
+	     tries < 4 && (r == -EIO || r == -ENOSPC); tries++)
+		r = world_open(&d->w, path_text(path), O_RDONLY, &f);
 	if (r < 0) {
 		ret->unknown = true;
 		if (d->trace)
