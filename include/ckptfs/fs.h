@@ -54,6 +54,9 @@ struct fs_opts {
 	int64_t metadata_ttl_ns;
 	int64_t negative_ttl_ns;
 	int64_t held_open_delay_ns;
+	/* Which names are logs, as transfer_name_is_live() takes it; outlives
+	 * the file system; NULL: the usual ones. */
+	const char *live;
 	size_t names_max; /* in memory, of those that nobody uses; 0: all */
 	unsigned max_downloads;
 	uint64_t download_limit; /* bytes per second; 0: none */

@@ -63,6 +63,8 @@ struct options {
 	uint64_t upload_limit, download_limit; /* bytes per second; 0: none */
 	int64_t metadata_ttl, negative_ttl;
 
+	char *live; /* patterns; "": none */
+
 	char *log_file;
 	int log_level; /* enum log_level */
 	int log_format; /* enum opt_log_format */

@@ -220,7 +220,14 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret)
 
 /* Whether a name is one that is not published until renamed or old: pure. */
 bool transfer_name_is_temporary(const char *path) NONNULL(1);
-/* Whether a name is a log that is published while open: pure. */
-bool transfer_name_is_live(const char *path) NONNULL(1);
+/* Whether a name is a log that is published while open: pure.  globs: patterns
+ * of at most so many bytes, with colons in between.  One with a slash is of the
+ * path below the mount, any other of the last name. */
+#define TRANSFER_GLOB_MAX 255
+#define TRANSFER_LIVE "events.out.tfevents.*:*.log:*.out:*.err:*.jsonl"
+bool transfer_name_is_live(const char *globs, const char *path) NONNULL(1, 2);
+/* How long after a put of a log of this size comes the next: so that all that is
+ * sent of it grows with time, and not with the square of it.  Pure. */
+int64_t transfer_log_interval(int64_t interval, uint64_t size);
 
 #endif

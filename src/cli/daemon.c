@@ -153,6 +153,7 @@ static void fill_fs(const struct daemon *d, struct fs_opts *f)
 	f->metadata_ttl_ns = o->metadata_ttl;
 	f->negative_ttl_ns = o->negative_ttl;
 	f->held_open_delay_ns = o->held_open_delay;
+	f->live = o->live;
 	f->names_max = 200000; /* some 120 MiB */
 	f->max_downloads = o->max_downloads;
 	f->download_limit = o->download_limit;

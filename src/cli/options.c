@@ -6,6 +6,7 @@
 
 #include "ckptfs/options.h"
 #include "ckptfs/text.h"
+#include "ckptfs/transfer.h"
 
 #include "options_table.h"
 
@@ -89,6 +90,9 @@ const struct option_row option_table[] = {
 	  .help = "from the close of a file to its upload" },
 	{ "upload_interval", OPTION_DURATION, AT(upload_interval), .def = "30s",
 	  .help = "least time between uploads of a growing log" },
+	{ "live", OPTION_STRING, AT(live), .def = TRANSFER_LIVE,
+	  .good = "none, or patterns with colons in between",
+	  .help = "logs, published while they are open and outside the line" },
 	{ "upload_max_delay", OPTION_DURATION, AT(upload_max_delay),
 	  .def = "10m", .help = "how long temporary names are kept local" },
 	{ "held_open_delay", OPTION_DURATION, AT(held_open_delay), .def = "10s",
@@ -125,7 +129,6 @@ const struct option_row option_table[] = {
 	{ .name = "abort_after", .type = OPTION_LATER },
 	{ .name = "nocto", .type = OPTION_LATER },
 	{ .name = "prefetch", .type = OPTION_LATER },
-	{ .name = "live", .type = OPTION_LATER },
 	{ .name = "defer", .type = OPTION_LATER },
 	{ .name = "unordered", .type = OPTION_LATER },
 	{ .name = "dir_markers", .type = OPTION_LATER },

@@ -11,6 +11,7 @@
 #include "ckptfs/clock.h"
 #include "ckptfs/options.h"
 #include "ckptfs/text.h"
+#include "ckptfs/transfer.h"
 
 #include "options_table.h"
 
@@ -159,6 +160,25 @@ static int check_part_size(const struct options *o, char *err)
 	return -EINVAL;
 }
 
+/* live: of each name a pattern may be as long, and none is empty. */
+static int check_live(char *live)
+{
+	const char *p = live;
+	size_t n;
+
+	if (strcmp(live, "none") == 0) {
+		live[0] = '\0';
+		return 0;
+	}
+	for (;; p += n + 1) {
+		n = strcspn(p, ":");
+		if (n == 0 || n > TRANSFER_GLOB_MAX)
+			return -EINVAL;
+		if (p[n] == '\0')
+			return 0;
+	}
+}
+
 int option_parse(struct options *o, const struct option_row *row,
 		 const char *value, char *err)
 {
@@ -193,6 +213,8 @@ int option_parse(struct options *o, const struct option_row *row,
 		break;
 	case OPTION_STRING:
 		r = parse_string(value, field);
+		if (r == 0 && strcmp(row->name, "live") == 0)
+			r = check_live(o->live);
 		break;
 	case OPTION_INT:
 		r = parse_int(row, value, field);

@@ -25,7 +25,7 @@ int held_put(struct fs *fs, uint64_t ino, struct meta_version *v,
 
 	v->held = false;
 	memcpy(op.key, key, strlen(key) + 1);
-	op.unordered = transfer_name_is_live(key_path(fs, key));
+	op.unordered = key_is_live(fs, key);
 	r = meta_version_set(fs->meta, v);
 	if (r == 0)
 		r = transfer_make_room(fs->transfer, key, false);
@@ -136,7 +136,7 @@ static int place(struct fs *fs, struct held_file *f, uint64_t bound)
 	v.held = false;
 	op.final = !v.provisional;
 	memcpy(op.key, f->key, strlen(f->key) + 1);
-	op.unordered = transfer_name_is_live(key_path(fs, f->key));
+	op.unordered = key_is_live(fs, f->key);
 	r = meta_version_set(fs->meta, &v);
 	if (r == 0)
 		r = meta_op_add(fs->meta, &op);

@@ -483,6 +483,13 @@ const char *key_path(const struct fs *fs, const char *key)
 	return strncmp(key, fs->prefix, n) == 0 ? key + n : key;
 }
 
+bool key_is_live(const struct fs *fs, const char *key)
+{
+	const char *globs = fs->opts.live ? fs->opts.live : TRANSFER_LIVE;
+
+	return transfer_name_is_live(globs, key_path(fs, key));
+}
+
 int path_resolve(struct fs *fs, const char *path, struct inode **ret)
 {
 	char part[META_NAME_MAX + 1];

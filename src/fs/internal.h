@@ -268,6 +268,8 @@ int key_of_inode_locked(struct fs *fs, const struct inode *in,
 			char ret[META_KEY_MAX + 1]);
 /* A path below the mount from a key. */
 const char *key_path(const struct fs *fs, const char *key);
+/* It is the key of a log that is published while open. */
+bool key_is_live(const struct fs *fs, const char *key);
 /* The children are in memory: loads the rows if need be.  In a transaction. */
 int dir_load(struct fs *fs, struct inode *dir);
 bool dir_is_empty(const struct inode *dir);

@@ -59,9 +59,11 @@ static int64_t snapshot(struct fs *fs, struct inode *in)
 
 	if (!l->writing || !l->nwrite || !inode_parent(fs, in) ||
 	    key_of_inode(fs, in, key) < 0 ||
-	    (l->not_append && !transfer_name_is_live(key_path(fs, key))))
+	    (l->not_append && !key_is_live(fs, key)))
 		return CLK_NEVER;
-	due = l->snapped_at + fs->opts.transfer.upload_interval_ns;
+	due = l->snapped_at +
+	      transfer_log_interval(fs->opts.transfer.upload_interval_ns,
+				    l->clean_size);
 	if (now < due)
 		return due - now;
 	l->snapped_at = now;

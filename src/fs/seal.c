@@ -65,7 +65,7 @@ static bool is_precious(struct fs *fs, const struct inode *in, const char *key)
 					    ".msgpack" };
 	size_t i, n = strlen(key), m;
 
-	if (transfer_name_is_live(key_path(fs, key)))
+	if (key_is_live(fs, key))
 		return false;
 	if (in->key)
 		return true;

@@ -166,7 +166,7 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	int r;
 
 	memcpy(op.key, key, strlen(key) + 1);
-	op.unordered = transfer_name_is_live(key_path(fs, key));
+	op.unordered = key_is_live(fs, key);
 	r = transfer_make_room(fs->transfer, key, false);
 	if (r == 0)
 		r = meta_op_add(fs->meta, &op);

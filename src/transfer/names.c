@@ -71,13 +71,23 @@ bool transfer_name_is_temporary(const char *path)
 	}
 }
 
-bool transfer_name_is_live(const char *path)
+bool transfer_name_is_live(const char *globs, const char *path)
 {
-	static const char *const globs[] = {
-		"events.out.tfevents.*", "*.log", "*.out", "*.err", "*.jsonl",
-	};
 	const char *base = strrchr(path, '/');
+	char glob[TRANSFER_GLOB_MAX + 1];
 
-	return any(globs, sizeof(globs) / sizeof(*globs),
-		   base ? base + 1 : path);
+	base = base ? base + 1 : path;
+	while (*globs) {
+		size_t n = strcspn(globs, ":");
+
+		if (n <= TRANSFER_GLOB_MAX) {
+			memcpy(glob, globs, n);
+			glob[n] = '\0';
+			if (fnmatch(glob, strchr(glob, '/') ? path : base, 0) ==
+			    0)
+				return true;
+		}
+		globs += n + (globs[n] == ':');
+	}
+	return false;
 }

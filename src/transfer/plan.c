@@ -36,6 +36,18 @@ static bool is_waited_for(struct transfer *t, const struct line_op *op)
 	return false;
 }
 
+/* It may be closed for good: that is not to be as far off as the next look at
+ * one that is open. */
+static int64_t log_interval(const struct transfer *t, const struct titem *it)
+{
+	int64_t least = t->opts.upload_interval_ns, most = least, ns;
+
+	if (t->opts.upload_max_delay_ns > most)
+		most = t->opts.upload_max_delay_ns;
+	ns = transfer_log_interval(least, it->v.size);
+	return ns < most ? ns : most;
+}
+
 /* When an item may be begun at the earliest: 0, now. */
 static int64_t not_before(struct transfer *t, const struct titem *it,
 			  const struct line_op *op)
@@ -49,9 +61,8 @@ static int64_t not_before(struct transfer *t, const struct titem *it,
 	if (it->queued_mono + t->opts.upload_delay_ns > at)
 		at = it->queued_mono + t->opts.upload_delay_ns;
 	p = op->unordered || it->v.append_only ? put_time(t, it->key) : NULL;
-	if (p && p->mono + t->opts.upload_interval_ns > at &&
-	    !is_waited_for(t, op))
-		at = p->mono + t->opts.upload_interval_ns;
+	if (p && p->mono + log_interval(t, it) > at && !is_waited_for(t, op))
+		at = p->mono + log_interval(t, it);
 	return at;
 }
 

@@ -4,11 +4,13 @@
 
 #include "ckptfs/clock.h"
 #include "ckptfs/store.h"
+#include "ckptfs/transfer.h"
 
 #include "plan_size.h"
 
 #define FIRST_PART (UINT64_C(8) << 20)
 #define GOOD_PARTS 1000u
+#define LOG_AT_ONCE FIRST_PART /* sent of a log in each upload_interval */
 
 /*
  * Equal parts (some stores insist), as small as keeps a file within a thousand
@@ -42,4 +44,13 @@ int64_t plan_backoff(unsigned attempts, uint64_t random)
 	if (cap > 30 * NS_PER_S)
 		cap = 30 * NS_PER_S;
 	return cap / 10 + (int64_t)(random % (uint64_t)cap);
+}
+
+int64_t transfer_log_interval(int64_t interval, uint64_t size)
+{
+	uint64_t times = 1 + size / LOG_AT_ONCE;
+
+	if (times > INT64_MAX / 2 || interval > INT64_MAX / 2 / (int64_t)times)
+		return INT64_MAX / 2;
+	return interval * (int64_t)times;
 }

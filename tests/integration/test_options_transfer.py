@@ -211,6 +211,48 @@ def test_a_log_goes_up_each_upload_interval(s3_mount, s3_bucket, proxy):
     assert min(b - a for a, b in itertools.pairwise(sent)) >= 1.9
 
 
+@pytest.mark.option("live")
+def test_live_names_the_files_that_go_up_open(s3_mount, s3_bucket):
+    """A table kept open for writing, and one of a folder; no other open file, be
+    it the usual name of a log, before its close."""
+    options = {"upload_interval": "300ms", "upload_delay": "0s"}
+    s3_mount.mount(live="*.csv:traces/*", **options)
+    (s3_mount / "traces").mkdir()
+    names = ["metrics.csv", "traces/0", "train.log", "model.pt"]
+    opened = {n: (s3_mount / n).open("wb", buffering=0) for n in names}
+    for f in opened.values():
+        f.write(b"one")
+    wait_until(lambda: len(s3_bucket.keys()) == 2, what="those that are live")
+    assert s3_bucket.keys() == names[:2]
+    for f in opened.values():
+        f.write(b"two")
+    wait_until(
+        lambda: [s3_bucket.get(n) for n in names[:2]] == [b"onetwo"] * 2,
+        what="what came since",
+    )
+    assert s3_bucket.keys() == names[:2]
+    for f in opened.values():
+        f.close()
+    s3_mount.sync()
+    assert [s3_bucket.get(n) for n in sorted(names)] == [b"onetwo"] * 4
+
+
+@pytest.mark.option("live")
+def test_live_may_name_none(s3_mount, s3_bucket, proxy):
+    s3_mount.mount(live="none", upload_interval="300ms", upload_delay="0s")
+    with (s3_mount / "train.log").open("wb", buffering=0) as log:
+        log.write(b"one")
+        (s3_mount / "after").write_bytes(b"x")
+        wait_until(lambda: s3_bucket.keys() == ["after"], what="a later file")
+        s3_mount.sync("after")
+        assert s3_bucket.keys() == ["after"]
+    s3_mount.umount()
+    assert proxy.commits() == [("put", "after"), ("put", "train.log")]
+    for value in ("", "*.log:", "a" * 256):
+        s3_mount.mount(status=2, live=value)
+        assert "patterns with colons in between" in s3_mount.said
+
+
 @pytest.mark.option("upload_max_delay")
 def test_a_temporary_name_goes_up_after_upload_max_delay(s3_mount, s3_bucket, proxy):
     s3_mount.mount(upload_max_delay="2s")

@@ -108,7 +108,7 @@ static const struct {
 	{ "region=", "a region's name" },
 	{ "part_size=1K", "5M" },
 	{ "defer=*.x", "not built yet" },
-	{ "live=*.log", "not built yet" },
+	{ "live=*.log:", "none, or patterns" },
 	{ "remount", "not built yet" },
 	{ "sync=*.ckpt", "not built yet" },
 	{ "sync", "not built yet" },

@@ -314,9 +314,40 @@ START_TEST(what_goes_on_after_a_commit_without_an_answer_is_the_next_version)
 }
 END_TEST
 
+static uint64_t sent_of(const char *key)
+{
+	struct store_obj o;
+
+	return object_head(key, &o) == 0 ? o.size : 0;
+}
+
+/* It takes longer until the next time the more of it is sent; but its close is
+ * not made to wait for that. */
+START_TEST(a_large_log_that_stays_open_is_sent_less_often)
+{
+	uint64_t size = UINT64_C(32) << 20; /* sent each 5 * 30 s */
+	struct file f;
+
+	ck_assert_int_eq(f_create(&f, "train.log", O_WRONLY), 0);
+	ck_assert_int_eq(f_write(&f, "x", size - 1), 0);
+	sim_run_for(sim, 40 * NS_PER_S);
+	ck_assert_uint_eq(sent_of("train.log"), size);
+	ck_assert_int_eq(f_write(&f, "x", size), 0);
+	sim_run_for(sim, 90 * NS_PER_S);
+	ck_assert_uint_eq(sent_of("train.log"), size);
+	sim_run_for(sim, 90 * NS_PER_S);
+	ck_assert_uint_eq(sent_of("train.log"), size + 1);
+	ck_assert_int_eq(f_write(&f, "x", size + 1), 0);
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(200 * NS_PER_S));
+	ck_assert_uint_eq(sent_of("train.log"), size + 2);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, a_large_log_that_stays_open_is_sent_less_often);
 	tcase_add_test(c, a_truncating_open_waits_for_the_last_word);
 	tcase_add_test(c, what_was_closed_outlives_a_crash_in_the_next);
 	tcase_add_test(c, a_mapping_is_not_waited_for_long);
