@@ -297,7 +297,7 @@ static int count_here(struct fs *fs, const char *path, struct fs_file_info *ret)
 	bulk_begin(&b, fs, NULL, &sums);
 	r = bulk_walk(&b, path, false);
 	for (i = 0; r == 0 && i < b.n; i++) {
-		in = inode_get(fs, b.ino[i]);
+		in = inode_get_row(fs, b.ino[i]);
 		if (!in)
 			continue;
 		here = bytes_here(fs, in, &size);

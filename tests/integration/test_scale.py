@@ -3,13 +3,14 @@
 contrib/bench."""
 
 import os
+import re
 import subprocess
 
 from bench_memory import peak
 from bench_scale import seed
+from mount import wait_until
 
-MIB = 1 << 20
-ROOT = os.geteuid() == 0
+NAME = re.compile(r"/f\d{4}$")
 
 
 def ls(path, *options):
@@ -55,3 +56,75 @@ def test_a_long_listing_asks_for_few_objects(mounts, s3_bucket, proxy):
         assert f.read() == b"x" * (count - 1)
     assert (m / "dir" / "zlink").read_bytes() == b"x" * 7
     assert os.readlink(m / "dir" / "zlink") == "f007"
+
+
+def fill(folder, count):
+    folder.mkdir()
+    for i in range(count):
+        (folder / f"f{i:04}").write_bytes(b"%d" % i)
+
+
+def changes(proxy, since):
+    """(what, key) of all that changed a file's object since so many requests, in
+    the order of their ends."""
+    log = sorted((r for r in proxy.requests()[since:] if r.done), key=lambda r: r.end)
+    return [(r.commit(), r.key) for r in log if r.commit() and NAME.search(r.key)]
+
+
+def test_a_folder_rename_goes_on_after_a_kill(s3_mount, s3_bucket, proxy):
+    """At once here, whatever is in it; in the bucket copies by the server, oldest
+    first, then deletes, newest first. What is done stays done."""
+    count = 300
+    m = s3_mount.mount(upload_delay="0s", metadata_ttl="1h")
+    fill(m / "old", count)
+    m.sync(timeout=300)
+    since = len(proxy.requests())
+
+    def seen(what):
+        """Numbers of the files so changed, in order."""
+        made = changes(proxy, since)
+        return [int(key[-4:]) for kind, key in made if kind in what]
+
+    copied, deleted = ("copy", "complete"), ("delete",)
+    os.rename(m / "old", m / "new")
+    assert len(os.listdir(m / "new")) == count
+    assert not (m / "old").exists()
+    for what in (copied, deleted):
+        wait_until(lambda what=what: len(seen(what)) > count // 3, 120, what)
+        m.kill9()
+        m.detach()
+        m.mount()
+    m.sync(timeout=300)
+    names = [f"f{i:04}" for i in range(count)]
+    assert s3_bucket.keys() == [f"new/{n}" for n in names]
+    assert all(s3_bucket.get(f"new/{n}") == b"%d" % int(n[1:]) for n in names[::20])
+    kinds = [kind for kind, key in changes(proxy, since)]
+    assert set(kinds[kinds.index("delete") :]) == {"delete"}
+    # No more is done twice than was under way at a kill, and sent is no body.
+    for what, order in ((copied, range(count)), (deleted, range(count)[::-1])):
+        done = seen(what)
+        assert count <= len(done) <= count + 20, len(done)
+        place = {n: i for i, n in enumerate(dict.fromkeys(done))}
+        assert all(abs(place[n] - i) <= 16 for i, n in enumerate(order))
+    assert proxy.body_bytes("/new/") == 0
+
+
+def test_a_tree_is_removed_by_one_request_each(s3_mount, s3_bucket, proxy):
+    """In order, each with its condition; where the server heeds none of a DELETE
+    the one before it asks."""
+    count = 1000
+    m = s3_mount.mount(upload_delay="0s", metadata_ttl="1h")
+    fill(m / "tree", count)
+    m.sync(timeout=300)
+    since = len(proxy.requests())
+    subprocess.run(["rm", "-r", m / "tree"], check=True)
+    m.sync(timeout=300)
+    assert s3_bucket.keys() == []
+    done = proxy.requests()[since:]
+    deletes = [r for r in done if r.method == "DELETE" and r.key.startswith("tree/f")]
+    assert len(deletes) == count
+    assert all("if-match" in r.headers for r in deletes)
+    others = [r for r in done if r.key not in {d.key for d in deletes}]
+    heads = [r for r in done if r.method == "HEAD"]
+    assert len(heads) < count + 20
+    assert len(others) < 20, [(r.method, r.target) for r in others]
