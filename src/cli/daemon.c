@@ -154,7 +154,7 @@ static void fill_fs(const struct daemon *d, struct fs_opts *f)
 	f->negative_ttl_ns = o->negative_ttl;
 	f->held_open_delay_ns = o->held_open_delay;
 	f->live = o->live;
-	f->names_max = 200000; /* some 120 MiB */
+	f->names_max = 150000; /* some 100 MiB */
 	f->max_downloads = o->max_downloads;
 	f->download_limit = o->download_limit;
 	fill_transfer(d, &f->transfer);
