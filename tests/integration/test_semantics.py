@@ -642,6 +642,13 @@ def test_devices_are_refused(mnt):
     assert (mnt / "f").stat().st_size == 0
 
 
+@of_a_folder
+def test_programs_get_no_rights_by_their_mode(mnt):
+    """What another writer puts into a bucket is no way to be root."""
+    flags = os.statvfs(mnt.path).f_flag
+    assert flags & os.ST_NOSUID and flags & os.ST_NODEV
+
+
 # ---- the whole
 
 
