@@ -237,10 +237,11 @@ class Tree:
 
     def do_lseek(self, handle, off, whence):
         fd = self.fd(handle)
-        at = os.lseek(fd, int(off), WHENCE[whence])
-        if whence in ("DATA", "HOLE"):  # they may differ, and so would reads
-            os.lseek(fd, 0, os.SEEK_SET)
-        return at
+        try:
+            return os.lseek(fd, int(off), WHENCE[whence])
+        finally:
+            if whence in ("DATA", "HOLE"):  # they may differ, and so would reads
+                os.lseek(fd, 0, os.SEEK_SET)
 
     def do_ftruncate(self, handle, size):
         os.ftruncate(self.fd(handle), int(size))
