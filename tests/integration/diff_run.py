@@ -340,11 +340,21 @@ class Run:
     # -- what only the mount does
 
     def control_step(self, verb):
+        unseen = verb == "kill" and self.is_mapped_alone()
         if verb != "evict":
             self.settle(keep_readers=False)
+        if unseen:
+            self.control_step("drain")
         problem = self.control(verb, self.local.root, self.mount.root)
         if problem:
             self.differs(problem)
+
+    def is_mapped_alone(self):
+        """Nobody tells the daemon that such a mapping has gone: it asks each second.
+        If it dies before, the file was open for writing, and waits for a word."""
+        inos = {os.fstat(fd).st_ino for fd in self.local.fds.values()}
+        maps = self.local.maps.values()
+        return any(m.how == "shared" and m.ino not in inos for m in maps)
 
     def settle(self, keep_readers):
         keep = []
