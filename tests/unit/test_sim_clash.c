@@ -7,6 +7,10 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ckptfs/compiler.h"
 
 #include "fs_owe.h"
 #include "harness.h"
@@ -189,8 +193,157 @@ START_TEST(another_files_object_goes)
 }
 END_TEST
 
+/* ---- whatever is moved over what */
+
+static const char *const paths[] = { "a", "d", "a/a", "d/a", "a/n", "d/n" };
+static uint64_t draws;
+
+static unsigned draw(unsigned n)
+{
+	draws = draws * UINT64_C(6364136223846793005) +
+		UINT64_C(1442695040888963407);
+	return (unsigned)(draws >> 33) % n;
+}
+
+/* A name in its folder; 0: there is none. */
+static uint64_t parent_of(const char *path, const char **ret_name)
+{
+	char dir[8] = "";
+	const char *slash = strchr(path, '/');
+
+	*ret_name = slash ? slash + 1 : path;
+	if (slash)
+		memcpy(dir, path, (size_t)(slash - path));
+	return ino_of(dir);
+}
+
+static void move_any(void)
+{
+	const char *from, *to;
+	uint64_t a = parent_of(paths[draw(ARRAY_SIZE(paths))], &from);
+	uint64_t b = parent_of(paths[draw(ARRAY_SIZE(paths))], &to);
+
+	if (a && b)
+		(void)!fs_rename(fs, a, from, b, to, 0);
+}
+
+static void name_any(unsigned what)
+{
+	struct fs_ctx ctx = ctx_of();
+	struct fs_entry e;
+	const char *name;
+	uint64_t dir = parent_of(paths[draw(ARRAY_SIZE(paths))], &name);
+
+	if (!dir)
+		return;
+	if (what == 0)
+		(void)!fs_mkdir(fs, &ctx, dir, name, 0755, &e);
+	else if (what == 1)
+		(void)!fs_rmdir(fs, dir, name);
+	else
+		(void)!fs_unlink(fs, dir, name);
+}
+
+static void open_any(struct file *f, int flags)
+{
+	const char *path = paths[draw(ARRAY_SIZE(paths))], *name;
+	uint64_t dir = parent_of(path, &name);
+	int r;
+
+	if (!dir)
+		return;
+	r = ino_of(path) ? f_open(f, path, flags) :
+			   f_create_in(f, dir, name, flags);
+	f->open = r == 0;
+}
+
+static void write_any(struct file *f)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", draw(1000000));
+	if (f->open)
+		(void)!f_write(f, text, 0);
+}
+
+static void step_any(struct file f[3])
+{
+	struct file *one = &f[draw(3)], put = { .open = false };
+
+	switch (draw(16)) {
+	case 0:
+	case 1:
+		if (!one->open)
+			open_any(one, draw(2) ? O_RDWR : O_RDWR | O_TRUNC);
+		break;
+	case 2:
+	case 3:
+		write_any(one);
+		break;
+	case 4:
+		if (one->open)
+			(void)!f_flush(one);
+		break;
+	case 5:
+		if (one->open)
+			(void)!f_close(one);
+		one->open = false;
+		break;
+	case 6:
+	case 14:
+	case 15:
+		(void)sim_run_for(sim, draw(4000) * NS_PER_MS);
+		break;
+	case 7:
+	case 8:
+		name_any(0);
+		break;
+	case 9:
+		name_any(1 + draw(2));
+		break;
+	case 10:
+	case 11:
+		open_any(&put, O_WRONLY | O_TRUNC);
+		write_any(&put);
+		if (put.open)
+			(void)!f_close(&put);
+		break;
+	default:
+		move_any();
+	}
+}
+
+static bool is_same_in_both(const char *path)
+{
+	const char *text = text_of(path), *object = object_of(path);
+
+	return text && object ? strcmp(text, object) == 0 : !text && !object;
+}
+
+START_TEST(whatever_moves_comes_to_the_bucket)
+{
+	struct file f[3] = { 0 };
+
+	rig_tree = _i % 4 != 3;
+	rig_begin((uint64_t)_i);
+	draws = (uint64_t)_i;
+	for (int i = 0; i < 100; i++)
+		step_any(f);
+	for (int i = 0; i < 3; i++)
+		if (f[i].open)
+			ck_assert_int_eq(f_close(&f[i]), 0);
+	ck_assert_msg(settle(120 * NS_PER_S), "bucket:%s", names_in_bucket());
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		ck_assert_msg(is_same_in_both(paths[i]),
+			      "%s is \"%s\", in the bucket:%s", paths[i],
+			      text_of(paths[i]), names_in_bucket());
+	end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+	tcase_add_loop_test(c, whatever_moves_comes_to_the_bucket, 0, 200);
 	tcase_add_loop_test(c, a_file_takes_the_name_of_a_folder, 0, 2);
 	tcase_add_test(c, a_folder_takes_the_name_of_a_file);
 	tcase_add_loop_test(c, a_folder_takes_a_name_that_is_owed, 0, 4);
