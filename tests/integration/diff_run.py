@@ -173,7 +173,9 @@ class Run:
             ino = os.stat(self.local.path(words[ON_PATHS.get(verb, (0,))[0]])).st_ino
         except OSError:
             return
-        if any(os.fstat(fd).st_ino == ino for fd in self.local.fds.values()):
+        closes = words[0] if verb == "open" else None  # what the handle was
+        fds = [fd for h, fd in self.local.fds.items() if h != closes]
+        if any(os.fstat(fd).st_ino == ino for fd in fds):
             return
         for name in [n for n, m in self.local.maps.items() if m.ino == ino]:
             for tree in self.both:
