@@ -90,8 +90,6 @@ int cache_ranges_new(struct cache_ranges **ret) NONNULL(1) MUST_USE;
 void cache_ranges_free(struct cache_ranges *r);
 int cache_ranges_add(struct cache_ranges *r, uint64_t off, uint64_t len)
 	NONNULL(1) MUST_USE;
-int cache_ranges_del(struct cache_ranges *r, uint64_t off, uint64_t len)
-	NONNULL(1) MUST_USE;
 bool cache_ranges_has(const struct cache_ranges *r, uint64_t off, uint64_t len)
 	NONNULL(1);
 /* The first gap in [off, off + len); false: none. */

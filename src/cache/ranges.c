@@ -66,20 +66,18 @@ static int need_room(struct cache_ranges *r)
 	return 0;
 }
 
-/* Put k ranges from `with` where n old ones begin at i; there is room. */
+/* Put this one where n old ones begin at i; there is room. */
 static void replace(struct cache_ranges *r, size_t i, size_t n,
-		    const struct range *with, size_t k)
+		    const struct range *with)
 {
 	size_t j;
 
 	for (j = i; j < i + n; j++)
 		r->sum -= r->v[j].end - r->v[j].off;
-	for (j = 0; j < k; j++)
-		r->sum += with[j].end - with[j].off;
-	memmove(r->v + i + k, r->v + i + n, (r->n - i - n) * sizeof(*r->v));
-	for (j = 0; j < k; j++)
-		r->v[i + j] = with[j];
-	r->n = r->n - n + k;
+	r->sum += with->end - with->off;
+	memmove(r->v + i + 1, r->v + i + n, (r->n - i - n) * sizeof(*r->v));
+	r->v[i] = *with;
+	r->n = r->n - n + 1;
 }
 
 int cache_ranges_add(struct cache_ranges *r, uint64_t off, uint64_t len)
@@ -104,35 +102,7 @@ int cache_ranges_add(struct cache_ranges *r, uint64_t off, uint64_t len)
 		if (r->v[i + n - 1].end > w.end)
 			w.end = r->v[i + n - 1].end;
 	}
-	replace(r, i, n, &w, 1);
-	return 0;
-}
-
-int cache_ranges_del(struct cache_ranges *r, uint64_t off, uint64_t len)
-{
-	uint64_t end = off + len;
-	struct range keep[2];
-	size_t i, n = 0, k = 0;
-	int err;
-
-	if (end < off)
-		return -EINVAL;
-	if (len == 0)
-		return 0;
-	/* Taking out the middle of one leaves two. */
-	err = need_room(r);
-	if (err < 0)
-		return err;
-	i = find(r, off, true);
-	while (i + n < r->n && r->v[i + n].off < end)
-		n++;
-	if (n == 0)
-		return 0;
-	if (r->v[i].off < off)
-		keep[k++] = (struct range){ r->v[i].off, off };
-	if (r->v[i + n - 1].end > end)
-		keep[k++] = (struct range){ end, r->v[i + n - 1].end };
-	replace(r, i, n, keep, k);
+	replace(r, i, n, &w);
 	return 0;
 }
 

@@ -206,7 +206,7 @@ int line_tx_end_moved(struct transfer *t, int r,
 		      const struct meta_inode *moved);
 void tell_moved(struct transfer *t, const struct meta_inode *moved);
 void line_env_fill(struct transfer *t, struct line_env *ret);
-/* line_done() of one row, in a transaction. */
+/* line_done_in() of one row, in a transaction. */
 int line_row_done(struct transfer *t, uint64_t seq);
 
 /* items.c: with the lock */

@@ -74,14 +74,15 @@ bool line_speaks_of(const struct line *l, const char *key);
 bool line_speaks_below(const struct line *l, const char *dir);
 /* A put outside the line: nothing ordered touches its name. */
 bool line_is_loner(const struct line *l, const struct line_op *op);
-/* line_fold_due(); of a folder's rename that is not the newest row, true in
- * doubt. */
+/* Whether row seq, new or just made final, deletes, overwrites or renames
+ * something unpublished, or is itself so treated: then fold.  Of a folder's
+ * rename that is not the newest row, true in doubt. */
 bool line_due(struct line *l, uint64_t seq);
 
 /* ---- line_near.c: as in line.h */
 
 /*
- * line_next(), having looked at `look` rows at most, or at one window if that
+ * line_next_in(), having looked at `look` rows at most, or at one window if that
  * is more.  *ret_end: the end of the line was reached, so a new row matters.
  * *ret_cut: it was not, and what lies behind might go, too.
  */

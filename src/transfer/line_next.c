@@ -269,20 +269,6 @@ int line_next_in(const struct line_view *v, const struct line_op *ops,
 	return r;
 }
 
-int line_next(const struct line_op *ops, size_t n, const struct line_env *env,
-	      size_t *ret, size_t max, size_t *ret_n)
-{
-	struct line_view v;
-	bool more;
-	int r = line_view_init(&v, ops, n);
-
-	if (r)
-		return r;
-	r = line_next_in(&v, ops, env, ret, max, ret_n, &more);
-	line_view_release(&v);
-	return r;
-}
-
 static int by_seq(const void *a, const void *b)
 {
 	const struct line_edit *x = a, *y = b;

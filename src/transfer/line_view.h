@@ -77,22 +77,41 @@ size_t line_view_find(const struct line_view *v, uint64_t seq);
 bool line_view_is_begun(const struct line_view *v, size_t win);
 
 /*
- * What line.h answers from all rows, from the windows that matter: for a commit
- * those of row seq (and, to withdraw it, of whatever speaks of its version);
- * for the next one the first windows, and all loners.
+ * Answered from the windows that matter: for a commit those of row seq (and, to
+ * withdraw it, of whatever speaks of its version); for the next one the first
+ * windows, and all loners.
+ *
+ * The life of a commit: its row is marked by begin, whose change is applied
+ * before the request is sent; done once the bucket shows it.
  */
 int line_begin_in(const struct line_view *v, uint64_t seq,
 		  struct line_change *ret);
-int line_park_in(const struct line_view *v, uint64_t seq,
-		 struct line_change *ret);
 int line_done_in(const struct line_view *v, uint64_t seq,
 		 struct line_change *ret);
-/* ops: all rows, for the renames that owed names will go through. */
+/* The store refuses row seq for good: parked, and no longer begun unless more of
+ * its window is under way, so that a newer version may supersede it.  To try
+ * again, clear parked. */
+int line_park_in(const struct line_view *v, uint64_t seq,
+		 struct line_change *ret);
+/* A put leaves the line: its seal was withdrawn, it is torn or held back.
+ * Renames of its content that wait behind it leave too (see `owed`); with
+ * one_name one whose old name is in the way of a later row turns into its
+ * delete.  ops: all rows, for the renames that owed names will go through. */
 int line_withdraw_in(const struct line_view *v, const struct line_op *ops,
 		     size_t n, const struct line_env *env, uint64_t seq,
 		     struct line_change *ret);
-/* ops: indexes are counted from there.  *ret_more: nothing in the view stands
- * in the way of what is behind it. */
+/*
+ * Indexes of the rows whose commit may be handed out now, all at the same
+ * time, at most max; earliest first.  Rows flying are not given again.
+ *
+ * A parked row waits for recover.  A later one waits for it if its folder
+ * equals, contains or lies in the parked one's; others pass.  A put that is
+ * not final holds the line.  Of the puts of one folder rename the newest-
+ * sealed comes alone, after the others.
+ *
+ * ops: indexes are counted from there.  *ret_more: nothing in the view stands
+ * in the way of what is behind it.
+ */
 int line_next_in(const struct line_view *v, const struct line_op *ops,
 		 const struct line_env *env, size_t *ret, size_t max,
 		 size_t *ret_n, bool *ret_more);

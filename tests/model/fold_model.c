@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fold_mount.h"
+#include "line_whole.h"
 
 #define DEPTH 96
 #define NEXT_MAX 64

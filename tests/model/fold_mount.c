@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fold_mount.h"
+#include "line_whole.h"
 
 size_t name_count(const struct model *m)
 {

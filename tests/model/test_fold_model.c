@@ -10,6 +10,7 @@
 
 #include "fold_model.h"
 #include "harness.h"
+#include "line_whole.h"
 
 static const char *const flat[] = { "a", "b", "m", NULL };
 static const struct verb flat_verbs[] = {

@@ -46,7 +46,7 @@ static void ck_same(const struct cache_ranges *r, const bool *want)
 	}
 }
 
-START_TEST(random_adds_and_dels_agree_with_a_bitmap)
+START_TEST(random_adds_agree_with_a_bitmap)
 {
 	bool want[BYTES] = { false };
 	struct cache_ranges *r;
@@ -54,18 +54,13 @@ START_TEST(random_adds_and_dels_agree_with_a_bitmap)
 
 	seed = 1 + (unsigned)_i;
 	ck_assert_int_eq(cache_ranges_new(&r), 0);
-	for (i = 0; i < 400; i++) {
+	for (i = 0; i < 100; i++) {
 		off = draw(BYTES);
-		len = draw(draw(4) ? 12 : BYTES);
+		len = draw(draw(8) ? 4 : 40);
 		if (len > BYTES - off)
 			len = BYTES - off;
-		if (draw(5) < 3) {
-			ck_assert_int_eq(cache_ranges_add(r, off, len), 0);
-			memset(want + off, true, len);
-		} else {
-			ck_assert_int_eq(cache_ranges_del(r, off, len), 0);
-			memset(want + off, false, len);
-		}
+		ck_assert_int_eq(cache_ranges_add(r, off, len), 0);
+		memset(want + off, true, len);
 		ck_same(r, want);
 	}
 	cache_ranges_free(r);
@@ -99,7 +94,6 @@ START_TEST(nothing_is_always_there)
 	ck_assert_int_eq(cache_ranges_new(&r), 0);
 	ck_assert(cache_ranges_has(r, 7, 0));
 	ck_assert_int_eq(cache_ranges_add(r, 7, 0), 0);
-	ck_assert_int_eq(cache_ranges_del(r, 7, 0), 0);
 	ck_assert(!cache_ranges_has(r, 7, 1));
 	ck_assert_uint_eq(cache_ranges_sum(r), 0);
 	cache_ranges_free(r);
@@ -113,7 +107,6 @@ START_TEST(a_range_past_the_end_of_all_numbers_is_refused)
 
 	ck_assert_int_eq(cache_ranges_new(&r), 0);
 	ck_assert_int_eq(cache_ranges_add(r, UINT64_MAX, 2), -EINVAL);
-	ck_assert_int_eq(cache_ranges_del(r, 2, UINT64_MAX), -EINVAL);
 	ck_assert_int_eq(cache_ranges_add(r, 1, UINT64_MAX - 1), 0);
 	ck_assert(cache_ranges_has(r, 1, UINT64_MAX - 1));
 	ck_assert_uint_eq(cache_ranges_sum(r), UINT64_MAX - 1);
@@ -123,7 +116,7 @@ END_TEST
 
 static void add(TCase *c)
 {
-	tcase_add_loop_test(c, random_adds_and_dels_agree_with_a_bitmap, 0, 20);
+	tcase_add_loop_test(c, random_adds_agree_with_a_bitmap, 0, 60);
 	tcase_add_test(c, ranges_that_touch_become_one);
 	tcase_add_test(c, nothing_is_always_there);
 	tcase_add_test(c, a_range_past_the_end_of_all_numbers_is_refused);

@@ -10,6 +10,7 @@
 #include "ckptfs/line.h"
 
 #include "harness.h"
+#include "line_whole.h"
 
 /*
  * A line as text: rows "SEQ[@BOUND] put|del|ren|rd KEY[>TO][=VID] [FLAGS]"

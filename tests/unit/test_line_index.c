@@ -12,6 +12,7 @@
 #include "ckptfs/line.h"
 
 #include "harness.h"
+#include "line_whole.h"
 #include "transfer/line_index.h"
 #include "transfer/line_view.h"
 
