@@ -60,6 +60,7 @@ struct fs_opts {
 	size_t names_max; /* in memory, of those that nobody uses; 0: all */
 	unsigned max_downloads;
 	uint64_t download_limit; /* bytes per second; 0: none */
+	uint64_t download_chunk; /* bytes of the smallest request; 0: 8 MiB */
 	struct transfer_opts transfer;
 };
 

@@ -150,7 +150,8 @@ static int parts_new(struct fs *fs)
 				   .poison_all = poisoned_all,
 				   .arg = fs };
 	struct fetch_opts fo = { .max_downloads = fs->opts.max_downloads,
-				 .limit = fs->opts.download_limit };
+				 .limit = fs->opts.download_limit,
+				 .chunk = fs->opts.download_chunk };
 	struct transfer_events ev;
 	int r = barrier_new(&bd, &fs->barrier);
 

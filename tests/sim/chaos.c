@@ -31,6 +31,7 @@ struct chaos {
 	void *arg;
 	uint64_t random;
 	bool dead, down, trace;
+	bool late; /* requests of the dead arrive */
 	bool bare; /* a change without a condition was asked for */
 	unsigned lives; /* a request belongs to one of them */
 	int64_t latency_ns;
@@ -112,7 +113,7 @@ static int go(struct chaos *c, struct fate *f, const char *what,
 	}
 	travel(c);
 	if (is_dead(c) || f->life != c->lives)
-		return draw(c, 2) ? 0 : -EINVAL;
+		return draw(c, 2) && c->late ? 0 : -EINVAL;
 	if ((c->down && !is_over(c)) || f->kind == CHAOS_LOST) {
 		store_set_error("no answer");
 		return draw(c, 2) ? -ETIMEDOUT : -ENETUNREACH;
@@ -476,6 +477,11 @@ void chaos_kill(struct store *s)
 void chaos_revive(struct store *s)
 {
 	of(s)->dead = false;
+}
+
+void chaos_set_late(struct store *s, bool late)
+{
+	of(s)->late = late;
 }
 
 bool chaos_was_bare(struct store *s)

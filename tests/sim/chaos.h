@@ -27,6 +27,10 @@ struct store *chaos_new(struct store *inner, const struct host *host,
 void chaos_kill(struct store *s);
 void chaos_revive(struct store *s);
 
+/* Whether what a dead process sent may still arrive: where nothing is said of
+ * what is to be there it would undo what came after it. */
+void chaos_set_late(struct store *s, bool late);
+
 /* Whether anything users see was to be changed without a condition (A4). */
 bool chaos_was_bare(struct store *s);
 

@@ -12,8 +12,9 @@
 #include "simdisk_impl.h"
 
 static const char *const dirs[DIRS] = { "", "d1", "d2", "d3" };
-static const char *const names[NAMES] = { "a", "b.bin", "c", "m", "t.tmp",
-					  "y.csv" };
+static const char *const names[NAMES] = { "a", "b.bin", "c",
+					  "m", "t.tmp", "y.csv",
+					  "w.safetensors" };
 #define TEMPORARY 4
 
 /* ---- names */
@@ -127,6 +128,14 @@ const struct bytes *model_keep(struct model *m, const void *p, size_t n)
 
 	memcpy(b->p, p, n);
 	b->sealed = true; /* unless it is known: a link, or what a crash left */
+	return bytes_add(m, b);
+}
+
+const struct bytes *model_made(struct model *m, const void *p, size_t n)
+{
+	struct bytes *b = bytes_new((unsigned)n);
+
+	memcpy(b->p, p, n);
 	return bytes_add(m, b);
 }
 

@@ -58,6 +58,15 @@ static void date_states(struct drive *d, int from)
 		d->m.s[from]->ns = drive_now(d);
 }
 
+/* What is torn has its bytes beside those that are shown. */
+static void note_torn(struct drive *d)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		d->unfinished |= d->m.now->at[i].loose;
+}
+
 static void one(struct drive *d, const struct op *op)
 {
 	int first = d->m.n;
@@ -73,6 +82,7 @@ static void one(struct drive *d, const struct op *op)
 		if (!world_is_halted(&d->w) && !drive_failed(d))
 			drive_op(d, op);
 		date_states(d, first);
+		note_torn(d);
 		drive_note_listed(d);
 	} else {
 		drive_fate(d, op);
@@ -89,6 +99,7 @@ static int on_pending(void *arg, const struct fs_pending *p)
 	if (strcmp(p->state, "temporary") == 0 ||
 	    strcmp(p->state, "unfinished") == 0 ||
 	    strcmp(p->state, "poisoned") == 0 ||
+	    strcmp(p->state, "torn") == 0 ||
 	    strcmp(p->state, "conflict") == 0)
 		return 0;
 	drive_fail(arg, "it does not drain: %s is %s: %s", p->path, p->state,
@@ -123,7 +134,8 @@ static bool has_disk_faults(const struct prog *p)
 	unsigned i;
 
 	for (i = 0; i < p->n; i++)
-		if (p->op[i].verb == V_DISK || p->op[i].verb == V_FULL)
+		if (p->op[i].verb == V_DISK || p->op[i].verb == V_FULL ||
+		    p->op[i].verb == V_MEMORY)
 			return true;
 	return false;
 }
@@ -142,9 +154,11 @@ bool drive_run(struct drive *d, const struct prog *p, bool trace)
 	bucket_look(d->w.bucket, &d->m, now);
 	memcpy(d->bucket, now, sizeof(now));
 	order_rest(&d->o, now);
+	for (i = 0; i < p->n && p->op[i].verb == V_OPTION; i++)
+		drive_set_option(d, p->op[i].arg);
 	if (world_mount(&d->w) < 0)
 		drive_fail(d, "the first mount failed");
-	for (i = 0; i < p->n && !drive_failed(d); i++)
+	for (; i < p->n && !drive_failed(d); i++)
 		one(d, &p->op[i]);
 	if (!drive_failed(d))
 		finish(d);

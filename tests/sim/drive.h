@@ -29,6 +29,8 @@ struct drive {
 	bool was_cut; /* an upload may be known to no row */
 	bool faulty_disk; /* it may refuse anything */
 	bool was_faulty; /* once, in this run */
+	bool no_memory; /* the same of memory */
+	bool no_conditions; /* nor are any made, in this run */
 	bool doubtful; /* it may have been since this mount began */
 	bool unbelieved; /* a sync failed in a mount: its log counts as far as
 			    its last barrier says */
@@ -65,7 +67,16 @@ bool drive_run(struct drive *d, const struct prog *p, bool trace);
 void drive_op(struct drive *d, const struct op *op);
 void drive_close_all(struct drive *d);
 
+/* drive_sync.c: what waits for the disk or for the bucket. */
+void drive_sync_all(struct drive *d, int ms);
+void drive_sync_dir(struct drive *d, int dir);
+/* It was to wait for the bucket, and could not for ever. */
+bool drive_gave_up(const struct drive *d, int r);
+/* What was written is closed, and close may promise more than usual. */
+void drive_closed_well(struct drive *d, int path);
+
 /* drive_fate.c: what is done to it. */
+void drive_set_option(struct drive *d, const int *a);
 void drive_fate(struct drive *d, const struct op *op);
 /* If it is dying: the crash, and what is found after it. */
 void drive_if_halted(struct drive *d);
@@ -77,6 +88,7 @@ void drive_note_durable(struct drive *d);
 
 /* drive_disk.c: faults of the disk. */
 void drive_break_disk(struct drive *d, const int *a);
+void drive_break_memory(struct drive *d, const int *a);
 void drive_set_room(struct drive *d, int pages);
 void drive_mend_disk(struct drive *d);
 void drive_disk_end(struct drive *d);

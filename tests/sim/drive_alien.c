@@ -159,7 +159,8 @@ void drive_bucket_changed(struct drive *d, const char *key,
 	if (i > 0)
 		d->ahead_dir[i] |= ahead;
 	for (i = 0; i < PATHS; i++) {
-		if (d->foreign[i] && !is_anywhere(now, d->foreign[i])) {
+		if (d->foreign[i] && !is_anywhere(now, d->foreign[i]) &&
+		    !d->no_conditions) {
 			drive_fail(d, "what another writer put at %s is gone",
 				   path_text(i));
 			d->foreign[i] = NULL;

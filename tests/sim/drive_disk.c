@@ -2,7 +2,8 @@
 /*
  * A disk that fails: what it excuses, and what holds all the same.
  *
- *	Whatever is refused is refused with EIO or ENOSPC, and was not done.
+ *	Whatever is refused is refused with EIO or ENOSPC, and was not done;
+ *	so it is with ENOMEM where memory cannot be had.
  *	What a write or a cut of a file has done in part is found out by
  *	reading: bytes of before or of after it.
  *	What was acknowledged stays.  A sync that failed takes from a file that
@@ -19,6 +20,7 @@
 #include "ckptfs/thr.h"
 
 #include "drive.h"
+#include "memory.h"
 #include "simdisk_impl.h"
 
 #define WHOLE_DISK (UINT64_C(1) << 40) /* as at first */
@@ -43,7 +45,10 @@ bool drive_disk_is_bad(struct drive *d)
 
 bool drive_is_excused(struct drive *d, int r)
 {
-	return (r == -EIO || r == -ENOSPC) && drive_disk_is_bad(d);
+	if (r == -ENOSPC && d->w.in_force.cache_size)
+		return true; /* what waits to be sent fills it */
+	return (r == -EIO || r == -ENOSPC || (r == -ENOMEM && d->no_memory)) &&
+	       drive_disk_is_bad(d);
 }
 
 /* Who waits for room, or for bytes to be brought here, waits for a disk that is
@@ -102,6 +107,14 @@ void drive_set_room(struct drive *d, int pages)
 						(uint64_t)pages * SIM_PAGE);
 }
 
+void drive_break_memory(struct drive *d, const int *a)
+{
+	begin_faults(d);
+	d->no_memory = true;
+	memory_fail(a[0] ? MEMORY_SQLITE : MEMORY_LIBRARY, (unsigned long)a[1],
+		    a[2]);
+}
+
 /* It is still to die, if it was. */
 void drive_mend_disk(struct drive *d)
 {
@@ -111,6 +124,7 @@ void drive_mend_disk(struct drive *d)
 	simdisk_set_capacity(d->w.disk, WHOLE_DISK);
 	memset(d->held.rules, 0, sizeof(d->held.rules));
 	d->held.capacity = disk->capacity;
+	memory_heal();
 	d->rules = 0;
 	d->faulty_disk = false;
 	d->doubtful = d->was_faulty && (!d->w.fs || is_failed(d));
@@ -122,6 +136,7 @@ void drive_hold_faults(struct drive *d)
 {
 	struct simdisk *disk = sim_of(d->w.disk);
 
+	memory_hold();
 	if (d->held.n++ > 0)
 		return;
 	memcpy(d->held.rules, disk->rules, sizeof(disk->rules));
@@ -134,6 +149,7 @@ void drive_go_on(struct drive *d)
 {
 	struct simdisk *disk = sim_of(d->w.disk);
 
+	memory_go_on();
 	if (--d->held.n > 0)
 		return;
 	memcpy(disk->rules, d->held.rules, sizeof(disk->rules));

@@ -223,6 +223,35 @@ static void calm(struct drive *d)
 		chaos_set_rate(d->w.chaos, (enum chaos_kind)k, 0);
 }
 
+/* The bucket may get it at any time from now on, as it is. */
+static void let_held_go(struct model *m)
+{
+	int i, k;
+
+	m->held_ends = true;
+	for (i = 0; i < m->n; i++)
+		for (k = 0; k < PATHS; k++)
+			if (m->s[i]->at[k].held)
+				m->s[i]->fuzzy[k] = m->s[i]->at[k].fuzzy = true;
+}
+
+void drive_set_option(struct drive *d, const int *a)
+{
+	if (a[0] < 0 || a[0] >= OPTION_COUNT)
+		return;
+	d->o.never |= a[0] == OPTION_ORDER && a[1];
+	d->no_conditions |= a[0] == OPTION_OVERWRITE && a[1];
+	if (a[0] == OPTION_HELD)
+		let_held_go(&d->m);
+	/* Who waits for room that only a close of his own could make waits for
+	 * ever: not yet. */
+	if (a[0] == OPTION_CACHE)
+		world_set_option(&d->w, OPTION_FULL, 1);
+	if (a[0] == OPTION_FULL && d->w.opts.cache_size)
+		return;
+	world_set_option(&d->w, (enum world_option)a[0], a[1]);
+}
+
 void drive_fate(struct drive *d, const struct op *op)
 {
 	const int *a = op->arg;
@@ -263,6 +292,12 @@ void drive_fate(struct drive *d, const struct op *op)
 		break;
 	case V_FULL:
 		drive_set_room(d, a[0]);
+		break;
+	case V_MEMORY:
+		drive_break_memory(d, a);
+		break;
+	case V_OPTION:
+		drive_set_option(d, a);
 		break;
 	case V_HEAL:
 		heal(d);

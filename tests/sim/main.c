@@ -27,6 +27,7 @@
 #include "ckptfs/log.h"
 
 #include "drive.h"
+#include "memory.h"
 #include "shrink.h"
 
 #define JOBS_MOST 64
@@ -35,6 +36,7 @@
 struct board {
 	uint64_t seed[JOBS_MOST]; /* at hand */
 	uint64_t runs[JOBS_MOST];
+	uint64_t next[JOBS_MOST]; /* to run, counted from the first seed */
 	bool stop;
 };
 
@@ -61,7 +63,9 @@ static void run_until(const struct options *o, struct board *b, unsigned job,
 	static struct prog p;
 	uint64_t n;
 
-	for (n = job; !b->stop && n < o->runs && now_s() < end; n += o->jobs) {
+	while (!b->stop && b->next[job] < o->runs && now_s() < end) {
+		n = b->next[job];
+		b->next[job] += o->jobs;
 		b->seed[job] = o->seed + n;
 		prog_draw(&p, b->seed[job], o->what);
 		(void)alarm(60); /* it hangs */
@@ -87,6 +91,20 @@ static void report(const struct options *o, uint64_t seed)
 	printf("(simulate --replay FILE --trace tells more)\n");
 }
 
+static pid_t start_job(const struct options *o, struct board *b, unsigned job,
+		       double end)
+{
+	pid_t pid = fork();
+
+	if (pid < 0) {
+		perror("fork");
+		exit(2);
+	}
+	if (pid == 0)
+		run_until(o, b, job, end);
+	return pid;
+}
+
 static int run_jobs(const struct options *o, struct board *b, uint64_t *ret)
 {
 	double end = now_s() + o->seconds;
@@ -96,13 +114,8 @@ static int run_jobs(const struct options *o, struct board *b, uint64_t *ret)
 
 	fflush(NULL);
 	for (i = 0; i < o->jobs; i++) {
-		pid[i] = fork();
-		if (pid[i] < 0) {
-			perror("fork");
-			exit(2);
-		}
-		if (pid[i] == 0)
-			run_until(o, b, i, end);
+		b->next[i] = i;
+		pid[i] = start_job(o, b, i, end);
 	}
 	for (left = o->jobs; left > 0; left--) {
 		pid_t p = wait(&status);
@@ -111,6 +124,12 @@ static int run_jobs(const struct options *o, struct board *b, uint64_t *ret)
 			;
 		if (i == o->jobs || status == 0)
 			continue;
+		if (WIFEXITED(status) && WEXITSTATUS(status) == MEMORY_GAVE_UP) {
+			b->runs[i]++;
+			pid[i] = start_job(o, b, i, end);
+			left++;
+			continue;
+		}
 		b->stop = true;
 		if (bad++ == 0)
 			*ret = b->seed[i];
@@ -221,5 +240,6 @@ int main(int argc, char **argv)
 	log.sink = o.trace ? LOG_TO_STDERR : LOG_TO_FILE;
 	if (log_init(&log) < 0)
 		return 2;
+	memory_init();
 	return o.replay ? replay(&o) : run_all(&o);
 }

@@ -88,25 +88,9 @@ struct item *model_entry(struct model *m, int handle)
 	return by_id(m->now, m->handle[handle].id);
 }
 
-bool model_owed(const struct model *m, int path)
-{
-	int i;
-
-	for (i = 0; i < PATHS; i++)
-		if (m->now->at[i].owes & 1u << path)
-			return true;
-	return false;
-}
-
-static int path_at(const struct model *m, const struct item *e)
-{
-	return (int)(e - m->now->at);
-}
-
 static void blur(struct model *m, struct item *e)
 {
-	e->fuzzy = true;
-	m->now->fuzzy[path_at(m, e)] = true;
+	e->fuzzy = m->now->fuzzy[e - m->now->at] = true;
 }
 
 /* ---- files */
@@ -176,7 +160,7 @@ static void change(struct model *m, struct item *e, const struct bytes *b)
 }
 
 void model_write(struct model *m, int64_t now_ns, int handle, unsigned off,
-		 unsigned len)
+		 unsigned len, const struct bytes *all)
 {
 	struct item *e;
 	unsigned n;
@@ -186,17 +170,26 @@ void model_write(struct model *m, int64_t now_ns, int handle, unsigned off,
 	if (!e)
 		return;
 	n = e->cur->n > off + len ? e->cur->n : off + len;
-	change(m, e, model_bytes(m, e->cur, n, off, len));
+	change(m, e, all ? all : model_bytes(m, e->cur, n, off, len));
 }
 
-/* The content is sealed: queued, unless the name is a temporary one. */
+/* The content is sealed: queued, unless the name is a temporary one; or held
+ * back as torn. */
 static void seal(struct model *m, struct item *e)
 {
-	int path = path_at(m, e);
+	int path = (int)(e - m->now->at);
 
+	e->loose = bytes_are_cut(path, e->cur);
+	e->flushed = e->cur;
+	if (e->loose)
+		blur(m, e);
+	if (e->loose)
+		return;
+	(void)model_sealed(m, e->cur);
 	e->dirty = false;
-	e->flushed = model_sealed(m, e->cur);
 	e->held = path_is_temporary(path);
+	if (e->held && m->held_ends)
+		blur(m, e);
 	if (e->held)
 		return;
 	e->pub = e->cur;
@@ -214,16 +207,20 @@ void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n)
 		open_changed(m, e, 0);
 	else if (e->loose)
 		blur(m, e);
+	if (!e->open)
+		e->before = e->cur;
 	change(m, e, model_bytes(m, e->cur, n, 0, 0));
 	if (e->opens && !e->writers) /* sealed beside the readers, soon */
 		e->flushed = e->cur;
 	if (e->opens)
 		return;
 	seal(m, e);
+	e->open = e->dirty;
+	if (e->open)
+		return;
 	if (!e->held)
 		e->owes = 0;
-	e->loose = false;
-	e->flushed = NULL;
+	e->before = e->flushed = NULL;
 }
 
 void model_flush(struct model *m, int64_t now_ns, int handle)
@@ -257,8 +254,10 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 	}
 	e->opens--;
 	e->writers -= h.writes;
-	if (e->opens == 0) {
-		e->open = e->fresh = false;
+	if (e->opens == 0)
+		e->open = e->dirty; /* it is torn */
+	if (e->opens == 0 && !e->open) {
+		e->fresh = false;
 		e->before = e->flushed = NULL;
 		if (!e->held && !e->loose) /* no seal is withdrawn any more */
 			e->owes = 0;
@@ -571,7 +570,8 @@ void model_rest(struct model *m, int64_t now_ns)
 
 	drop_states(m);
 	for (k = 0; k < PATHS; k++) {
-		last.fuzzy[k] = last.at[k].fuzzy = last.at[k].loose;
+		last.fuzzy[k] = last.at[k].fuzzy =
+			last.at[k].loose || (last.at[k].held && m->held_ends);
 		last.at[k].place = last.at[k].seal = 0;
 		last.at[k].from = -1;
 	}

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define DIRS 4
-#define NAMES 6
+#define NAMES 7
 #define PATHS (DIRS * NAMES)
 #define HANDLES 5 /* the last one is for what opens and closes at once */
 #define SIZE_MOST 20480u
@@ -90,6 +90,7 @@ struct model {
 	unsigned last_id, last_content;
 	int acked; /* the last state that was acknowledged */
 	int durable; /* the last one that a barrier covers for certain */
+	bool held_ends; /* temporary names are sent once they are old */
 	bool alien[PATHS], alien_dir[DIRS]; /* another writer was here */
 };
 
@@ -117,6 +118,26 @@ const struct bytes *model_known(const struct model *m, size_t n, uint64_t crc);
 const struct bytes *model_keep(struct model *m, const void *p, size_t n);
 /* Another writer's, new. */
 const struct bytes *model_theirs(struct model *m, unsigned n);
+/* These, which are not closed yet. */
+const struct bytes *model_made(struct model *m, const void *p, size_t n);
+
+/* saved.c: what frameworks write. */
+enum saved {
+	SAVED_ZIP,
+	SAVED_ZIP_CUT,
+	SAVED_ZIP_MORE, /* something is behind it */
+	SAVED_ZIP64,
+	SAVED_ZIP_EMPTY,
+	SAVED_TENSORS,
+	SAVED_TENSORS_CUT,
+	SAVED_TENSORS_META,
+	SAVED_TENSORS_BAD,
+	SAVED_COUNT
+};
+const struct bytes *model_saved(struct model *m, enum saved how, unsigned n);
+/* By that name it would be held back as torn. */
+bool bytes_are_cut(int path, const struct bytes *b);
+
 /* The bucket has it now. */
 void model_shown(struct model *m, const struct bytes *b);
 /* Some version was of it once: closed, flushed, or found after a crash. */
@@ -135,8 +156,9 @@ enum {
 	OPEN_ONLY = 16, /* it cannot read, nor be mapped */
 };
 int model_open(struct model *m, int64_t now_ns, int path, int handle, int how);
+/* all: what it becomes, if it is that at once. */
 void model_write(struct model *m, int64_t now_ns, int handle, unsigned off,
-		 unsigned len);
+		 unsigned len, const struct bytes *all);
 void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n);
 void model_flush(struct model *m, int64_t now_ns, int handle);
 void model_close(struct model *m, int64_t now_ns, int handle);

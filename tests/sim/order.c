@@ -23,6 +23,16 @@ void bucket_look(struct store *bucket, const struct model *m,
 	}
 }
 
+bool model_owed(const struct model *m, int path)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (m->now->at[i].owes & 1u << path)
+			return true;
+	return false;
+}
+
 static bool is(const struct shown *x, const struct bytes *b)
 {
 	return x->there ? same_bytes(x->b, b) : !b;
@@ -149,7 +159,7 @@ bool order_check(struct order *o, const struct model *m,
 						: "torn or foreign");
 			return false;
 		}
-	if (o->off)
+	if (o->off || o->never)
 		return true;
 	for (i = k = 0; i < o->n; i++) {
 		first = o->base[i].state < first ? o->base[i].state : first;

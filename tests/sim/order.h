@@ -39,6 +39,7 @@ struct order {
 	bool cut; /* what was sealed by a flush, and written to since, may have
 		     become anything */
 	bool off; /* until the next rest */
+	bool never; /* nobody asks for any order */
 };
 
 /* What the bucket has under each name now. */

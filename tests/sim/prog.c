@@ -10,6 +10,7 @@
 #include "model.h"
 #include "prog.h"
 #include "simdisk_impl.h"
+#include "world.h"
 
 /*
  * Arguments: p a path, d a folder, e a folder other than the root, h a handle,
@@ -21,6 +22,7 @@ static const struct {
 	unsigned weight, group;
 } verbs[V_COUNT] = {
 	[V_PUT] = { "put", "ps", 22, 0 },
+	[V_SAVE] = { "save", "pns", 5, 0 },
 	[V_OPEN] = { "open", "phn", 7, 0 },
 	[V_WRITE] = { "write", "hos", 8, 0 },
 	[V_TRUNCATE] = { "truncate", "ps", 2, 0 },
@@ -49,7 +51,9 @@ static const struct {
 	[V_DOWN] = { "down", "n", 1, PROG_STORE },
 	[V_DISK] = { "disk", "nnnn", 2, PROG_DISK },
 	[V_FULL] = { "full", "n", 1, PROG_DISK },
-	[V_HEAL] = { "heal", "", 2, PROG_DISK },
+	[V_MEMORY] = { "memory", "nnn", 3, PROG_MEMORY },
+	[V_OPTION] = { "option", "nn", 1, PROG_OPTIONS },
+	[V_HEAL] = { "heal", "", 2, PROG_DISK | PROG_MEMORY },
 	[V_CLOCK] = { "clock", "n", 1, PROG_CLOCK },
 	[V_FOREIGN] = { "foreign", "ps", 2, PROG_FOREIGN },
 	[V_FOREIGN_DEL] = { "foreign-del", "p", 1, PROG_FOREIGN },
@@ -114,6 +118,8 @@ static int draw_number(struct draw *d, enum verb v, int i)
 				     SIM_SYNC_DIR, SIM_OPEN, SIM_ANY };
 
 	switch (v) {
+	case V_SAVE:
+		return below(d, SAVED_COUNT);
 	case V_OPEN:
 		return hows[below(d, sizeof(hows) / sizeof(hows[0]))];
 	case V_RENAME:
@@ -142,6 +148,12 @@ static int draw_number(struct draw *d, enum verb v, int i)
 				below(d, 4) == 0;
 	case V_FULL:
 		return below(d, 40);
+	case V_MEMORY:
+		return i == 0 ? below(d, 2) :
+		       i == 1 ? 1 + below(d, below(d, 2) ? 40 : 1500) :
+				below(d, 6) == 0;
+	case V_OPTION:
+		return i == 0 ? below(d, OPTION_COUNT) : 0;
 	case V_TURNS:
 		return below(d, 3) * below(d, 40);
 	case V_CLOCK:
@@ -149,6 +161,32 @@ static int draw_number(struct draw *d, enum verb v, int i)
 	default:
 		return 0;
 	}
+}
+
+/* Its usual value comes again, too. */
+static int draw_option(struct draw *d, int o)
+{
+	static const int of[OPTION_COUNT][4] = {
+		[OPTION_ORDER] = { 0, 0, 1, 2 },
+		[OPTION_CLOSE] = { 0, 1, 1, 2 },
+		[OPTION_FSYNC] = { 0, 1, 1, 1 },
+		[OPTION_FULL] = { 0, 1, 1, 1 },
+		[OPTION_OVERWRITE] = { 0, 0, 1, 1 },
+		[OPTION_PART] = { 0, 4096, 5000, WORLD_PART },
+		[OPTION_CHUNK] = { 0, 1000, 4096, 10000 },
+		[OPTION_UP] = { 0, 4, 16, 64 },
+		[OPTION_DOWN] = { 0, 4, 16, 64 },
+		[OPTION_CACHE] = { 0, 16, 40, 100 },
+		[OPTION_HELD] = { 86400, 5, 20, 60 },
+		[OPTION_WORKERS] = { 1, 2, 4, 8 },
+		[OPTION_DISK] = { 0, SIM_NO_CLONE, SIM_NO_LEASE,
+				  SIM_NO_XATTR | SIM_NO_CLONE },
+		[OPTION_STORE] = { 0, STORE_CAP_COPY_PART,
+				   STORE_CAP_COPY_PART | STORE_CAP_RENAME,
+				   STORE_CAP_MPU_PREFIX },
+	};
+
+	return of[o][below(d, 4)];
 }
 
 static void draw_op(struct draw *d, struct op *op, enum verb v)
@@ -184,6 +222,11 @@ static void draw_op(struct draw *d, struct op *op, enum verb v)
 			op->arg[i] = draw_number(d, v, i);
 		}
 	}
+	if (v == V_SAVE && below(d, 8)) /* mostly by a fitting name */
+		op->arg[0] += (op->arg[1] < SAVED_TENSORS ? 1 : 6) -
+			      op->arg[0] % NAMES;
+	if (v == V_OPTION)
+		op->arg[1] = draw_option(d, op->arg[0]);
 }
 
 /* Each seed leaves out some kinds of operations altogether, so that the others
@@ -211,7 +254,7 @@ static unsigned swarm(uint64_t seed)
 	struct draw d = { .state = ~seed };
 	unsigned what = 0, group;
 
-	for (group = PROG_STORE; group <= PROG_TURNS; group *= 2)
+	for (group = PROG_STORE; group < PROG_ALL; group *= 2)
 		if (group != PROG_FOREIGN && below(&d, 3) == 0)
 			what |= group;
 	return what;
@@ -260,6 +303,8 @@ void prog_draw(struct prog *p, uint64_t seed, unsigned what)
 	want = 50 + (unsigned)below(&d, 40);
 	p->seed = seed;
 	p->n = 0;
+	while ((what & PROG_OPTIONS) && p->n < 6 && below(&d, 5))
+		draw_op(&d, &p->op[p->n++], V_OPTION);
 	draw_op(&d, &p->op[p->n++], V_MKDIR);
 	draw_op(&d, &p->op[p->n++], V_LATENCY);
 	while (p->n < want) {

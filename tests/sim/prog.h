@@ -11,6 +11,7 @@
 
 enum verb {
 	V_PUT, /* path size: create or rewrite, close */
+	V_SAVE, /* path form size: as V_PUT, by a framework */
 	V_OPEN, /* path handle how */
 	V_WRITE, /* handle off len */
 	V_TRUNCATE, /* path size */
@@ -39,6 +40,8 @@ enum verb {
 	V_DOWN, /* yes */
 	V_DISK, /* call n errno for-ever */
 	V_FULL, /* pages left */
+	V_MEMORY, /* whose n for-ever: an allocation fails */
+	V_OPTION, /* which value: of the next mount */
 	V_HEAL, /* the disk, and it has room */
 	V_CLOCK, /* seconds */
 	V_FOREIGN, /* path size: another writer puts */
@@ -69,7 +72,10 @@ enum {
 	PROG_FOREIGN = 8, /* other writers */
 	PROG_CLOCK = 16, /* the wall clock is set back */
 	PROG_TURNS = 32, /* threads are interrupted wherever they may be */
-	PROG_SWARM = 64, /* some of them, others for each seed */
+	PROG_MEMORY = 64, /* allocations fail */
+	PROG_OPTIONS = 128, /* other options than the usual ones */
+	PROG_ALL = 255,
+	PROG_SWARM = 256, /* some of them, others for each seed */
 };
 void prog_draw(struct prog *p, uint64_t seed, unsigned what);
 void prog_print(const struct prog *p, FILE *to);

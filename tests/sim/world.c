@@ -132,6 +132,10 @@ int world_mount(struct world *w)
 	int r;
 
 	chaos_revive(w->chaos);
+	chaos_set_late(w->chaos, !w->opts.transfer.overwrite);
+	w->net->caps = w->bucket->caps & ~w->store_lacks;
+	simdisk_set_lacks(w->disk, w->disk_lacks);
+	w->in_force = w->opts;
 	r = start(w);
 	if (r < 0)
 		close_all(w);
@@ -172,7 +176,8 @@ static void default_opts(struct world *w)
 		.gid = 1000,
 		.file_mode = 0644,
 		.dir_mode = 0755,
-		.remote_timeout_ns = CLK_NEVER,
+		/* troubles of the network end before */
+		.remote_timeout_ns = 1200 * NS_PER_S,
 		.metadata_ttl_ns = 10 * NS_PER_S,
 		.negative_ttl_ns = NS_PER_S,
 		.held_open_delay_ns = 5 * NS_PER_S,
@@ -184,6 +189,65 @@ static void default_opts(struct world *w)
 			      .upload_interval_ns = 30 * NS_PER_S,
 			      .upload_max_delay_ns = 86400 * NS_PER_S },
 	};
+}
+
+void world_set_option(struct world *w, enum world_option o, int value)
+{
+	static const enum transfer_order orders[] = { TRANSFER_STRICT,
+						      TRANSFER_OPEN,
+						      TRANSFER_NONE };
+	static const enum fs_durability closes[] = { FS_ASYNC, FS_LOCAL,
+						     FS_REMOTE };
+	struct fs_opts *fo = &w->opts;
+	uint64_t v = (uint64_t)value;
+
+	switch (o) {
+	case OPTION_ORDER:
+		fo->transfer.order = orders[v % 3];
+		break;
+	case OPTION_CLOSE:
+		fo->close_mode = closes[v % 3];
+		break;
+	case OPTION_FSYNC:
+		fo->fsync_remote = v;
+		break;
+	case OPTION_FULL:
+		fo->full_enospc = v;
+		break;
+	case OPTION_OVERWRITE:
+		fo->transfer.overwrite = v;
+		break;
+	case OPTION_PART:
+		fo->transfer.part_size = v;
+		break;
+	case OPTION_CHUNK:
+		fo->download_chunk = v;
+		break;
+	case OPTION_UP:
+		fo->transfer.upload_limit = v << 10;
+		break;
+	case OPTION_DOWN:
+		fo->download_limit = v << 10;
+		break;
+	case OPTION_CACHE:
+		fo->cache_size = v << 10;
+		break;
+	case OPTION_HELD:
+		fo->transfer.upload_max_delay_ns = value * NS_PER_S;
+		break;
+	case OPTION_WORKERS:
+		fo->transfer.max_uploads = (unsigned)v;
+		fo->max_downloads = (unsigned)v;
+		break;
+	case OPTION_DISK:
+		w->disk_lacks = (unsigned)v;
+		break;
+	case OPTION_STORE:
+		w->store_lacks = (unsigned)v;
+		break;
+	case OPTION_COUNT:
+		break;
+	}
 }
 
 void world_init(struct world *w, uint64_t seed, world_change_fn *changed,

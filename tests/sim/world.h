@@ -26,6 +26,25 @@
 
 struct cache;
 
+/* What another mount may have than the usual; the values are world.c's. */
+enum world_option {
+	OPTION_ORDER, /* strict, open, none */
+	OPTION_CLOSE, /* async, local, remote */
+	OPTION_FSYNC, /* local, remote */
+	OPTION_FULL, /* wait, enospc */
+	OPTION_OVERWRITE, /* no, yes */
+	OPTION_PART, /* bytes; 0: as they grow by themselves */
+	OPTION_CHUNK, /* the same of downloads */
+	OPTION_UP, /* KiB a second; 0: no limit */
+	OPTION_DOWN,
+	OPTION_CACHE, /* KiB kept; 0: no limit */
+	OPTION_HELD, /* seconds until a temporary name is sent all the same */
+	OPTION_WORKERS, /* of uploads and of downloads, each */
+	OPTION_DISK, /* what the cache's file system lacks: SIM_NO_... */
+	OPTION_STORE, /* what the store cannot do: STORE_CAP_... */
+	OPTION_COUNT
+};
+
 struct world {
 	struct clk store_clk; /* nobody sets it */
 	struct sim *sim;
@@ -40,6 +59,9 @@ struct world {
 	struct meta_report report;
 	uint64_t log_limit; /* of the database, before a checkpoint */
 	bool passthrough; /* the kernel offers it */
+	/* of the disk and of the store's capabilities, from the next mount on */
+	unsigned disk_lacks, store_lacks;
+	struct fs_opts in_force; /* of this mount */
 	uint64_t ballast; /* bytes kept back for the database */
 	uint64_t random; /* for whoever drives */
 	unsigned turns; /* percent that are lost */
@@ -55,6 +77,8 @@ void world_init(struct world *w, uint64_t seed, world_change_fn *changed,
 		void *arg);
 void world_fini(struct world *w);
 
+/* From the next mount on. */
+void world_set_option(struct world *w, enum world_option o, int value);
 /* 0, or why the mount failed; then it is dead. */
 int world_mount(struct world *w);
 void world_unmount(struct world *w);
