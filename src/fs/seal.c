@@ -511,6 +511,8 @@ static int flush_busy(struct fs *fs, const struct fs_ctx *ctx,
 	r = live_stat(fs, in, &st);
 	if (r == 0 && (l->fresh || moved(l, &st)))
 		r = seal_file(fs, in, final);
+	else if (r == 0 && l->ver.provisional && waits_remote(fs, file))
+		r = seal_final(fs, in); /* of another's close; else no end */
 	/* unlinked just now */
 	return r == -ENOENT && !inode_parent(fs, in) ? 0 : r;
 }
