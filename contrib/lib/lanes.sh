@@ -155,8 +155,8 @@ lane_sim-coverage() {
 	done
 	# What breaks a promise is the lane sim's to tell.
 	"$sim" --seconds "$seconds" --no-shrink >/dev/null 2>&1
-	for only in 1 2 4 8 16 31; do
-		"$sim" --seconds $((seconds / 6 + 1)) --only $only \
+	for only in 1 2 8 64 128 256 511; do
+		"$sim" --seconds $((seconds / 7 + 1)) --only $only \
 			--no-shrink >/dev/null 2>&1
 	done
 	if "$TOP/tests/sim/coverage.sh" --files "$dir"; then

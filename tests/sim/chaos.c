@@ -97,6 +97,12 @@ static int choose_kind(struct chaos *c)
 	return -1;
 }
 
+static bool is_change(const char *what)
+{
+	return strcmp(what, "get") != 0 && strcmp(what, "head") != 0 &&
+	       !strstr(what, "list") && !strstr(what, "abort");
+}
+
 /* The way to the store: 0 if it arrives. */
 static int go(struct chaos *c, struct fate *f, const char *what,
 	      const char *key)
@@ -117,6 +123,10 @@ static int go(struct chaos *c, struct fate *f, const char *what,
 	if ((c->down && !is_over(c)) || f->kind == CHAOS_LOST) {
 		store_set_error("no answer");
 		return draw(c, 2) ? -ETIMEDOUT : -ENETUNREACH;
+	}
+	if (f->kind == CHAOS_REFUSED && is_change(what)) {
+		store_set_error("access denied");
+		return -EACCES;
 	}
 	if (f->kind == CHAOS_THROTTLE) {
 		store_set_error("slow down");

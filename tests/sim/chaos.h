@@ -43,6 +43,7 @@ enum chaos_kind {
 	CHAOS_AMBIGUOUS, /* it does, the answer never comes */
 	CHAOS_GARBLED, /* 200, and then an error in the body */
 	CHAOS_TWICE, /* carried out twice, the second answer comes */
+	CHAOS_REFUSED, /* a change is: 403, once and for all */
 	CHAOS_KINDS
 };
 /* Of a hundred requests so many fail so, until told otherwise; like an outage,

@@ -47,7 +47,8 @@ static void on_change(void *arg, const char *key)
 		drive_fail(d, "%s changed: %s", key, why);
 	if (d->trace)
 		fprintf(stderr, "    %lld ms: %s changes, past state %d%s\n",
-			(long long)(drive_now(d) / NS_PER_MS), key, d->o.n ? d->o.base[0].state : -1,
+			(long long)(drive_now(d) / NS_PER_MS), key,
+			d->o.n ? d->o.base[0].state : -1,
 			drive_failed(d) ? ": broken" : "");
 }
 
@@ -77,6 +78,7 @@ static void one(struct drive *d, const struct op *op)
 		op_print(op, stderr);
 	}
 	d->alive_ns = drive_now(d);
+	drive_note_poisoned(d); /* it may lose its name */
 	if (op->verb < V_RUN || op->verb == V_EVICT) {
 		drive_adopt(d);
 		if (!world_is_halted(&d->w) && !drive_failed(d))
@@ -89,8 +91,8 @@ static void one(struct drive *d, const struct op *op)
 	}
 	/* Some operations come in a hurry, some not. */
 	if (world_draw(&d->w, 3) == 0)
-		(void)sim_run_for(d->w.sim, (int64_t)world_draw(&d->w, 40) *
-						    NS_PER_MS);
+		(void)sim_run_for(d->w.sim,
+				  (int64_t)world_draw(&d->w, 40) * NS_PER_MS);
 	drive_if_halted(d);
 }
 
@@ -99,8 +101,7 @@ static int on_pending(void *arg, const struct fs_pending *p)
 	if (strcmp(p->state, "temporary") == 0 ||
 	    strcmp(p->state, "unfinished") == 0 ||
 	    strcmp(p->state, "poisoned") == 0 ||
-	    strcmp(p->state, "torn") == 0 ||
-	    strcmp(p->state, "conflict") == 0)
+	    strcmp(p->state, "torn") == 0 || strcmp(p->state, "conflict") == 0)
 		return 0;
 	drive_fail(arg, "it does not drain: %s is %s: %s", p->path, p->state,
 		   p->why ? p->why : "");

@@ -23,6 +23,7 @@ struct drive {
 	bool cut;
 	unsigned keep;
 	bool armed; /* its death is set */
+	int64_t stall_ns; /* the longest that a turn was lost, beside others */
 	int64_t alive_ns; /* when it was last known to live */
 	bool unfinished; /* files were open when it died: their bytes lie
 			    beside */
@@ -35,6 +36,7 @@ struct drive {
 	bool unbelieved; /* a sync failed in a mount: its log counts as far as
 			    its last barrier says */
 	bool faulty_net; /* it may not be heard */
+	bool refused; /* some change may have been */
 	unsigned rules; /* of those that make it so */
 	struct thr_worker *watcher; /* of the disk */
 	int64_t mend_ns; /* when it is well again */

@@ -93,20 +93,21 @@ void drive_foreign_del(struct drive *d, int path)
 static void on_kept(void *arg, const struct fs_kept *k, int err,
 		    const char *words)
 {
-	(void)arg;
-	(void)k;
-	(void)err;
-	(void)words;
+	const struct drive *d = arg;
+
+	if (d->trace)
+		fprintf(stderr, "    recover %s (%s): %d %s\n", k->path,
+			k->state, err, words ? words : "");
 }
 
 /* A rename or a link that theirs is in the way of waits for somebody's word: it
- * is taken out of the way, and tried once more. */
+ * is taken out of the way, and tried once more.  So is what was refused. */
 bool drive_clear_the_way(struct drive *d)
 {
 	struct fs_recover_what all = { .path = "" };
 	int i;
 
-	if (!d->aliens)
+	if (!d->aliens && !d->refused)
 		return false;
 	for (i = 0; i < PATHS; i++)
 		if (d->bucket[i].b && d->bucket[i].b->theirs)
@@ -254,7 +255,8 @@ void drive_adopt(struct drive *d)
 	drive_go_on(d);
 }
 
-/* What a job did to a name that had just been listed it did to what is there. */
+/* What a job did to a name that had just been listed it did to what is there.
+ */
 void drive_note_listed(struct drive *d)
 {
 	struct meta_object row;

@@ -25,7 +25,7 @@ void drive_note_durable(struct drive *d)
 	if (d->doubtful || drive_disk_is_bad(d))
 		return;
 	for (i = d->m.acked; i > d->m.durable; i--)
-		if (d->m.s[i]->ns <= d->alive_ns - BARRIER_NS)
+		if (d->m.s[i]->ns <= d->alive_ns - BARRIER_NS - d->stall_ns)
 			d->m.durable = i;
 }
 
@@ -90,8 +90,8 @@ static void note_unfinished(struct drive *d, int i, bool cut)
 	d->unfinished |= i < d->m.n - 1;
 	for (i = first < i ? first : i; i < d->m.n; i++)
 		for (k = 0; k < PATHS; k++)
-			d->unfinished |= d->m.s[i]->at[k].open ||
-					 d->m.s[i]->at[k].dirty;
+			d->unfinished |=
+				d->m.s[i]->at[k].open || d->m.s[i]->at[k].dirty;
 }
 
 /* The mount goes on from what it came back with. */
@@ -105,17 +105,16 @@ static void go_on_from(struct drive *d, const struct tree *t)
 	memset(d->ahead_dir, 0, sizeof(d->ahead_dir));
 	i = model_find(&d->m, t, cut, &path);
 	if (i < 0) {
-		drive_fail(d, "after a %s: %s%s is not as in any state from "
-			      "%d to %d (state %s, %d bytes)",
+		drive_fail(d,
+			   "after a %s: %s%s is not as in any state from "
+			   "%d to %d (state %s, %d bytes)",
 			   d->cut ? "power cut" : "kill",
 			   path < 0 ? "folder " : "",
 			   path < 0 ? dir_text(-1 - path) : path_text(path),
 			   cut ? d->m.durable : d->m.acked, d->m.n - 1,
-			   path < 0 ? "?" :
-				      world_state(&d->w, path_text(path)),
-			   path >= 0 && t->at[path].b ?
-				   (int)t->at[path].b->n :
-				   -1);
+			   path < 0 ? "?" : world_state(&d->w, path_text(path)),
+			   path >= 0 && t->at[path].b ? (int)t->at[path].b->n
+						      : -1);
 		return;
 	}
 	note_unfinished(d, i, cut);
@@ -252,6 +251,13 @@ void drive_set_option(struct drive *d, const int *a)
 	world_set_option(&d->w, (enum world_option)a[0], a[1]);
 }
 
+/* What is parked lets others pass, and stays on the disk if it is replaced. */
+static void refuse(struct drive *d, int percent)
+{
+	d->o.never = d->refused = d->unfinished = true;
+	chaos_set_rate(d->w.chaos, CHAOS_REFUSED, (unsigned)percent);
+}
+
 void drive_fate(struct drive *d, const struct op *op)
 {
 	const int *a = op->arg;
@@ -283,6 +289,9 @@ void drive_fate(struct drive *d, const struct op *op)
 		chaos_set_rate(d->w.chaos, (enum chaos_kind)a[0],
 			       (unsigned)a[1]);
 		break;
+	case V_REFUSE:
+		refuse(d, a[0]);
+		break;
 	case V_DOWN:
 		d->faulty_net |= a[0];
 		chaos_set_down(d->w.chaos, a[0]);
@@ -313,6 +322,11 @@ void drive_fate(struct drive *d, const struct op *op)
 		break;
 	case V_TURNS:
 		world_set_turns(&d->w, (unsigned)a[0]);
+		break;
+	case V_STALL:
+		if (a[1] * NS_PER_MS > d->stall_ns)
+			d->stall_ns = a[1] * NS_PER_MS;
+		world_stall(&d->w, (unsigned)a[0], a[1] * NS_PER_MS);
 		break;
 	case V_CLOCK:
 		sim_shift_real(d->w.sim, a[0] * NS_PER_S);

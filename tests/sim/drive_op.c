@@ -55,21 +55,26 @@ static bool is_dying(const struct drive *d)
 
 static int flags_of(int how)
 {
-	int flags = how & OPEN_APPEND ? O_WRONLY | O_APPEND :
-		    how & OPEN_ONLY   ? O_WRONLY :
-		    how & OPEN_WRITE  ? O_RDWR :
-					O_RDONLY;
+	int flags = how & OPEN_APPEND  ? O_WRONLY | O_APPEND
+		    : how & OPEN_ONLY  ? O_WRONLY
+		    : how & OPEN_WRITE ? O_RDWR
+				       : O_RDONLY;
 
 	flags |= how & OPEN_CREATE ? O_CREAT : 0;
 	return flags | (how & OPEN_TRUNC ? O_TRUNC : 0);
 }
 
-/* Of whose bytes the disk lost some, and others have it open: no copy can take
- * its place. */
+/* Of whose bytes the disk lost some. */
+static bool lost_bytes(struct drive *d, int path)
+{
+	return d->was_faulty && !is_dying(d) &&
+	       strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
+}
+
+/* And others have it open: no copy can take its place. */
 static bool refuses_poisoned(struct drive *d, int path)
 {
-	return d->was_faulty && !is_dying(d) && d->m.now->at[path].opens > 1 &&
-	       strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
+	return lost_bytes(d, path) && d->m.now->at[path].opens > 1;
 }
 
 static bool open_as(struct drive *d, int path, int handle, int how)
@@ -111,9 +116,9 @@ static unsigned end_of(struct drive *d, int handle)
 	return (unsigned)a.size;
 }
 
-/* With close=remote another's close made its seal final, though this one has the
- * file open: what is written now has no row, and a kill makes it part of what
- * was closed.  Not yet mended, so not done. */
+/* With close=remote another's close made its seal final, though this one has
+ * the file open: what is written now has no row, and a kill makes it part of
+ * what was closed.  Not yet mended, so not done. */
 static bool has_no_row(const struct drive *d, const struct item *e)
 {
 	return d->w.in_force.close_mode == FS_REMOTE && e && e->flushed;
@@ -269,7 +274,10 @@ static void truncate_one(struct drive *d, int path, unsigned size)
 	if (ino)
 		r = fs_setattr(d->w.fs, &ctx, ino, &want, FS_SET_SIZE, NULL,
 			       &got);
-	if (answered(d, r, 0))
+	if (r == -EIO && lost_bytes(d, path)) {
+		model_undo(&d->m, drive_now(d));
+		model_ack(&d->m);
+	} else if (answered(d, r, 0))
 		note_times(d, ino, id);
 	else if (r < 0)
 		drive_read_path(d, path, old, new);
@@ -287,8 +295,7 @@ static void read_one(struct drive *d, int path)
 	r = world_open(&d->w, path_text(path), O_RDONLY, &f);
 	if (!e->kind || !d->m.now->dir[path_dir(path)]) {
 		if (!is_dying(d) && !d->m.alien[path] && r != -ENOENT &&
-		    !(d->faulty_net && r == -EIO) &&
-		    !drive_is_excused(d, r))
+		    !(d->faulty_net && r == -EIO) && !drive_is_excused(d, r))
 			drive_fail(d, "%s is there (%d)", path_text(path), r);
 		if (r == 0)
 			world_release(&d->w, &f);
@@ -300,7 +307,8 @@ static void read_one(struct drive *d, int path)
 		world_release(&d->w, &f);
 	}
 	if (d->m.alien[path] && !is_dying(d)) {
-		struct found now = { .kind = REGULAR, .mode = e->mode,
+		struct found now = { .kind = REGULAR,
+				     .mode = e->mode,
 				     .mtime_ns = e->mtime_ns };
 
 		if (n < 0)

@@ -111,7 +111,7 @@ static void open_changed(struct model *m, struct item *e, int how)
 	if (how & OPEN_TRUNC) {
 		e->cur = model_bytes(m, NULL, 0, 0, 0);
 		e->dirty = true;
-		e->has_times = false;
+		e->torn = e->has_times = false;
 	}
 }
 
@@ -154,7 +154,7 @@ static void change(struct model *m, struct item *e, const struct bytes *b)
 {
 	e->cur = e->live || !e->writers ? model_sealed(m, b) : b;
 	e->dirty = true;
-	e->has_times = false;
+	e->torn = e->has_times = false;
 	if (e->opens > 1 || e->flushed)
 		blur(m, e);
 }
@@ -179,14 +179,14 @@ static void seal(struct model *m, struct item *e)
 {
 	int path = (int)(e - m->now->at);
 
-	e->loose = bytes_are_cut(path, e->cur);
+	e->torn = e->loose = bytes_are_cut(path, e->cur);
 	e->flushed = e->cur;
-	if (e->loose)
+	e->dirty = false;
+	if (e->torn)
 		blur(m, e);
-	if (e->loose)
+	if (e->torn)
 		return;
 	(void)model_sealed(m, e->cur);
-	e->dirty = false;
 	e->held = path_is_temporary(path);
 	if (e->held && m->held_ends)
 		blur(m, e);
@@ -215,7 +215,7 @@ void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n)
 	if (e->opens)
 		return;
 	seal(m, e);
-	e->open = e->dirty;
+	e->open = e->torn;
 	if (e->open)
 		return;
 	if (!e->held)
@@ -255,7 +255,7 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 	e->opens--;
 	e->writers -= h.writes;
 	if (e->opens == 0)
-		e->open = e->dirty; /* it is torn */
+		e->open = e->torn;
 	if (e->opens == 0 && !e->open) {
 		e->fresh = false;
 		e->before = e->flushed = NULL;
@@ -518,7 +518,7 @@ static void resume_entry(struct model *m, int path, const struct found *f)
 	e->kind = f->kind;
 	e->cur = model_sealed(m, f->b);
 	e->opens = e->writers = 0;
-	e->open = e->dirty = e->fresh = false;
+	e->open = e->dirty = e->fresh = e->torn = false;
 	e->before = e->flushed = NULL;
 	e->loose |= was_open;
 	e->fuzzy |= m->now->fuzzy[path];

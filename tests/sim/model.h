@@ -54,6 +54,7 @@ struct item {
 	bool dirty; /* changed since its last seal */
 	bool fresh; /* in a blob of its own: the old one is whole */
 	bool live; /* appended to: sealed while it is open, at any time */
+	bool torn; /* closed, and cut short by its format */
 	bool held; /* sealed under a temporary name */
 	bool loose; /* came back unfinished from a crash */
 	bool over; /* it was renamed over something that the bucket may have */

@@ -37,6 +37,7 @@ enum verb {
 	V_CUT, /* calls keep */
 	V_LATENCY, /* ms */
 	V_NET, /* kind percent */
+	V_REFUSE, /* percent: of changes, for good */
 	V_DOWN, /* yes */
 	V_DISK, /* call n errno for-ever */
 	V_FULL, /* pages left */
@@ -47,6 +48,7 @@ enum verb {
 	V_FOREIGN, /* path size: another writer puts */
 	V_FOREIGN_DEL, /* path */
 	V_TURNS, /* percent: of a hundred times that it may lose its turn */
+	V_STALL, /* n ms: the n-th to have one from now on loses it so long */
 	V_CALM, /* all faults are over */
 	V_COUNT
 };
@@ -74,8 +76,9 @@ enum {
 	PROG_TURNS = 32, /* threads are interrupted wherever they may be */
 	PROG_MEMORY = 64, /* allocations fail */
 	PROG_OPTIONS = 128, /* other options than the usual ones */
-	PROG_ALL = 255,
-	PROG_SWARM = 256, /* some of them, others for each seed */
+	PROG_REFUSE = 256, /* the store refuses changes for good */
+	PROG_ALL = 511,
+	PROG_SWARM = 512, /* some of them, others for each seed */
 };
 void prog_draw(struct prog *p, uint64_t seed, unsigned what);
 void prog_print(const struct prog *p, FILE *to);

@@ -49,6 +49,8 @@ NO_TSA void __wrap_lock_acquire(struct lock *l)
 	struct world *w = running;
 	uint64_t draw, ms;
 
+	if (w && w->stall && lock_holds_none() && --w->stall == 0)
+		sim_yield(w->sim, w->stall_ns);
 	if (w && w->turns && lock_holds_none()) {
 		draw = sim_random(&w->turns_random);
 		ms = draw >> 48; /* mostly none, sometimes some, seldom many */
@@ -63,6 +65,13 @@ void world_set_turns(struct world *w, unsigned percent)
 {
 	running = w;
 	w->turns = percent;
+}
+
+void world_stall(struct world *w, unsigned n, int64_t ns)
+{
+	running = w;
+	w->stall = n;
+	w->stall_ns = ns;
 }
 
 /* ---- the store's clock */
@@ -450,12 +459,11 @@ void world_release(struct world *w, struct wfile *f)
 static bool all_sent(void *arg)
 {
 	struct world *w = arg;
-	unsigned turns = w->turns;
 	struct fs_stats st;
 
-	w->turns = 0; /* whoever chooses the next one asks */
+	running = NULL; /* whoever chooses the next one asks */
 	fs_stats(w->fs, &st);
-	w->turns = turns;
+	running = w;
 	return st.transfer.queued_ops == 0;
 }
 

@@ -65,6 +65,8 @@ struct world {
 	uint64_t ballast; /* bytes kept back for the database */
 	uint64_t random; /* for whoever drives */
 	unsigned turns; /* percent that are lost */
+	unsigned stall; /* the so manieth from now on, for */
+	int64_t stall_ns;
 	uint64_t turns_random;
 };
 
@@ -94,6 +96,8 @@ uint64_t world_draw(struct world *w, uint64_t n); /* 0 .. n-1 */
 /* Whoever takes a lock and holds none loses his turn before, so often of a
  * hundred times: as threads do. */
 void world_set_turns(struct world *w, unsigned percent);
+/* The n-th of them does, for so long. */
+void world_stall(struct world *w, unsigned n, int64_t ns);
 
 /* ---- what a process does */
 
