@@ -48,8 +48,8 @@ void cache_blob_path(uint64_t blob, char ret[CACHE_BLOB_PATH_MAX]) NONNULL(2);
 /* Gone is success. */
 int cache_blob_unlink(struct cache *c, uint64_t blob) NONNULL(1) MUST_USE;
 /* A new blob with the first len bytes of another: reflinked where the disk
- * can, else copied (holes kept).  -ENODATA: the other is shorter.  *ret_fd is
- * O_RDWR. */
+ * can, else copied (holes kept).  -EIO: the other is shorter, so bytes of
+ * it are lost.  *ret_fd is O_RDWR. */
 int cache_blob_copy(struct cache *c, int from_fd, uint64_t len,
 		    const struct cache_tag *tag, uint64_t *ret_blob,
 		    int *ret_fd) NONNULL(1, 4, 5, 6) MUST_USE;

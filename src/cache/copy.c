@@ -26,7 +26,7 @@ static int copy_range(struct disk *d, int from, int to, uint64_t off,
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
-			return -ENODATA;
+			return -EIO;
 		r = disk_pwrite(d, to, chunk, (size_t)n, off);
 		if (r < 0)
 			return r;
@@ -88,7 +88,7 @@ static int copy_bytes(struct disk *d, int from, int to, uint64_t len,
 	if (r < 0)
 		return r;
 	if (st.size < len)
-		return -ENODATA;
+		return -EIO;
 	if (!share)
 		return copy_data(d, from, to, len);
 	r = disk_clone(d, from, to);

@@ -250,7 +250,7 @@ START_TEST(a_copy_of_more_than_there_is_leaves_nothing)
 	struct seen s = { .stop_after = 0 };
 
 	ck_assert_int_eq(cache_blob_copy(cache, from_fd, 6, &tag, &copy, &fd),
-			 -ENODATA);
+			 -EIO);
 	ck_assert_uint_eq(copy, 77);
 	ck_assert_int_eq(fd, 77);
 	cache_blob_close(cache, from_fd);
