@@ -52,7 +52,7 @@ static const struct {
 	[V_DOWN] = { "down", "n", 1, PROG_STORE },
 	[V_DISK] = { "disk", "nnnn", 2, PROG_DISK },
 	[V_FULL] = { "full", "n", 1, PROG_DISK },
-	[V_MEMORY] = { "memory", "nnn", 3, PROG_MEMORY },
+	[V_MEMORY] = { "memory", "nnn", 8, PROG_MEMORY },
 	[V_OPTION] = { "option", "nn", 1, PROG_OPTIONS },
 	[V_HEAL] = { "heal", "", 2, PROG_DISK | PROG_MEMORY },
 	[V_CLOCK] = { "clock", "n", 1, PROG_CLOCK },
