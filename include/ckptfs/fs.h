@@ -279,7 +279,11 @@ struct fs_pending {
 	const char *why; /* in words */
 	uint64_t size, sent;
 	int64_t since_real_ns;
-	bool at_risk; /* counts for exit statuses: not merely temporary */
+	bool at_risk; /* its bytes are on this machine alone, and not merely
+			 because its name is temporary */
+	bool missing; /* counts for exit statuses: the bucket has not this
+			 under its name; at risk or not */
+	const char *beside; /* of a conflict, as in struct fs_kept; else "" */
 	bool held; /* waits for whoever has it open or mapped */
 	uint64_t seq; /* its place in the line; 0: it has none */
 };
@@ -294,6 +298,7 @@ struct fs_file_info {
 	uint64_t size, cached; /* bytes; those here */
 	uint64_t files, cached_files; /* a file is 1; here whole */
 	char key[1025], etag[129];
+	char beside[1025]; /* of a conflict, as in struct fs_kept */
 	bool is_dir;
 };
 int fs_path_info(struct fs *fs, const char *path, struct fs_file_info *ret)
@@ -359,6 +364,8 @@ struct fs_kept {
 	bool shown; /* its name shows it; else something else, or is gone */
 	const char *then; /* what a discard leads to, in words */
 	const char *where; /* its bytes, below the cache folder; "": none */
+	const char *beside; /* of a conflict: the key of ours in the bucket,
+			       or to be; "": none */
 	mode_t mode; /* permission bits */
 	int64_t mtime_ns;
 };

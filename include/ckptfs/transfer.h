@@ -143,6 +143,32 @@ int transfer_make_room(struct transfer *t, const char *key, bool tree)
 /* Whether a delete of this key is owed (in doubt: yes). */
 bool transfer_owed(struct transfer *t, const char *key) NONNULL(1, 2);
 
+/*
+ * The losing side of a conflict, kept here and published beside the user's
+ * objects (src/transfer/beside.c); all but the first in a transaction of the
+ * caller's.
+ *
+ * The rest of such a key, PATH/WRITE-ID; NULL: it is none.
+ */
+const char *transfer_beside(const struct transfer *t, const char *key)
+	NONNULL(1, 2);
+struct transfer_beside {
+	char key[1025];
+	bool is_there; /* the bucket has it; else it is on its way */
+	uint64_t seq; /* its place, if it is on its way */
+	bool parked; /* the store refuses it */
+	char why[160]; /* then: what it said */
+};
+/* Where the object of a version in conflict is, or will be.  -ENOENT: nowhere. */
+int transfer_beside_of(struct transfer *t, uint64_t vid,
+		       struct transfer_beside *ret) NONNULL(1, 3) MUST_USE;
+/* Have a version be published so, whose key is this.  -ENODATA: it has no
+ * bytes; -ENAMETOOLONG: it can have no such key.  transfer_kick() after the
+ * commit. */
+struct meta_version;
+int transfer_beside_add(struct transfer *t, const struct meta_version *v,
+			const char *key) NONNULL(1, 2, 3) MUST_USE;
+
 /* Whether a version's body upload has begun: then it is no longer folded for
  * free.  For status and tests. */
 bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);

@@ -256,15 +256,15 @@ static int open_all(struct daemon *d)
 static int conclude(struct daemon *d, int r)
 {
 	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
-	uint64_t risk = 1;
+	uint64_t missing = 1;
 
-	if (daemon_result(d, "", r, &b, &risk) < 0)
+	if (daemon_result(d, "", r, &b, &missing) < 0)
 		buf_clear(&b);
 	(void)pthread_mutex_lock(&d->lock);
 	d->result = b;
 	d->phase = DAEMON_ENDED;
 	(void)pthread_mutex_unlock(&d->lock);
-	if (risk == 0) {
+	if (missing == 0) {
 		log_info("%s: everything is in the bucket", d->src.name);
 		return CLI_DONE;
 	}

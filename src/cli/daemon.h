@@ -122,7 +122,7 @@ void daemon_stop_at(struct daemon *d, int64_t mono_ns) NONNULL(1);
 bool daemon_may_move(struct daemon *d) NONNULL(1);
 /* {"status": …, "error": …, "missing": […]} of a wait that ended with r. */
 int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
-		  uint64_t *ret_risk) NONNULL(1, 2, 4) MUST_USE;
+		  uint64_t *ret_missing) NONNULL(1, 2, 4) MUST_USE;
 
 /* Each file that is not in the bucket, on the log. */
 void daemon_log_missing(struct daemon *d) NONNULL(1);

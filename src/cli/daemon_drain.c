@@ -29,26 +29,26 @@
 struct told {
 	struct json_w *w;
 	int64_t now_ns;
-	uint64_t risk, logged;
+	uint64_t missing, logged;
 	bool log;
-	bool arrived; /* what is at risk came later than what was asked for */
+	bool arrived; /* what is missing came later than what was asked for */
 };
 
 static int tell_one(void *arg, const struct fs_pending *p)
 {
 	struct told *t = arg;
 
-	t->risk += p->at_risk;
-	if (t->w && !(t->arrived && p->at_risk))
+	t->missing += p->missing;
+	if (t->w && !(t->arrived && p->missing))
 		status_write_item(t->w, p, t->now_ns);
-	if (t->log && p->at_risk && t->logged++ < LOG_FILES_MOST)
+	if (t->log && p->missing && t->logged++ < LOG_FILES_MOST)
 		log_warn("not in the bucket: %s (%s: %s)", p->path, p->state,
 			 p->why);
 	return 0;
 }
 
 int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
-		  uint64_t *ret_risk)
+		  uint64_t *ret_missing)
 {
 	struct json_w w = JSON_W_INIT(b);
 	struct told t = { .w = &w,
@@ -61,7 +61,7 @@ int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
 	each = fs_each_pending(d->fs, path, tell_one, &t);
 	json_w_close(&w);
 	/* Told to stop, but all had arrived by then: that is success. */
-	if (r == 0 || (r == -ETIMEDOUT && each == 0 && t.risk == 0))
+	if (r == 0 || (r == -ETIMEDOUT && each == 0 && t.missing == 0))
 		status = CLI_DONE;
 	json_w_int(&w, "status", status);
 	if (status == CLI_TIMEOUT)
@@ -73,8 +73,8 @@ int daemon_result(struct daemon *d, const char *path, int r, struct buf *b,
 				     "itself"
 				   : strerror(-r));
 	json_w_close(&w);
-	if (ret_risk)
-		*ret_risk = t.risk;
+	if (ret_missing)
+		*ret_missing = t.missing;
 	return json_w_end(&w);
 }
 
@@ -82,10 +82,10 @@ void daemon_log_missing(struct daemon *d)
 {
 	struct told t = { .log = true };
 
-	if (fs_each_pending(d->fs, "", tell_one, &t) < 0 || t.risk > 0)
+	if (fs_each_pending(d->fs, "", tell_one, &t) < 0 || t.missing > 0)
 		log_warn("%s: %llu files are not in the bucket; they stay in "
 			 "%s and are sent by the next mount",
-			 d->src.name, (unsigned long long)t.risk,
+			 d->src.name, (unsigned long long)t.missing,
 			 d->cache_path);
 }
 
@@ -118,7 +118,7 @@ static int find_hope(void *arg, const struct fs_pending *p)
 {
 	struct hope *h = arg;
 
-	if (p->held || !p->at_risk || status_is_stuck(p->state))
+	if (p->held || !p->missing || status_is_stuck(p->state))
 		return 0;
 	h->any = true;
 	h->sending |= strcmp(p->state, "uploading") == 0;

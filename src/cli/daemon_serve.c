@@ -128,6 +128,8 @@ static void do_path(struct daemon *d, const char *path,
 		json_w_bool(&w, "folder", i.is_dir);
 		json_w_str(&w, "key", i.key);
 		json_w_str(&w, "etag", i.etag);
+		if (i.beside[0])
+			json_w_str(&w, "beside", i.beside);
 		json_w_close(&w);
 		r = json_w_end(&w);
 	}

@@ -92,6 +92,8 @@ static void write_kept(void *arg, const struct fs_kept *k, int err,
 		   k->since_real_ns > 0 && age > 0 ? age / NS_PER_S : 0);
 	json_w_str(&a->w, "then", k->then);
 	json_w_str(&a->w, "where", k->where);
+	if (*k->beside)
+		json_w_str(&a->w, "beside", k->beside);
 	json_w_u64(&a->w, "mode", k->mode);
 	json_w_int(&a->w, "mtime_ns", k->mtime_ns);
 	if (err < 0)

@@ -50,6 +50,10 @@ static void print_kept(FILE *f, const struct json *k)
 	if (!is_shown(k))
 		(void)fputs("(not under its name) ", f);
 	cmd_put_safe(f, text(k, "why"));
+	if (*text(k, "beside")) {
+		(void)fputs(": ", f);
+		cmd_put_safe(f, text(k, "beside"));
+	}
 	(void)fputc('\n', f);
 }
 

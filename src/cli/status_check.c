@@ -38,7 +38,8 @@ int status_verdict(FILE *f, const struct json *doc, const char *top)
 		path = json_get_str(item, "path");
 		state = json_get_str(item, "state");
 		if (!path || !state || !text_is_under(path, top) ||
-		    json_get_bool(item, "at_risk", &at_risk) < 0 || !at_risk)
+		    json_get_bool(item, "at_risk", &at_risk) < 0 ||
+		    !(at_risk || status_is_stuck(state)))
 			continue;
 		if (status_is_stuck(state))
 			status = CLI_FAILED;

@@ -27,8 +27,11 @@ void status_sum(struct status_sums *s, const struct fs_pending *p)
 		return;
 	}
 	s->files++;
-	s->bytes += p->size;
-	s->sent += p->sent < p->size ? p->sent : p->size;
+	/* Those of a conflict are told of by the row that sends them. */
+	if (!p->beside || !*p->beside) {
+		s->bytes += p->size;
+		s->sent += p->sent < p->size ? p->sent : p->size;
+	}
 	if (!p->at_risk)
 		return;
 	s->risk_files++;
@@ -76,6 +79,8 @@ void status_write_item(struct json_w *w, const struct fs_pending *p,
 	}
 	json_w_int(w, "age_s", age_s(now_real_ns, p->since_real_ns));
 	json_w_bool(w, "at_risk", p->at_risk);
+	if (p->beside && *p->beside)
+		json_w_str(w, "beside", p->beside);
 	json_w_close(w);
 }
 

@@ -213,19 +213,29 @@ void status_print_path(FILE *f, const struct json *doc)
 		cmd_put_safe(f, text(doc, "etag"));
 		(void)fputc('\n', f);
 	}
+	if (*text(doc, "beside")) {
+		(void)fputs("  ours     ", f);
+		cmd_put_safe(f, text(doc, "beside"));
+		(void)fputc('\n', f);
+	}
 }
 
 void status_print_left(FILE *f, const struct json *item)
 {
-	(void)fputs(truth(item, "at_risk") ? "not in the bucket: "
-					   : "kept local: ",
-		    f);
+	bool missing = truth(item, "at_risk") ||
+		       status_is_stuck(text(item, "state"));
+
+	(void)fputs(missing ? "not in the bucket: " : "kept local: ", f);
 	cmd_put_safe(f, text(item, "path"));
 	(void)fputs(" (", f);
 	cmd_put_safe(f, text(item, "state"));
 	if (*text(item, "why")) {
 		(void)fputs(": ", f);
 		cmd_put_safe(f, text(item, "why"));
+	}
+	if (*text(item, "beside")) {
+		(void)fputs(": ", f);
+		cmd_put_safe(f, text(item, "beside"));
 	}
 	(void)fputs(")\n", f);
 }

@@ -30,20 +30,24 @@ struct pend {
 static int pend_op(void *arg, const struct transfer_item *it)
 {
 	struct pend *p = arg;
+	const char *beside = transfer_beside(p->fs->transfer, it->key);
 	struct fs_pending out = {
 		.path = key_path(p->fs, it->to && *it->to ? it->to : it->key),
+		.beside = "",
 		.why = it->error && *it->error ? it->error :
 						 transfer_why_text(it->why),
 		.size = it->size,
 		.sent = it->sent,
 		.since_real_ns = it->since_real_ns,
 		.at_risk = true,
+		.missing = true,
 		.held = it->why == TRANSFER_WHY_SEAL,
 		.seq = it->seq,
 	};
 
 	if (!text_is_under(out.path, p->path) &&
-	    !text_is_under(key_path(p->fs, it->key), p->path))
+	    !text_is_under(key_path(p->fs, it->key), p->path) &&
+	    !(beside && text_is_under(beside, p->path)))
 		return 0;
 	if (it->why == TRANSFER_WHY_PARKED)
 		out.state = "parked";
@@ -93,6 +97,7 @@ const char *loose_state(const struct inode *in, const char **why, bool *at_risk)
 
 struct loose {
 	char *path;
+	uint64_t vid; /* in conflict; else 0 */
 	const char *state, *why;
 	uint64_t size;
 	int64_t since;
@@ -143,6 +148,7 @@ static int loose_gather(struct fs *fs, const char *under_path,
 		    !in->parent)
 			continue;
 		o.state = loose_state(in, &o.why, &o.at_risk);
+		o.vid = in->state == META_CONFLICT ? in->vid : 0;
 		if (!o.state || key_of_inode_locked(fs, in, key) < 0 ||
 		    !text_is_under(key_path(fs, key), under_path))
 			continue;
@@ -150,6 +156,25 @@ static int loose_gather(struct fs *fs, const char *under_path,
 	}
 	lock_release(&fs->ns);
 	return r;
+}
+
+/* The bytes of a losing side are at risk by the row that sends them, if there
+ * is one, and not at all once that is done. */
+static const char *beside_of(struct fs *fs, struct loose *o,
+			     struct transfer_beside *ret)
+{
+	int r = o->vid ? tx_begin(fs) : -ENOENT;
+
+	if (r == 0)
+		r = tx_end(fs, transfer_beside_of(fs->transfer, o->vid, ret), 0,
+			   false);
+	if (r < 0)
+		return "";
+	o->at_risk = false;
+	if (ret->is_there)
+		o->why = "another writer changed the object; ours lies beside "
+			 "it";
+	return ret->key;
 }
 
 /* Taken down first: fn is called with nothing held. */
@@ -160,13 +185,17 @@ static int loose_each(struct fs *fs, struct pend *p)
 	size_t i;
 
 	for (i = 0; i < all.n; i++) {
-		const struct loose *o = &all.p[i];
+		struct loose *o = &all.p[i];
+		struct transfer_beside at;
+		const char *beside = beside_of(fs, o, &at);
 		struct fs_pending out = { .path = o->path,
+					  .beside = beside,
 					  .state = o->state,
 					  .why = o->why,
 					  .size = o->size,
 					  .since_real_ns = o->since,
 					  .at_risk = o->at_risk,
+					  .missing = o->at_risk || *beside,
 					  .held = strcmp(o->state, "open") == 0 };
 
 		if (r == 0)
@@ -199,7 +228,7 @@ static int count_risk(void *arg, const struct fs_pending *p)
 {
 	struct risk *r = arg;
 
-	r->left += p->at_risk && p->seq <= r->upto;
+	r->left += p->missing && p->seq <= r->upto;
 	return 0;
 }
 
@@ -279,6 +308,10 @@ static int match_path(void *arg, const struct fs_pending *p)
 {
 	struct fs_file_info *i = arg;
 
+	/* What lies beside it is told of by its own row. */
+	if (strncmp(p->path, ".ckptfs/", 8) == 0)
+		return 0;
+	(void)snprintf(i->beside, sizeof(i->beside), "%s", p->beside);
 	(void)snprintf(i->state, sizeof(i->state), "%s", p->state);
 	(void)snprintf(i->why, sizeof(i->why), "%s", p->why);
 	return 0;

@@ -11,7 +11,7 @@
 #define LOG_MODULE "fs"
 
 static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
-		     bool *ret_current)
+		     bool *ret_current, bool *ret_lost)
 {
 	struct meta_inode row;
 	struct meta_version v;
@@ -25,8 +25,11 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 	*ret_current = g == 0 && row.vid == vid;
 	if (published)
 		r = version_drop_replaced(fs, &v);
+	*ret_lost = v.state == META_CONFLICT;
 	/* A newer version may still fall back on a published one; one that
 	 * another's object kept out is kept for recover. */
+	if (r == 0 && *ret_lost && g == 0)
+		r = conflict_supersede(fs, &v);
 	if (r == 0 && g == -ENOENT) {
 		r = versions_drop(fs, &v);
 	} else if (r == 0 && !*ret_current && v.state == META_SEALED) {
@@ -62,18 +65,31 @@ static int done_memory(struct fs *fs, struct inode *in, uint64_t vid,
 	return r;
 }
 
+/* Who has it open for writing learns of it by his next fsync or close.  busy is
+ * held. */
+static void tell_writers(struct inode *in)
+{
+	struct fs_file *f;
+
+	for (f = in->live ? in->live->files : NULL; f; f = f->next)
+		f->stale |= f->seals;
+}
+
 static void version_done(void *arg, uint64_t ino, uint64_t vid, bool published)
 {
 	struct fs *fs = arg;
 	struct inode *in = inode_get(fs, ino);
-	bool current = false;
+	bool current = false, lost = false;
 	int r;
 
 	if (in)
 		busy_begin(fs, in);
 	r = tx_begin(fs);
 	if (r == 0) {
-		r = tx_commit(fs, done_rows(fs, ino, vid, published, &current));
+		r = tx_commit(fs, done_rows(fs, ino, vid, published, &current,
+					    &lost));
+		if (r == 0 && in && lost)
+			tell_writers(in);
 		if (r == 0 && in)
 			r = done_memory(fs, in, vid, current);
 		r = tx_close(fs, r, 0, false);
@@ -153,7 +169,8 @@ static int unseal(struct fs *fs, uint64_t ino, uint64_t vid)
 
 	if (in)
 		busy_begin(fs, in);
-	if (in && in->vid == vid && live_get(fs, in) == 0) {
+	if (in && in->vid == vid && in->state == META_SEALED &&
+	    live_get(fs, in) == 0) {
 		/* Nobody knows any more how it was opened. */
 		in->live->not_wronly = in->live->not_append = true;
 		lock_acquire(&fs->ns);

@@ -149,6 +149,7 @@ struct fs_file {
 	bool direct; /* FS_IO_DIRECT */
 	bool seals; /* its close counts: it can write, or made or emptied it */
 	bool flushed, fsynced;
+	bool stale; /* another writer's object is in the place of its file's */
 	pid_t tgid; /* opener */
 };
 
@@ -310,6 +311,8 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 	   const char *key, uint64_t open_seq, uint64_t *ret_seq);
 /* A version row more, one less; the blob dies with its last. */
 int version_add(struct fs *fs, struct meta_version *v);
+/* What lies in the bucket of one in conflict is deleted, and while the line has
+ * use for it its row stays. */
 int version_drop(struct fs *fs, const struct meta_version *v);
 /* What it was opened over goes, but for what the line still has use for and
  * what is kept for recover; v and its row say what is left. */
@@ -548,6 +551,17 @@ int key_of_row(struct fs *fs, const struct meta_inode *row,
 	       char ret[META_KEY_MAX + 1]);
 /* recover_tail.c: after a power cut, of all versions; before any is looked at */
 int recover_tails(struct fs *fs, const struct meta_version *v, size_t n);
+
+/* conflict.c */
+/* In a transaction: what version_drop() does to one in conflict.  1: its row
+ * stays, and goes with its place. */
+int conflict_drop(struct fs *fs, const struct meta_version *v);
+/* In a transaction: an older losing side of the same name gives way to v. */
+int conflict_supersede(struct fs *fs, struct meta_version *v);
+/* Those of a cache that knew no other place for them than this machine. */
+int conflict_load(struct fs *fs);
+/* Whether this version is in conflict; no lock held. */
+bool conflict_is(struct fs *fs, uint64_t vid);
 
 /* events.c */
 void events_fill(struct fs *fs, struct transfer_events *ret);

@@ -72,8 +72,9 @@ static int take_op(void *arg, const struct meta_op *op)
 	struct gather *g = arg;
 	struct place *p;
 
-	if (op->kind != META_OP_PUT && !op->parked)
-		return 0;
+	if ((op->kind != META_OP_PUT && !op->parked) ||
+	    transfer_beside(g->fs->transfer, op->key))
+		return 0; /* what lies beside is told of its version */
 	if (!GROW(g->place, g->nplaces, g->cap_places))
 		return -ENOMEM;
 	p = &g->place[g->nplaces++];
@@ -183,7 +184,7 @@ static const char *state_words(const struct gather *g,
 		return "torn";
 	case META_CONFLICT:
 		*why = "another writer changed the object: theirs is in the "
-		       "bucket";
+		       "bucket"; /* and ours: beside_of() */
 		return "conflict";
 	case META_PARKED:
 		*why = "the store refused it, and there is a later version";
@@ -198,6 +199,25 @@ static const char *state_words(const struct gather *g,
 		break;
 	}
 	return NULL;
+}
+
+/* Where the losing side of a conflict is, beside this machine. */
+static int beside_of(struct fs *fs, struct kept *k)
+{
+	struct transfer_beside *b = &k->beside;
+	int r = k->row_state == META_CONFLICT ?
+			transfer_beside_of(fs->transfer, k->vid, b) :
+			-ENOENT;
+	size_t n = strlen(k->why);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	(void)snprintf(k->why + n, sizeof(k->why) - n, "%s%s",
+		       b->is_there ? ", ours lies beside it" :
+		       b->parked   ? ", ours is refused there: " :
+				     ", ours is on its way beside it",
+		       b->parked ? b->why : "");
+	return 0;
 }
 
 static int gather_version(struct gather *g, const struct meta_version *v)
@@ -240,9 +260,13 @@ static int gather_version(struct gather *g, const struct meta_version *v)
 	k->mtime_ns = v->mtime_ns;
 	if (v->blob)
 		cache_blob_path(v->blob, k->where);
-	r = kept_find_fall(g->fs, &row, v, &fall);
+	r = beside_of(g->fs, k);
+	if (r == 0)
+		r = kept_find_fall(g->fs, &row, v, &fall);
+	if (r < 0)
+		return r;
 	k->then = kept_fall_words(fall.kind);
-	return r;
+	return 0;
 }
 
 static const char *verb_of(enum meta_op_kind kind)
@@ -433,6 +457,7 @@ static void tell(const struct kept *k, int err, const char *why,
 			       .shown = k->shown,
 			       .then = k->then,
 			       .where = k->where,
+			       .beside = k->beside.key,
 			       .mode = k->mode & 0777,
 			       .mtime_ns = k->mtime_ns };
 

@@ -35,6 +35,7 @@ struct kept {
 	uint32_t mode;
 	int64_t mtime_ns;
 	bool shown, parked, held_open;
+	struct transfer_beside beside; /* conflict: where its object is */
 };
 
 /* What a name shows once the version it shows now is thrown away. */

@@ -177,9 +177,7 @@ static int version_anew(struct fs *fs, const struct publish *p,
 	v->crc64 = 0;
 	if (p->in->vid != old->vid)
 		v->replaces = p->in->vid;
-	if (r == 0)
-		r = version_add(fs, v);
-	return r == 0 ? version_drop(fs, old) : r;
+	return r == 0 ? version_add(fs, v) : r;
 }
 
 static int rows(struct fs *fs, struct publish *p, struct meta_version *v,
@@ -201,6 +199,8 @@ static int rows(struct fs *fs, struct publish *p, struct meta_version *v,
 		r = note_object(fs, p);
 	if (r == 0)
 		r = op_put(fs, p->in, v, p->key, 0, seq);
+	if (r == 0) /* its place is before that of what goes with the old */
+		r = version_drop(fs, &old);
 	if (r == 0)
 		r = transfer_settle(fs->transfer, p->in->ino, v->vid);
 	if (r == 0)
@@ -339,7 +339,11 @@ int kept_publish(struct fs *fs, const struct kept *k, const char **why)
 
 int kept_retry(struct fs *fs, const struct kept *k, const char **why)
 {
-	int r = k->parked ? transfer_retry(fs->transfer, k->seq) : -EINVAL;
+	int r = k->parked || k->beside.parked ?
+			transfer_retry(fs->transfer, k->parked ?
+							     k->seq :
+							     k->beside.seq) :
+			-EINVAL;
 
 	if (r == -EINVAL)
 		*why = version_is_kept(k->row_state) ?

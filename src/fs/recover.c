@@ -359,7 +359,8 @@ static int versions(struct fs *fs, struct all *a)
 
 		if (v->state == META_SEALED)
 			r = finish_seal(fs, v);
-		if (r == 0 && v->state == META_SEALED && !fs->same_boot)
+		if (r == 0 && !fs->same_boot &&
+		    (v->state == META_SEALED || v->state == META_CONFLICT))
 			r = restamp(fs, v);
 		if (r == 0 && v->state == META_UNFINISHED)
 			r = unfinished_row(fs, v);
@@ -508,6 +509,8 @@ int recover_open_versions(struct fs *fs)
 		r = held_versions(fs, &a);
 	if (r == 0)
 		r = recover_owed(fs);
+	if (r == 0)
+		r = conflict_load(fs);
 	if (r == 0 && !fs->same_boot)
 		r = meta_boot_settled(fs->meta);
 	r = tx_end(fs, r, 0, false);

@@ -531,7 +531,8 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 {
 	char key[META_KEY_MAX + 1];
 	struct inode *in = file->in;
-	uint64_t seq;
+	uint64_t seq, vid;
+	bool lost;
 	int r;
 
 	if (!file->seals)
@@ -540,15 +541,19 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 	r = flush_busy(fs, ctx, file);
 	file->flushed = true;
 	seq = in->seal_seq;
+	vid = in->vid;
+	lost = file->stale;
 	if (r == 0 && seq && waits_remote(fs, file) &&
 	    key_of_inode(fs, in, key) < 0)
 		seq = 0; /* unlinked: the bucket is not to have it */
 	busy_end(fs, in);
 	if (r == 0 && fs->opts.close_mode != FS_ASYNC)
 		r = barrier_now(fs->barrier, CLK_NEVER);
-	if (r == 0 && seq && waits_remote(fs, file))
+	if (r == 0 && seq && waits_remote(fs, file)) {
 		r = wait_remote(fs, key, seq);
-	return r;
+		lost |= r == 0 && conflict_is(fs, vid);
+	}
+	return r == 0 && lost ? -ESTALE : r;
 }
 
 /* What was written after a seal is safe only if some row speaks of it.  The
@@ -576,9 +581,11 @@ int open_again(struct fs *fs, struct inode *in)
 int fs_fsync(struct fs *fs, struct fs_file *file, bool datasync)
 {
 	struct inode *in = file->in;
+	bool lost;
 	int r = 0;
 
 	busy_begin(fs, in);
+	lost = file->stale;
 	if (in->live && in->live->writing) {
 		r = open_again(fs, in);
 		barrier_note_blob(fs->barrier, in->live->ver.blob, -1);
@@ -587,5 +594,7 @@ int fs_fsync(struct fs *fs, struct fs_file *file, bool datasync)
 	busy_end(fs, in);
 	/* A file open for writing, or under a temporary name, waits for the
 	 * bucket at close or rename: its bytes may not be published yet. */
-	return r < 0 ? r : barrier_now(fs->barrier, CLK_NEVER);
+	if (r == 0)
+		r = barrier_now(fs->barrier, CLK_NEVER);
+	return r == 0 && lost ? -ESTALE : r;
 }

@@ -185,8 +185,11 @@ int version_add(struct fs *fs, struct meta_version *v)
 
 int version_drop(struct fs *fs, const struct meta_version *v)
 {
-	int r = meta_version_del(fs->meta, v->vid);
+	int r = conflict_drop(fs, v);
 
+	if (r)
+		return r < 0 ? r : 0;
+	r = meta_version_del(fs->meta, v->vid);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (!v->blob)

@@ -420,7 +420,7 @@ static int part_from_replaced(struct fs *fs, struct inode *in)
 	meta_end(fs->meta);
 	if (r < 0 || old.blob != shared)
 		return r == -ENOENT ? 0 : r;
-	if (old.state != META_SEALED)
+	if (old.state != META_SEALED && old.state != META_CONFLICT)
 		return barrier_now(fs->barrier, CLK_NEVER);
 	r = copy_sealed(fs, in, &old, &old.blob, &st);
 	if (r == -ESTALE && transfer_underway(fs->transfer, old.vid))

@@ -422,7 +422,7 @@ static int record_part(struct transfer *t, const struct meta_version *sent,
 	if (r < 0)
 		return r;
 	r = meta_version_get(t->meta, row->vid, &v);
-	if (r == 0 && v.state == META_SEALED &&
+	if (r == 0 && (v.state == META_SEALED || v.state == META_CONFLICT) &&
 	    v.seal_ctime_ns == sent->seal_ctime_ns)
 		r = meta_part_set(t->meta, row);
 	return tx(t, r == -ENOENT ? 0 : r);

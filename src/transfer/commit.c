@@ -257,6 +257,36 @@ static int was_committed(struct transfer *t, struct titem *it,
 	return 1;
 }
 
+static int small_done(struct transfer *t, struct titem *it,
+		      const struct store_obj *obj, uint64_t ino)
+{
+	struct meta_object row = { .ino = ino, .bound = it->seq };
+
+	memcpy(row.key, it->key, strlen(it->key));
+	memcpy(row.etag, obj->etag, sizeof(obj->etag));
+	row.size = obj->size;
+	row.mtime_ns = obj->mtime_ns;
+	return record_done(t, it, &row, false);
+}
+
+/* Somebody decided about this side of a conflict.  Its upload is aborted; if it
+ * was put all the same, the delete behind it has to know. */
+static int give_up(struct transfer *t, struct titem *it)
+{
+	struct store_obj obj;
+	int r = it->again ? store_head(t->store, it->key, &obj) : -ENOENT;
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0 && is_ours(t, it, &obj))
+		return small_done(t, it, &obj, 0);
+	lock_acquire(&t->lock);
+	free(it->upload_id);
+	it->upload_id = NULL;
+	lock_release(&t->lock);
+	return record_done(t, it, NULL, false);
+}
+
 static int put_it(struct transfer *t, struct titem *it, struct store_obj *obj)
 {
 	struct meta_object old;
@@ -291,10 +321,14 @@ static int put_it(struct transfer *t, struct titem *it, struct store_obj *obj)
 
 static int commit_put(struct transfer *t, struct titem *it)
 {
-	struct meta_object row = { .ino = it->ino };
+	bool beside = transfer_beside(t, it->key) != NULL;
+	struct meta_object row = { .ino = beside ? 0 : it->ino };
 	struct store_obj obj = { 0 };
-	int r = was_committed(t, it, &obj);
+	int r;
 
+	if (beside && !beside_is_kept(t, it->vid))
+		return give_up(t, it);
+	r = was_committed(t, it, &obj);
 	if (r == 0)
 		r = put_it(t, it, &obj);
 	if (r < 0)
@@ -327,18 +361,6 @@ static ssize_t mem_read(void *arg, uint64_t off, void *p, size_t n)
 
 	memcpy(p, s->p + off, n);
 	return (ssize_t)n;
-}
-
-static int small_done(struct transfer *t, struct titem *it,
-		      const struct store_obj *obj, uint64_t ino)
-{
-	struct meta_object row = { .ino = ino, .bound = it->seq };
-
-	memcpy(row.key, it->key, strlen(it->key));
-	memcpy(row.etag, obj->etag, sizeof(obj->etag));
-	row.size = obj->size;
-	row.mtime_ns = obj->mtime_ns;
-	return record_done(t, it, &row, false);
 }
 
 static int commit_del(struct transfer *t, struct titem *it)

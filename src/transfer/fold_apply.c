@@ -130,6 +130,7 @@ static int keep_parked(struct transfer *t, const struct line_change *c)
 		it = item_find(t, c->edit[i].row.seq);
 		vid = c->edit[i].drop && it && it->parked &&
 				      it->kind == META_OP_PUT &&
+				      !transfer_beside(t, it->key) &&
 				      !goes_on(t, c, it) ?
 			      it->vid :
 			      0;

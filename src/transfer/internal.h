@@ -333,6 +333,9 @@ bool is_ours(const struct transfer *t, const struct titem *it,
 	     const struct store_obj *o);
 int commit_item(struct transfer *t, struct titem *it);
 
+/* beside.c: a version is in conflict still; no lock held */
+bool beside_is_kept(struct transfer *t, uint64_t vid);
+
 /* rename.c */
 int commit_rename(struct transfer *t, struct titem *it);
 int commit_rename_dir(struct transfer *t, struct titem *it);

@@ -41,11 +41,13 @@ static int version_published(struct transfer *t, const struct titem *it,
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	v.state = META_PUBLISHED;
-	v.provisional = v.held = false;
-	v.complete = true;
-	v.crc64 = obj->crc64;
-	r = meta_version_set(t->meta, &v);
+	if (!transfer_beside(t, it->key)) {
+		v.state = META_PUBLISHED;
+		v.provisional = v.held = false;
+		v.complete = true;
+		v.crc64 = obj->crc64;
+		r = meta_version_set(t->meta, &v);
+	}
 	/* Sent as a whole after all: what was begun before is to be aborted. */
 	if (r < 0 || !it->upload_id)
 		return r;
@@ -66,6 +68,17 @@ int64_t commit_ends(struct transfer *t)
 	t->last_end_real_ns = now;
 	lock_release(&t->lock);
 	return now;
+}
+
+/* The losing side of a conflict is in the bucket, or somebody decided about it. */
+static void beside_done(struct transfer *t, const struct titem *it,
+			const struct meta_object *obj)
+{
+	if (obj)
+		log_info("%s: ours is in the bucket, beside what another "
+			 "writer put there", it->key);
+	if (!beside_is_kept(t, it->vid) && t->ev.version_done)
+		t->ev.version_done(t->ev.arg, it->ino, it->vid, false);
 }
 
 /* The operation is done.  obj: what the bucket has under its key now (NULL:
@@ -89,9 +102,9 @@ int record_done(struct transfer *t, struct titem *it,
 	}
 	if (r == -ENOENT)
 		r = 0;
-	if (r == 0 && it->kind == META_OP_PUT)
+	if (r == 0 && obj && it->kind == META_OP_PUT)
 		r = version_published(t, it, obj);
-	if (r == 0 && (obj || drop_object))
+	if (r == 0 && (obj || drop_object) && !transfer_beside(t, it->key))
 		r = inode_key(t, it, obj, drop_object, &moved);
 	if (r == 0)
 		r = line_row_done(t, it->seq);
@@ -111,7 +124,9 @@ int record_done(struct transfer *t, struct titem *it,
 		t->stats.deletes++;
 	t->stats.last_error[0] = '\0';
 	lock_release(&t->lock);
-	if (it->kind == META_OP_PUT && t->ev.version_done)
+	if (it->kind == META_OP_PUT && transfer_beside(t, it->key))
+		beside_done(t, it, obj);
+	else if (it->kind == META_OP_PUT && t->ev.version_done)
 		t->ev.version_done(t->ev.arg, it->ino, it->vid, true);
 	else if (t->ev.inode_moved)
 		t->ev.inode_moved(t->ev.arg, it->ino);
@@ -215,8 +230,23 @@ int transfer_give_up(struct transfer *t, uint64_t seq)
 	return r;
 }
 
-/* Another writer's object stands under the name: the version is kept, and leaves
- * the line. */
+/* What somebody deleted meanwhile, nobody wants beside it either. */
+static int beside(struct transfer *t, const struct titem *it,
+		  const struct meta_version *v)
+{
+	struct meta_inode in;
+	int r = meta_inode_get(t->meta, it->ino, &in);
+
+	if (r == 0 && in.parent)
+		r = transfer_beside_add(t, v, it->key);
+	if (r == -ENAMETOOLONG || r == -ENODATA)
+		log_warn("%s: ours stays on this machine alone: %s", it->key,
+			 strerror(-r));
+	return r == -ENOENT || r == -ENAMETOOLONG || r == -ENODATA ? 0 : r;
+}
+
+/* Another writer's object stands under the name: the version is kept, leaves
+ * the line, and is published beside it. */
 int record_conflict(struct transfer *t, struct titem *it)
 {
 	struct meta_version v;
@@ -227,12 +257,14 @@ int record_conflict(struct transfer *t, struct titem *it)
 	if (meta_version_get(t->meta, it->vid, &v) == 0) {
 		v.state = META_CONFLICT;
 		r = meta_version_set(t->meta, &v);
+		if (r == 0)
+			r = beside(t, it, &v);
 	}
 	if (r == 0)
 		r = line_row_done(t, it->seq);
 	r = line_tx_end(t, r == -ENOENT ? 0 : r);
 	log_warn("%s: another writer changed the object: theirs stays, ours is "
-		 "kept on this machine; see 'ckptfs status'",
+		 "kept and goes to .ckptfs/conflict/; see 'ckptfs status'",
 		 it->key);
 	if (r == 0 && t->ev.version_done)
 		t->ev.version_done(t->ev.arg, it->ino, it->vid, false);

@@ -293,6 +293,24 @@ static bool is_left(const struct left *l, const struct line_op *op)
 				     (op->to && under(op->to, l->prefix)));
 }
 
+/* What goes beside a path in conflict belongs to it, and was closed before it
+ * got its place. */
+static const struct line_op *beside_left(const struct transfer *t,
+					 const struct left *l)
+{
+	const struct line_op *op;
+	const char *path;
+	size_t i;
+
+	for (i = 0; i < t->line.apart.n; i++) {
+		op = line_find(&t->line, t->line.apart.seq[i]);
+		path = op ? transfer_beside(t, op->key) : NULL;
+		if (path && under(path, l->prefix + strlen(t->prefix)))
+			return op;
+	}
+	return NULL;
+}
+
 /* Whether something of the line is left; -EIO if that cannot finish by
  * itself. */
 static int left(struct transfer *t, struct left *l)
@@ -314,19 +332,33 @@ static int left(struct transfer *t, struct left *l)
 		l->seen = op->seq;
 		any = true;
 	}
-	return any;
+	op = beside_left(t, l);
+	if (op && op->parked)
+		return -EIO;
+	return any || op;
+}
+
+/* While one is copied from its rows, what takes the place of a row that is gone
+ * may not be there yet. */
+static int between_changes(struct transfer *t)
+{
+	int r = line_tx(t);
+
+	if (r == 0)
+		meta_end(t->meta);
+	return r;
 }
 
 int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 		  int64_t deadline_mono_ns)
 {
 	struct left l = { .prefix = prefix, .seq = seq };
+	bool sure = false;
 	int r, w = 0;
 
-	r = line_tx(t);
+	r = between_changes(t);
 	if (r < 0)
 		return r;
-	meta_end(t->meta);
 	lock_acquire(&t->lock);
 	t->waiters++;
 	lock_release(&t->lock);
@@ -334,8 +366,17 @@ int transfer_wait(struct transfer *t, const char *prefix, uint64_t seq,
 	lock_acquire(&t->lock);
 	for (;;) {
 		r = left(t, &l);
+		if (r == 0 && !sure) {
+			lock_release(&t->lock);
+			r = between_changes(t);
+			lock_acquire(&t->lock);
+			sure = r == 0;
+			if (sure)
+				continue;
+		}
 		if (r <= 0)
 			break;
+		sure = false;
 		if (t->stopping) {
 			r = -ECANCELED;
 			break;

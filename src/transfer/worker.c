@@ -172,7 +172,8 @@ static void do_commit(struct transfer *t, struct titem *it)
 	if (r == 0)
 		r = commit_item(t, it);
 	done = r == 0;
-	if (r == -EBUSY && it->kind == META_OP_PUT)
+	if (r == -EBUSY && it->kind == META_OP_PUT &&
+	    !transfer_beside(t, it->key))
 		r = record_conflict(t, it);
 	if (r == -ENOENT && it->upload_id) {
 		(void)forget_upload(t, it->vid);

@@ -56,6 +56,12 @@ class DirBucket:
     def delete(self, key):
         (self.folder / key).unlink()
 
+    def beside(self):
+        """Losing sides of conflicts: (path in the mount, bytes)."""
+        top = self.folder / ".ckptfs/conflict"
+        found = sorted(p for p in top.rglob("*") if p.is_file())
+        return [(str(p.parent.relative_to(top)), p.read_bytes()) for p in found]
+
     def uploads(self):
         """What is half written, below the hidden folder."""
         hidden = self.folder / ".ckptfs"
@@ -105,6 +111,13 @@ class S3Bucket:
 
     def delete(self, key):
         self.s3.delete_object(Bucket=self.name, Key=key)
+
+    def beside(self):
+        """Losing sides of conflicts: (path in the mount, bytes)."""
+        top = ".ckptfs/conflict/"
+        reply = self.s3.list_objects_v2(Bucket=self.name, Prefix=top)
+        keys = sorted(o["Key"] for o in reply.get("Contents", ()))
+        return [(k[len(top) :].rpartition("/")[0], self.get(k)) for k in keys]
 
     def uploads(self):
         """Multipart uploads nobody has finished."""

@@ -178,6 +178,8 @@ def test_f52_what_becomes_of_another_writers_object(s3_mount, s3_bucket, conflic
     state = s3_mount.status(s3_mount / "f")["state"]
     assert state == ("conflict" if keep else "published")
     assert (s3_mount / "f").read_bytes() == b"ours"
+    assert s3_bucket.beside() == ([("f", b"ours")] if keep else [])
+    assert os.listdir(s3_mount.path) == ["f"]
 
 
 @pytest.mark.option("upload_delay")

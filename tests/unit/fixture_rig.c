@@ -234,7 +234,7 @@ static const char *text_in_bucket(const char *key)
 }
 
 struct wanted {
-	char key[64], etag[64];
+	char key[128], etag[64];
 };
 
 struct all_wanted {

@@ -280,7 +280,7 @@ static int on_pending(void *arg, const struct fs_pending *p)
 {
 	struct told *t = arg;
 
-	t->is_told |= p->at_risk && strcmp(p->path, t->path) == 0;
+	t->is_told |= p->missing && strcmp(p->path, t->path) == 0;
 	return 0;
 }
 

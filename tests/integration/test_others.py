@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other writers of the bucket: a second mount, and a plain client."""
+
+import errno
+import os
+
+import pytest
+
+from mount import wait_until
+from test_recover import entry, kept, recover
+
+MIB = 1 << 20
+LARGE = 24 * MIB
+
+
+# ---- what both sides wrote
+
+
+def lose(mnt, bucket, path, data):
+    """Another writer is first: ours is in conflict."""
+    (mnt / path).write_bytes(b"first")
+    mnt.sync()
+    bucket.put(path, b"theirs")
+    (mnt / path).write_bytes(data)
+    wait_until(lambda: kept(mnt).get(path) == "conflict", what="a conflict")
+
+
+def queue_of(mnt):
+    return {e["path"]: e for e in mnt.status()["queue"]}
+
+
+def test_f52_ours_lies_beside_theirs(mnt, bucket, mounts):
+    """Where it lies is told wherever one looks, and no listing shows it."""
+    (mnt / "d").mkdir()
+    lose(mnt, bucket, "d/f", b"ours")
+    synced = mnt.sync(status=1).stderr
+    assert bucket.get("d/f") == b"theirs"
+    assert bucket.beside() == [("d/f", b"ours")]
+    doc = mnt.status()
+    (one,) = doc["queue"]
+    key = one["beside"]
+    assert (one["path"], one["state"], one["at_risk"]) == ("d/f", "conflict", False)
+    assert doc["at_risk"]["files"] == 0
+    assert bucket.get(key) == b"ours"
+    assert key.startswith(".ckptfs/conflict/d/f/")
+    assert entry(mnt, "d/f")["beside"] == key
+    assert mnt.status(mnt / "d/f")["beside"] == key
+    assert key in synced
+    assert key in recover(mnt, "list", mnt.path).stdout
+    assert "not in the bucket: d/f (conflict" in synced
+    mnt.run("status", "--check", mnt.path, status=1)
+    mnt.umount(status=1)
+    mnt.mount()
+    assert bucket.beside() == [("d/f", b"ours")]
+    other = mounts(bucket, "b").mount()
+    for m in (mnt, other):
+        assert os.listdir(m.path) == ["d"]
+        assert os.listdir(m / "d") == ["f"]
+        assert not (m / ".ckptfs").exists()
+    assert (other / "d/f").read_bytes() == b"theirs"
+    assert (mnt / "d/f").read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("what", ["publish", "discard", "rm"])
+def test_f52_a_word_about_ours_takes_what_lies_beside(mnt, bucket, what):
+    lose(mnt, bucket, "f", b"ours")
+    mnt.sync(status=1)
+    assert bucket.beside()
+    if what == "rm":
+        (mnt / "f").unlink()
+    else:
+        recover(mnt, what, mnt / "f", *["--yes"] * (what == "discard"))
+    mnt.sync()
+    assert bucket.beside() == []
+    assert bucket.get("f") == (b"ours" if what == "publish" else b"theirs")
+    assert kept(mnt) == {}
+
+
+def test_f52_what_goes_beside_is_resumed(s3_mount, s3_bucket, proxy, passthrough):
+    """A kill in the middle of it; the parts that the server has are kept."""
+    mnt = s3_mount.mount(passthrough=passthrough)
+    (mnt / "f").write_bytes(b"first")
+    mnt.sync()
+    s3_bucket.put("f", b"theirs")
+    data = os.urandom(LARGE)
+    part = proxy.fault("status", method="PUT", path="conflict/.*partNumber=3", count=-1)
+    (mnt / "f").write_bytes(data)
+    wait_until(lambda: part.hits, what="the last of its parts")
+
+    def sent(number):
+        done = proxy.requests("PUT", rf"/conflict/.*partNumber={number}\b")
+        return [r for r in done if r.status == 200]
+
+    wait_until(lambda: sent(1) and sent(2), what="the others")
+    mnt.kill9()
+    proxy.heal()
+    assert s3_bucket.beside() == []
+    mnt.detach()
+    mnt.mount()
+    mnt.sync(status=1)
+    assert s3_bucket.beside() == [("f", data)]
+    assert s3_bucket.get("f") == b"theirs"
+    assert len(sent(1)) == len(sent(2)) == 1
+    wait_until(lambda: s3_bucket.uploads() == [], what="no upload is left")
+
+
+def test_f52_who_has_it_open_is_told(bucket, mounts, passthrough):
+    mnt = mounts(bucket, passthrough=passthrough, upload_interval="1s").mount()
+    (mnt / "f").write_bytes(b"first")
+    mnt.sync()
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_APPEND)
+    reader = os.open(mnt / "f", os.O_RDONLY)
+    try:
+        bucket.put("f", b"theirs")
+        os.write(fd, b" and ours")
+        os.close(os.dup(fd))  # seals what there is
+        wait_until(lambda: kept(mnt).get("f") == "conflict", what="a conflict")
+        with pytest.raises(OSError) as e:
+            os.fsync(fd)
+        assert e.value.errno == errno.ESTALE
+        os.fsync(reader)
+        assert os.pread(reader, 100, 0) == b"first and ours"
+    finally:
+        os.close(reader)
+        with pytest.raises(OSError) as e:
+            os.close(fd)
+    assert e.value.errno == errno.ESTALE
+    # Who opens it now knows what he has.
+    with (mnt / "f").open("ab") as f:
+        f.write(b", once more")
+        f.flush()
+        os.fsync(f.fileno())
+    mnt.sync(status=1)
+    assert bucket.beside() == [("f", b"first and ours, once more")]
+    assert bucket.get("f") == b"theirs"
+
+
+def test_f52_a_close_that_waits_for_the_bucket_is_told(s3_mount, s3_bucket):
+    mnt = s3_mount.mount(close="remote", metadata_ttl="1h")
+    (mnt / "f").write_bytes(b"first")
+    s3_bucket.put("f", b"theirs")
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, b"ours")
+    with pytest.raises(OSError) as e:
+        os.close(fd)
+    assert e.value.errno == errno.ESTALE
+    mnt.sync(status=1)
+    assert s3_bucket.beside() == [("f", b"ours")]
