@@ -73,6 +73,14 @@ struct transfer_events {
 	/* A commit is about to remove or replace this object: hydrate local
 	 * readers first.  0 when that is so, -EAGAIN: ask again later. */
 	int (*before_replace)(void *arg, const char *key);
+	/*
+	 * Others deleted the object of this inode before it could be renamed
+	 * from key to `to`.  1: its bytes are here, and are published as new, in
+	 * the place of the rename (seq) or, with seq 0, in one of their own; 0:
+	 * they are not.
+	 */
+	int (*renamed_gone)(void *arg, uint64_t ino, const char *key,
+			    const char *to, uint64_t seq);
 	void *arg;
 };
 

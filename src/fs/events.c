@@ -291,6 +291,7 @@ void events_fill(struct fs *fs, struct transfer_events *ret)
 		.marker_wanted = marker_wanted,
 		.still_sealed = still_sealed,
 		.before_replace = before_replace,
+		.renamed_gone = renamed_gone,
 		.arg = fs,
 	};
 }

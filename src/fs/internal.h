@@ -563,6 +563,10 @@ int conflict_load(struct fs *fs);
 /* Whether this version is in conflict; no lock held. */
 bool conflict_is(struct fs *fs, uint64_t vid);
 
+/* renamed.c: as in struct transfer_events */
+int renamed_gone(void *arg, uint64_t ino, const char *key, const char *to,
+		 uint64_t seq);
+
 /* events.c */
 void events_fill(struct fs *fs, struct transfer_events *ret);
 

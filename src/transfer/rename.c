@@ -250,19 +250,36 @@ static void may_upload(struct transfer *t, struct titem *it)
 	lock_release(&t->lock);
 }
 
-/* One that others deleted meanwhile cannot move, and holds up nothing: the next
- * listing takes its name away. */
-static bool is_gone(struct transfer *t, const struct meta_object *row)
+/*
+ * One that others deleted meanwhile cannot move, and holds up nothing.  What is
+ * here goes to the new name all the same, as what we change does; what is not
+ * is gone, and the next listing takes its name away.
+ */
+enum gone { GONE_NOT, GONE_FOR_GOOD, GONE_SENT_AGAIN };
+
+static int is_gone(struct transfer *t, const struct meta_object *from,
+		   const char *to, uint64_t seq)
 {
 	struct store_obj o;
+	int r = 0;
 
-	return store_head(t->store, row->key, &o) == -ENOENT;
+	if (store_head(t->store, from->key, &o) != -ENOENT)
+		return GONE_NOT;
+	if (from->ino && t->ev.renamed_gone)
+		r = t->ev.renamed_gone(t->ev.arg, from->ino, from->key, to,
+				       seq);
+	if (r < 0)
+		return r;
+	log_warn("%s: another writer deleted the object: %s", from->key,
+		 r ? "it is put under its new name from here" :
+		     "it is not all here, and not renamed");
+	return r ? GONE_SENT_AGAIN : GONE_FOR_GOOD;
 }
 
 int commit_rename(struct transfer *t, struct titem *it)
 {
 	struct meta_object from;
-	int r = meta_begin(t->meta);
+	int r = meta_begin(t->meta), gone = GONE_NOT;
 
 	if (r < 0)
 		return r;
@@ -273,11 +290,12 @@ int commit_rename(struct transfer *t, struct titem *it)
 		return finish(t, it); /* moved already, or never there */
 	if (r == 0)
 		r = copy_one(t, &from, it->to, it->seq);
-	if (r == -EBUSY && is_gone(t, &from)) {
-		log_warn("%s: another writer deleted the object: it is not "
-			 "renamed", it->key);
-		return finish(t, it);
-	}
+	if (r == -EBUSY)
+		gone = is_gone(t, &from, it->to, it->seq);
+	if (gone == GONE_SENT_AGAIN)
+		return 0; /* its row is a put by now */
+	if (gone)
+		return gone < 0 ? gone : finish(t, it);
 	if (r < 0)
 		return r;
 	record_durable(t, meta_commits(t->meta));
@@ -397,16 +415,18 @@ static int is_in_the_way(struct transfer *t, const struct meta_object *from,
 static int copy_below(struct transfer *t, struct meta_object *from,
 		      const char *to, uint64_t seq)
 {
-	int r = is_in_the_way(t, from, to);
+	int r = is_in_the_way(t, from, to), gone;
 
 	if (r == 0)
 		r = copy_one(t, from, to, seq);
 	if (r != -EBUSY)
 		return r;
-	if (!from->ino && from->key[strlen(from->key) - 1] != '/')
+	if (!from->ino && from->key[strlen(from->key) - 1] != '/') {
 		r = unlearn(t, from->key);
-	else if (is_gone(t, from))
-		r = 0;
+	} else {
+		gone = is_gone(t, from, to, 0);
+		r = gone > 0 ? 0 : gone < 0 ? gone : r;
+	}
 	if (r == 0)
 		from->key[0] = '\0';
 	return r;

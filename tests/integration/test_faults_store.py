@@ -207,17 +207,29 @@ def test_f56_a_listing_that_fails_is_no_deletion(s3_bucket, mounts, proxy):
 
 
 def test_f53_another_writer_deletes_what_we_change(mnt, s3_bucket):
-    (mnt / "f").write_bytes(b"first")
-    (mnt / "g").write_bytes(b"first")
+    """What we change or rename is ours, as far as it is here; what is not is
+    gone."""
+    (mnt / "d").mkdir()
+    for name in ("f", "g", "d/i", "d/j", "k"):
+        (mnt / name).write_bytes(b"first")
     mnt.sync()
-    s3_bucket.delete("f")
-    s3_bucket.delete("g")
+    mnt.run("evict", mnt / "k")
+    for name in ("f", "g", "d/i", "k"):
+        s3_bucket.delete(name)
     (mnt / "f").write_bytes(b"second")
     (mnt / "g").rename(mnt / "h")
-    mnt.sync(status=None)
+    (mnt / "d").rename(mnt / "e")
+    (mnt / "k").rename(mnt / "l")
+    mnt.sync()
     assert s3_bucket.get("f") == b"second"
     assert (mnt / "f").read_bytes() == b"second"
-    assert (mnt / "h").read_bytes() == b"first"
+    for name in ("h", "e/i", "e/j"):
+        assert s3_bucket.get(name) == b"first"
+        assert mnt.status(mnt / name)["state"] == "published"
+    mnt.run("evict", mnt.path)
+    mnt.remount(metadata_ttl="100ms")
+    wait_until(lambda: "l" not in os.listdir(mnt.path), what="it is gone")
+    assert_same(s3_bucket, mnt.path)
 
 
 @pytest.mark.parametrize("size", [24 * MIB])

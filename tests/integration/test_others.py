@@ -92,6 +92,8 @@ def test_f52_what_goes_beside_is_resumed(s3_mount, s3_bucket, proxy, passthrough
         return [r for r in done if r.status == 200]
 
     wait_until(lambda: sent(1) and sent(2), what="the others")
+    hits = part.hits
+    wait_until(lambda: part.hits >= hits + 2, what="they are on record")
     mnt.kill9()
     proxy.heal()
     assert s3_bucket.beside() == []

@@ -135,11 +135,132 @@ START_TEST(a_listing_that_is_not_recorded_shows_nothing)
 }
 END_TEST
 
+static void evict_all(const char *path)
+{
+	struct fs_bulk how = { .deadline_mono_ns = CLK_NEVER };
+	struct fs_bulk_sums s;
+
+	ck_assert_int_eq(fs_evict(fs, path, &how, &s), 0);
+}
+
+static void remove_theirs(const char *key)
+{
+	ck_assert_int_eq(store_del(bucket, key, NULL), 0);
+}
+
+/* As the file itself, or with its folder. */
+static const char *const old_name[] = { "a", "d/a" };
+static const char *const new_name[] = { "b", "g/a" };
+
+static void publish_and_lose(int way)
+{
+	char key[64];
+
+	make_folder("d");
+	if (way == 0)
+		ck_assert_int_eq(put_file("a", "ours"), 0);
+	else
+		put_below("d", "a", "ours");
+	put_below("d", "other", "stays");
+	rest();
+	(void)snprintf(key, sizeof(key), "run/%s", old_name[way]);
+	remove_theirs(key);
+}
+
+static void move_it(int way)
+{
+	ck_assert_int_eq(way == 0 ? move("a", "b") : move("d", "g"), 0);
+}
+
+/* Others deleted what we rename: it goes to its new name from here, whoever
+ * wants room, and whenever the daemon dies. */
+START_TEST(f53_what_is_renamed_goes_there_from_here)
+{
+	struct store_fault down = { .method = "put",
+				    .err = -EAGAIN,
+				    .act = STORE_FAULT_BEFORE };
+	int way = _i % 2, how = _i / 2;
+
+	publish_and_lose(way);
+	if (how > 0)
+		ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	move_it(way);
+	if (how > 0) {
+		(void)sim_run_for(sim, 60 * NS_PER_S);
+		evict_all("");
+		assert_text(text_of(new_name[way]), "ours");
+	}
+	if (how == 2) {
+		rig_die();
+		ck_assert_int_eq(rig_open(), 0);
+	}
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	rest();
+	assert_text(object_of(new_name[way]), "ours");
+	ck_assert_str_eq(state_of(new_name[way]), "published");
+	ck_assert_str_eq(names_in_bucket(), way == 0 ? " b d/other " :
+						       " g/a g/other ");
+	evict_all("");
+	assert_text(text_of(new_name[way]), "ours");
+}
+END_TEST
+
+/* What is not here is gone, and so is its name. */
+START_TEST(what_is_renamed_and_not_here_is_gone)
+{
+	publish_and_lose(_i);
+	evict_all("");
+	move_it(_i);
+	rest();
+	(void)ino_of(new_name[_i]);
+	(void)sim_run_for(sim, 11 * NS_PER_S);
+	ck_assert_uint_eq(ino_of(new_name[_i]), 0);
+	ck_assert_ptr_null(object_of(new_name[_i]));
+}
+END_TEST
+
+/* It is changed, renamed on and opened meanwhile, and has one object. */
+START_TEST(what_is_renamed_on_meanwhile_has_one_object)
+{
+	struct store_fault down = { .method = "put",
+				    .err = -EAGAIN,
+				    .act = STORE_FAULT_BEFORE };
+	struct file f, r;
+
+	publish_and_lose(0);
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(f_open(&r, "a", O_RDONLY), 0);
+	move_it(0);
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	if (_i == 1) {
+		ck_assert_int_eq(f_open(&f, "b", O_RDWR), 0);
+		ck_assert_int_eq(f_write(&f, "OU", 0), 0);
+		ck_assert_int_eq(f_close(&f), 0);
+	}
+	if (_i <= 2)
+		ck_assert_int_eq(move("b", "c"), 0);
+	if (_i == 2)
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "c"), 0);
+	ck_assert_int_eq(store_fault_set(bucket, NULL, 0), 0);
+	ck_assert_int_eq(f_close(&r), 0);
+	rest();
+	ck_assert_str_eq(names_in_bucket(), _i == 2 ? " d/other " :
+					    _i == 3 ? " b d/other " :
+						      " c d/other ");
+	if (_i < 2)
+		assert_text(object_of("c"), _i ? "OUrs" : "ours");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, theirs_do_not_move_below_ours, 0, 3);
 	tcase_add_test(c, a_listing_that_is_not_recorded_shows_nothing);
+	tcase_add_loop_test(c, f53_what_is_renamed_goes_there_from_here, 0, 6);
+	tcase_add_loop_test(c, what_is_renamed_and_not_here_is_gone, 0, 2);
+	tcase_add_loop_test(c, what_is_renamed_on_meanwhile_has_one_object, 0,
+			    4);
 }
 
 int main(void)
