@@ -395,6 +395,8 @@ struct fs_stats {
 	uint64_t open_files;
 	uint64_t names; /* in memory, folders too */
 	uint64_t bytes_fetched;
+	uint64_t unshown; /* names in listed folders of the bucket that a mount
+			     cannot show */
 	bool failed; /* the cache disk failed: no new dirty data */
 	bool through_refused; /* the kernel gave no passthrough when asked */
 	bool unseen_writers; /* some are in a pid namespace beside ours */

@@ -16,6 +16,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,7 +65,8 @@ static int add_item(void *arg, const struct fs_pending *p)
 static void do_status(struct daemon *d, struct control_conn *conn)
 {
 	struct buf b = BUF_INIT(CONTROL_LINE_MAX);
-	const char *warnings[DAEMON_WARNINGS + 3];
+	const char *warnings[DAEMON_WARNINGS + 4];
+	char unshown[128];
 	struct status_facts f = { .pid = getpid(),
 				  .mountpoint = d->point,
 				  .source = d->src.name,
@@ -93,6 +95,14 @@ static void do_status(struct daemon *d, struct control_conn *conn)
 					  "namespace: whether one was killed "
 					  "cannot be told, and close does not "
 					  "wait";
+	if (f.stats.unshown) {
+		(void)snprintf(unshown, sizeof(unshown),
+			       "%llu name%s of the bucket cannot be shown and "
+			       "are left alone: see docs/servers.md",
+			       (unsigned long long)f.stats.unshown,
+			       f.stats.unshown == 1 ? "" : "s");
+		warnings[f.nwarnings++] = unshown;
+	}
 	if (f.stats.failed)
 		warnings[f.nwarnings++] = "the cache disk failed: no new data "
 					  "is taken";

@@ -145,6 +145,7 @@ int status_end(struct status_doc *d, const struct status_facts *f)
 
 	json_w_close(w);
 	write_totals(w, s, &st->transfer);
+	json_w_u64(w, "unshown_names", st->unshown);
 	json_w_object(w, "at_risk");
 	json_w_u64(w, "files", s->risk_files);
 	json_w_u64(w, "bytes", s->risk_bytes);

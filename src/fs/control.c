@@ -386,6 +386,7 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	ret->opens_passthrough = fs->opens_passthrough;
 	ret->opens_cached = fs->opens_cached;
 	ret->open_files = fs->open_files;
+	ret->unshown = fs->n_unshown;
 	ret->cache_used = fs->room.kept;
 	ret->cache_files = fs->room.blobs;
 	lock_release(&fs->count_lock);

@@ -246,6 +246,7 @@ static void free_memory(struct fs *fs)
 		free(b);
 	}
 	free(fs->tx_refs);
+	unshown_free(fs);
 }
 
 /* Whoever still runs must not kick it any more. */

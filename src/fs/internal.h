@@ -154,6 +154,7 @@ struct fs_file {
 };
 
 struct tx_ref;
+struct unshown;
 struct watch;
 
 struct blob_ref {
@@ -216,6 +217,8 @@ struct fs {
 	bool same_boot;
 	int64_t list_down_until; /* mono: the store did not answer a listing */
 	struct room room;
+	struct unshown *unshown; /* folders with names that do not show */
+	uint64_t n_unshown; /* the sum of them */
 	struct space_rate rate; /* the keeper's alone */
 };
 
@@ -562,6 +565,14 @@ int conflict_supersede(struct fs *fs, struct meta_version *v);
 int conflict_load(struct fs *fs);
 /* Whether this version is in conflict; no lock held. */
 bool conflict_is(struct fs *fs, uint64_t vid);
+
+/* unshown.c */
+/* Whether a name of a listing can be one in this folder; else it is counted. */
+bool name_shows(const struct inode *dir, const char *name, size_t n,
+		bool is_dir, unsigned *unshown);
+/* A folder has so many that cannot. */
+void unshown_note(struct fs *fs, uint64_t ino, unsigned n);
+void unshown_free(struct fs *fs);
 
 /* renamed.c: as in struct transfer_events */
 int renamed_gone(void *arg, uint64_t ino, const char *key, const char *to,

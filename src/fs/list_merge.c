@@ -46,6 +46,7 @@ struct listing {
 	int64_t began_real, began_mono;
 	int64_t now_real; /* of the merge; nothing commits meanwhile */
 	struct seen *seen;
+	unsigned unshown; /* names */
 	bool has_marker; /* the folder's own, and what it is */
 	struct store_obj marker;
 };
@@ -73,11 +74,7 @@ static int take(void *arg, const char *key, const struct store_obj *obj)
 	}
 	if (is_dir && n > 0)
 		n--; /* the '/' */
-	if (n == 0 || n > META_NAME_MAX || memchr(name, '/', n))
-		return 0; /* the folder itself, or no name for a file */
-	if ((n == 1 && name[0] == '.') || (n == 2 && !memcmp(name, "..", 2)))
-		return 0;
-	if (l->dir->ino == FS_ROOT_INO && n == 7 && !memcmp(name, ".ckptfs", 7))
+	if (!name_shows(l->dir, name, n, is_dir, &l->unshown))
 		return 0;
 	HASH_FIND(hh, l->seen, name, n, s);
 	if (!s) {
@@ -436,11 +433,14 @@ static int merge(struct listing *l)
 		if (r < 0)
 			break;
 		r = merge_one(l, s);
+		l->unshown += s->is_dir && s->is_file;
 	}
 	if (r == 0)
 		r = merge_missing(l);
 	r = tx_commit(l->fs, r);
 	turns_take(l, r == 0);
+	if (r == 0)
+		unshown_note(l->fs, l->dir->ino, l->unshown);
 	names_note(l->fs);
 	r = tx_close(l->fs, r, 0, false);
 	return r < 0 ? r : 1;

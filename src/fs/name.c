@@ -313,6 +313,8 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
 void unlink_done(struct fs *fs, struct inode *dir, struct inode *in)
 {
 	dentry_del(fs, dir, in->name);
+	if (in->kind == META_DIR)
+		unshown_note(fs, in->ino, 0);
 	lock_acquire(&fs->ns);
 	in->parent = 0;
 	in->ctime_ns = clk_real(fs->host->clk);
