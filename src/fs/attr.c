@@ -11,6 +11,8 @@
 
 #define LOG_MODULE "fs"
 
+#define ENTRY_TTL_LEAST (100 * NS_PER_MS)
+
 static mode_t type_bits(enum meta_kind kind)
 {
 	switch (kind) {
@@ -82,10 +84,31 @@ void attr_fill(struct fs *fs, struct inode *in, struct fs_attr *a)
 	lock_release(&fs->ns);
 }
 
+/* As long as the listing it is from: what is believed for longer shows what
+ * others did up to twice metadata_ttl late. */
+static int64_t entry_ttl(struct fs *fs, const struct inode *in)
+{
+	int64_t ttl = fs->opts.metadata_ttl_ns, left;
+	struct inode *dir = inode_get(fs, inode_parent(fs, in));
+
+	if (!dir || dir->own) {
+		inode_put(fs, dir);
+		return ttl;
+	}
+	lock_acquire(&fs->busy_lock);
+	left = dir->listed_ns + ttl - clk_mono(fs->host->clk);
+	lock_release(&fs->busy_lock);
+	inode_put(fs, dir);
+	/* It is asked for again, and is there in a moment. */
+	if (left < ENTRY_TTL_LEAST)
+		left = ENTRY_TTL_LEAST;
+	return left < ttl ? left : ttl;
+}
+
 void entry_fill(struct fs *fs, struct inode *in, struct fs_entry *ret)
 {
 	attr_fill(fs, in, &ret->attr);
-	ret->ttl_ns = fs->opts.metadata_ttl_ns;
+	ret->ttl_ns = entry_ttl(fs, in);
 }
 
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_file *file,

@@ -299,6 +299,18 @@ int inode_load_version(struct fs *fs, struct inode *in)
 	return 0;
 }
 
+bool inode_is_pending(struct fs *fs, const struct inode *in)
+{
+	bool written;
+
+	lock_acquire(&fs->ns);
+	written = in->live && in->live->writing;
+	lock_release(&fs->ns);
+	return written || in->seal_seq || in->held || in->provisional ||
+	       (in->vid && in->state != META_PUBLISHED) ||
+	       is_local_kind(in->kind);
+}
+
 struct dentry *dentry_find(const struct inode *dir, const char *name)
 {
 	struct dentry *d;

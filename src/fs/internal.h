@@ -239,6 +239,9 @@ void inode_to_row(const struct inode *in, struct meta_inode *ret);
 int inode_save(struct fs *fs, const struct inode *in); /* in a transaction */
 /* With this as its current version; the memory follows after the commit. */
 int inode_save_vid(struct fs *fs, const struct inode *in, uint64_t vid);
+/* It is not in the bucket as it is here, or somebody writes it: a listing says
+ * nothing of it.  Readers keep what they have under no name.  META held. */
+bool inode_is_pending(struct fs *fs, const struct inode *in);
 int inode_load_version(struct fs *fs, struct inode *in);
 /* This row (vid 0: none) and its place are the inode's; META and ns held. */
 void inode_show_version(struct inode *in, const struct meta_version *v,

@@ -208,13 +208,6 @@ static int merge_new(struct listing *l, const struct seen *s, const char *key,
 	return turn_add(l, NULL, &row, said);
 }
 
-static bool is_pending(const struct inode *in)
-{
-	return in->live || in->seal_seq || in->held || in->provisional ||
-	       (in->vid && in->state != META_PUBLISHED) ||
-	       is_local_kind(in->kind);
-}
-
 /* Take a name away because the bucket no longer has that object under it. */
 static int merge_gone(struct listing *l, struct inode *in)
 {
@@ -234,7 +227,7 @@ static bool is_needed(struct fs *fs, const struct inode *dir)
 	HASH_ITER(hh, dir->children, d, tmp) {
 		struct inode *in = inode_find(fs, d->ino);
 
-		if (!in || is_pending(in))
+		if (!in || inode_is_pending(fs, in))
 			return true;
 	}
 	return false;
@@ -254,7 +247,8 @@ static int merge_dir_gone(struct listing *l, struct inode *in)
 	if (r < 0 || strlen(key) + 1 > META_KEY_MAX)
 		return 0;
 	memcpy(key + strlen(key), "/", 2);
-	if (is_pending(in) || transfer_covers(fs->transfer, key, l->began_mono))
+	if (inode_is_pending(fs, in) ||
+	    transfer_covers(fs->transfer, key, l->began_mono))
 		return 0;
 	there = meta_object_get(fs->meta, key, &obj);
 	if (there < 0 && there != -ENOENT)
@@ -283,7 +277,7 @@ static int merge_known(struct listing *l, const struct seen *s,
 	struct meta_object obj;
 	int r;
 
-	if (is_pending(in))
+	if (inode_is_pending(l->fs, in))
 		return 0;
 	say_both(s, &in->said_both, in->kind == META_DIR, key);
 	if (in->kind == META_DIR) {
@@ -341,7 +335,7 @@ static int merge_missing(struct listing *l)
 				return r;
 			continue;
 		}
-		if (s || !in || !in->key || is_pending(in) ||
+		if (s || !in || !in->key || inode_is_pending(fs, in) ||
 		    transfer_covers(fs->transfer, in->key, l->began_mono))
 			continue;
 		r = meta_object_get(fs->meta, in->key, &obj);

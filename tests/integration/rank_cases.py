@@ -7,14 +7,17 @@ RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from the
 environment, as torchrun sets them.
 """
 
+import ctypes
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from lightning.fabric.utilities.distributed import is_shared_filesystem
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -23,6 +26,9 @@ from torch.distributed.fsdp import fully_shard
 
 from lightning_cases import Begin, checkpoint_callback, serve, trainer_for
 from lightning_train import Model, data, digest, digest_of
+
+CLONE_FS, CLONE_NEWNS = 0x200, 0x20000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 
 class ShardedModel(Model):
@@ -102,6 +108,60 @@ def consolidate(root):
     return digest_of(**torch.load(f"{root}/one.pt", mmap=True))
 
 
+class Ranks:
+    """What is_shared_filesystem() asks of a strategy."""
+
+    barrier = staticmethod(dist.barrier)
+
+    @property
+    def world_size(self):
+        return dist.get_world_size()
+
+    @property
+    def is_global_zero(self):
+        return dist.get_rank() == 0
+
+    def broadcast(self, value):
+        box = [value]
+        dist.broadcast_object_list(box)
+        return box[0]
+
+    def reduce_boolean_decision(self, decision, all=True):
+        decisions = [None] * dist.get_world_size()
+        dist.all_gather_object(decisions, decision)
+        return min(decisions) if all else max(decisions)
+
+
+def in_namespace_of_its_own(do):
+    """A thread has its own mounts; what it returns."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    answer = []
+
+    def mount(source, target, flags):
+        args = (source.encode(), target.encode(), None, flags, None)
+        assert libc.mount(*args) == 0, os.strerror(ctypes.get_errno())
+
+    def run():
+        assert libc.unshare(CLONE_FS | CLONE_NEWNS) == 0
+        mount("none", "/", MS_REC | MS_PRIVATE)
+        answer.append(do(mount))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return answer[0]
+
+
+def is_shared(roots, at):
+    """Each rank has another one of these folders at the same path."""
+
+    def ask(mount):
+        mount(str(roots[dist.get_rank()]), str(at), MS_BIND)
+        return is_shared_filesystem(Ranks(), at)
+
+    return in_namespace_of_its_own(ask)
+
+
 def shard(step, rank):
     generator = torch.Generator().manual_seed(100 * step + rank)
     return {"step": step, "exp_avg": torch.randn(20_000, generator=generator)}
@@ -145,4 +205,12 @@ def deepspeed_load(root):
 
 if __name__ == "__main__":
     dist.init_process_group("gloo")
-    serve(fit_sharded, dcp_save, dcp_load, consolidate, deepspeed_save, deepspeed_load)
+    serve(
+        fit_sharded,
+        dcp_save,
+        dcp_load,
+        consolidate,
+        is_shared,
+        deepspeed_save,
+        deepspeed_load,
+    )

@@ -2,6 +2,8 @@
 """Checkpoints that two processes write together, on a mount of a real S3
 server: torch's distributed ones, Lightning's of them, DeepSpeed's."""
 
+import os
+
 import pytest
 
 from buckets import assert_same
@@ -73,6 +75,22 @@ def elsewhere(mnt, mounts, s3_bucket):
         return mounts(s3_bucket, "elsewhere", **options).mount()
 
     return mount
+
+
+@pytest.mark.root
+def test_lightning_takes_two_mounts_for_shared(ranks, mnt, mounts, s3_bucket, tmp_path):
+    """Rank 0 makes a file on one, and rank 1 has three seconds to see it on the
+    other; not so on two folders of this machine."""
+    other = mounts(s3_bucket, "other", **mnt.options).mount()
+    at = tmp_path / "at"
+    at.mkdir()
+    for _ in range(3):
+        both = [str(mnt.path), str(other.path)]
+        assert ranks.call("is_shared", roots=both, at=str(at)) is True
+    apart = [str(tmp_path / name) for name in ("one", "two")]
+    for folder in apart:
+        os.mkdir(folder)
+    assert ranks.call("is_shared", roots=apart, at=str(at)) is False
 
 
 def shards(folder):

@@ -2,7 +2,9 @@
 """Other writers of the bucket: a second mount, and a plain client."""
 
 import errno
+import mmap
 import os
+import time
 
 import pytest
 
@@ -11,6 +13,8 @@ from test_recover import entry, kept, recover
 
 MIB = 1 << 20
 LARGE = 24 * MIB
+TTL = 10  # seconds: the default of metadata_ttl
+SLACK = 4  # of a busy machine
 
 
 # ---- what both sides wrote
@@ -148,3 +152,120 @@ def test_f52_a_close_that_waits_for_the_bucket_is_told(s3_mount, s3_bucket):
     assert e.value.errno == errno.ESTALE
     mnt.sync(status=1)
     assert s3_bucket.beside() == [("f", b"ours")]
+
+
+# ---- what others do, seen here
+
+
+@pytest.fixture
+def theirs(request, bucket, mounts):
+    """theirs(do): another mount, or a plain client, does it; when it has."""
+    other = mounts(bucket, "theirs").mount() if request.param == "mount" else None
+
+    def write(path, data):
+        if other:
+            (other / path).parent.mkdir(exist_ok=True)
+            (other / path).write_bytes(data)
+        else:
+            bucket.put(path, data)
+
+    def remove(path):
+        if other:
+            (other / path).unlink()
+        else:
+            bucket.delete(path)
+
+    def act(do, *args):
+        {"write": write, "remove": remove}[do](*args)
+        if other:
+            other.sync()
+        return time.monotonic()
+
+    return act
+
+
+both_ways = pytest.mark.parametrize("theirs", ["client", "mount"], indirect=True)
+
+
+def seen_within(limit, since, check, what):
+    wait_until(check, limit + SLACK, what)
+    assert time.monotonic() - since < limit + SLACK, what
+
+
+@both_ways
+def test_what_others_do_shows_within_metadata_ttl(theirs, mnt):
+    """New, replaced and deleted objects, by name and in listings."""
+    theirs("write", "d/replaced", b"old")
+    theirs("write", "d/deleted", b"old")
+    wait_until((mnt / "d").is_dir, 20, "the folder")
+    wait_until(lambda: len(os.listdir(mnt / "d")) == 2, 20, "both")
+    assert (mnt / "d/replaced").read_bytes() == b"old"
+    number = (mnt / "d/replaced").stat().st_ino
+    assert not (mnt / "d/new").exists()
+
+    # negative_timeout: whoever looks for one name has it a second later
+    at = theirs("write", "d/new", b"fresh")
+    seen_within(1, at, (mnt / "d/new").exists, "a new name")
+    assert (mnt / "d/new").read_bytes() == b"fresh"
+    assert "new" in os.listdir(mnt / "d")
+
+    at = theirs("write", "d/replaced", b"something else")
+    theirs("remove", "d/deleted")
+    seen_within(
+        TTL, at, lambda: (mnt / "d/replaced").stat().st_size == 14, "what is replaced"
+    )
+    assert (mnt / "d/replaced").read_bytes() == b"something else"
+    assert (mnt / "d/replaced").stat().st_ino != number
+    at = time.monotonic()
+    seen_within(TTL, at, lambda: not (mnt / "d/deleted").exists(), "what is deleted")
+    assert sorted(os.listdir(mnt / "d")) == ["new", "replaced"]
+
+
+@both_ways
+def test_an_open_file_keeps_its_version(theirs, bucket, mounts, passthrough):
+    old, new = os.urandom(3 * MIB), os.urandom(2 * MIB)
+    theirs("write", "replaced", old)
+    theirs("write", "deleted", old)
+    mnt = mounts(bucket, passthrough=passthrough, metadata_ttl="200ms").mount()
+    names = ("replaced", "deleted")
+    opened = {name: (mnt / name).open("rb") for name in names}
+    maps = {}
+    for name, f in opened.items():
+        assert f.read() == old
+        maps[name] = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+    theirs("write", "replaced", new)
+    theirs("remove", "deleted")
+    wait_until(lambda: (mnt / "replaced").stat().st_size == len(new), what="the new")
+    wait_until(lambda: not (mnt / "deleted").exists(), what="it is gone")
+    assert (mnt / "replaced").read_bytes() == new
+    mnt.run("evict", mnt.path)
+    for name, f in opened.items():
+        f.seek(0)
+        assert f.read() == old
+        assert os.fstat(f.fileno()).st_size == len(old)
+        assert maps[name][:] == old
+        maps[name].close()
+        f.close()
+    assert (mnt / "replaced").read_bytes() == new
+
+
+HALVES = [{"act": "status", "code": 500}, {"act": "drop"}]
+
+
+@pytest.mark.parametrize("how", HALVES, ids=["refused", "cut"])
+def test_half_a_listing_makes_nothing_vanish(s3_bucket, mounts, proxy, how):
+    """The second page fails."""
+    s3_bucket.put_many({f"d/{i:04d}": b"" for i in range(1003)})
+    mnt = mounts(s3_bucket, metadata_ttl="100ms").mount()
+    assert len(os.listdir(mnt / "d")) == 1003
+    fault = proxy.fault(**how, method="GET", path="continuation-token", count=-1)
+
+    def tried_twice():
+        assert len(os.listdir(mnt / "d")) == 1003
+        assert (mnt / "d/1002").exists()
+        return fault.hits >= 2
+
+    wait_until(tried_twice, what="listings that fail")
+    proxy.heal()
+    s3_bucket.delete("d/1002")
+    wait_until(lambda: not (mnt / "d/1002").exists(), what="a whole listing")
