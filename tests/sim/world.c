@@ -189,6 +189,7 @@ static void default_opts(struct world *w)
 		.remote_timeout_ns = 1200 * NS_PER_S,
 		.metadata_ttl_ns = 10 * NS_PER_S,
 		.negative_ttl_ns = NS_PER_S,
+		.names_max = 4, /* so that names leave the memory */
 		.held_open_delay_ns = 5 * NS_PER_S,
 		.max_downloads = 2,
 		.transfer = { .prefix = WORLD_PREFIX,
