@@ -71,15 +71,14 @@ static int at_rest(struct fs *fs, const struct meta_version *v)
 }
 
 /* Its writer had the last word and went on, with the file open until he died.  Of
- * what may be in the bucket already the engine finds that out. */
+ * what stands in the line the engine finds that out. */
 static bool went_on(struct fs *fs, const struct meta_version *v)
 {
 	struct disk_stat st;
 	bool yes;
 	int fd;
 
-	if (!fs->same_boot || !v->seal_ctime_ns || v->append_only ||
-	    transfer_underway(fs->transfer, v->vid))
+	if (!fs->same_boot || !v->held || !v->seal_ctime_ns || v->append_only)
 		return false;
 	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
 	yes = fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0 &&
