@@ -120,10 +120,13 @@ static int forget(struct transfer *t, const char *key)
 static bool is_the_same(const struct store_obj *src, const struct store_obj *o,
 			const char *to)
 {
-	if (to[strlen(to) - 1] == '/' && !src->size && !o->size)
+	if (o->size != src->size)
+		return false;
+	if (to[strlen(to) - 1] == '/' && !src->size)
 		return true;
+	if (o->has_crc64 && src->has_crc64 && o->crc64 == src->crc64)
+		return true; /* another writer's may have no write-id */
 	return o->has_meta && src->has_meta && src->meta.write_id[0] &&
-	       o->size == src->size &&
 	       strcmp(o->meta.write_id, src->meta.write_id) == 0;
 }
 

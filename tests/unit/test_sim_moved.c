@@ -252,6 +252,31 @@ START_TEST(what_is_renamed_on_meanwhile_has_one_object)
 }
 END_TEST
 
+/* What was copied is told by its bytes, where no write-id of ours does. */
+START_TEST(a_copy_of_theirs_whose_answer_is_lost_is_no_conflict)
+{
+	static const struct store_fault lost[] = {
+		{ .method = "copy",
+		  .count = 1,
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_AFTER },
+		{ .method = "head",
+		  .count = 1,
+		  .err = -ETIMEDOUT,
+		  .act = STORE_FAULT_BEFORE },
+	};
+
+	theirs("d/a", "theirs");
+	(void)sim_run_for(sim, 20 * NS_PER_S);
+	assert_text(text_of("d/a"), "theirs");
+	ck_assert_int_eq(store_fault_set(bucket, lost, 2), 0);
+	ck_assert_int_eq(move("d", "g"), 0);
+	ck_assert(settle(600 * NS_PER_S));
+	assert_text(object_of("g/a"), "theirs");
+	ck_assert_ptr_null(object_of("d/a"));
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
@@ -261,6 +286,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, what_is_renamed_and_not_here_is_gone, 0, 2);
 	tcase_add_loop_test(c, what_is_renamed_on_meanwhile_has_one_object, 0,
 			    4);
+	tcase_add_test(c,
+		       a_copy_of_theirs_whose_answer_is_lost_is_no_conflict);
 }
 
 int main(void)
