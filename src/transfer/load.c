@@ -112,22 +112,13 @@ static int have_below_row(void *arg, const struct meta_object *o)
 	return 0;
 }
 
-/* What the bucket has under the keys an operation speaks of.  What it had not
- * a listing may have found since. */
+/* What the bucket has under the keys an operation speaks of: a listing may have
+ * found more since, or less. */
 static int learn_key(struct transfer *t, const char *key)
 {
-	const struct have *h;
 	struct meta_object o;
-	bool known;
-	int r;
+	int r = meta_object_get(t->meta, key, &o);
 
-	lock_acquire(&t->lock);
-	h = have_find(t, key);
-	known = h && h->there;
-	lock_release(&t->lock);
-	if (known)
-		return 0;
-	r = meta_object_get(t->meta, key, &o);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	lock_acquire(&t->lock);
