@@ -287,8 +287,8 @@ static int merge_known(struct listing *l, const struct seen *s,
 	r = meta_object_get(l->fs->meta, key, &obj);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if ((s->is_file && strcmp(obj.etag, s->etag) == 0) ||
-	    is_newer(l, &obj))
+	if (is_newer(l, &obj) || (s->is_file && !strcmp(obj.etag, s->etag) &&
+				  (!obj.ino || obj.ino == in->ino)))
 		return 0;
 	/* Another writer's: a new inode under the name, as after rename(2). */
 	r = merge_gone(l, in);
