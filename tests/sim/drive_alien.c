@@ -138,6 +138,28 @@ static bool is_anywhere(const struct shown now[PATHS], const struct bytes *b)
 	return false;
 }
 
+static int is_parked(void *arg, const struct meta_op *op)
+{
+	bool *ret = arg;
+
+	*ret |= op->parked;
+	return *ret;
+}
+
+/* Theirs is in the way of something: what has nothing to do with its folder
+ * passes, until the next rest. */
+static void note_parked(struct drive *d)
+{
+	bool parked = false;
+
+	if (!d->aliens || !d->w.meta || world_is_halted(&d->w) ||
+	    meta_begin(d->w.meta) < 0)
+		return;
+	(void)!meta_op_each(d->w.meta, 0, is_parked, &parked);
+	meta_end(d->w.meta);
+	d->o.off |= parked;
+}
+
 static int marker_of(const char *key)
 {
 	char text[64];
@@ -157,6 +179,7 @@ void drive_bucket_changed(struct drive *d, const char *key,
 	bool ahead = d->was_faulty && drive_disk_is_bad(d);
 	int i = marker_of(key);
 
+	note_parked(d);
 	if (i > 0)
 		d->ahead_dir[i] |= ahead;
 	for (i = 0; i < PATHS; i++) {
