@@ -40,16 +40,20 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 	return r == -ENOENT ? 0 : r;
 }
 
-/* The memory follows the rows.  In a transaction. */
+/* The memory follows the rows: what is shown may have lost what it replaced.  In
+ * a transaction, with busy held. */
 static int done_memory(struct fs *fs, struct inode *in, uint64_t vid,
 		       bool current)
 {
+	struct live *l = in->live;
 	struct meta_inode row;
-	struct meta_version v;
+	struct meta_version v = { .vid = 0 };
 	int r = meta_inode_get(fs->meta, in->ino, &row);
 
 	if (r == 0 && current)
 		r = meta_version_get(fs->meta, vid, &v);
+	else if (r == 0 && l && l->ver.vid)
+		r = meta_version_get(fs->meta, l->ver.vid, &v);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	lock_acquire(&fs->ns);
@@ -58,8 +62,10 @@ static int done_memory(struct fs *fs, struct inode *in, uint64_t vid,
 		in->state = v.state;
 		in->provisional = v.provisional;
 		in->seal_seq = 0;
-		if (in->live && in->live->ver.vid == vid)
-			in->live->ver = v;
+		if (l && l->ver.vid == vid)
+			l->ver = v;
+	} else if (v.vid) {
+		l->ver.replaces = v.replaces;
 	}
 	lock_release(&fs->ns);
 	return r;
