@@ -285,13 +285,13 @@ static int merge_known(struct listing *l, const struct seen *s,
 		return r <= 0 ? r : merge_new(l, s, key, false);
 	}
 	r = meta_object_get(l->fs->meta, key, &obj);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	if (is_newer(l, &obj) || (s->is_file && !strcmp(obj.etag, s->etag) &&
-				  (!obj.ino || obj.ino == in->ino)))
+	if (r == 0 && (is_newer(l, &obj) ||
+		       (s->is_file && !strcmp(obj.etag, s->etag) &&
+			(!obj.ino || obj.ino == in->ino))))
 		return 0;
-	/* Another writer's: a new inode under the name, as after rename(2). */
-	r = merge_gone(l, in);
+	/* Another writer's, or ours did not get there: a new inode under the
+	 * name, as after rename(2). */
+	r = r == 0 || r == -ENOENT ? merge_gone(l, in) : r;
 	return r < 0 ? r : merge_new(l, s, key, !s->is_file);
 }
 
