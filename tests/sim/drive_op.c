@@ -77,6 +77,17 @@ static bool refuses_poisoned(struct drive *d, int path)
 	return lost_bytes(d, path) && d->m.now->at[path].opens > 1;
 }
 
+/* Others had deleted it, the mount saw that just now, and made it anew. */
+static bool is_anew(struct drive *d, int path, int handle, int how)
+{
+	struct fs_attr a;
+
+	return d->m.alien[path] && (how & OPEN_CREATE) && !is_dying(d) &&
+	       d->m.now->at[path].cur->n > 0 &&
+	       fs_getattr(d->w.fs, d->file[handle].ino, NULL, &a) == 0 &&
+	       a.size == 0;
+}
+
 static bool open_as(struct drive *d, int path, int handle, int how)
 {
 	int want = model_open(&d->m, drive_now(d), path, handle, how), r;
@@ -90,8 +101,15 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 		d->m.handle[handle].used = false;
 		return false;
 	}
-	if (answered(d, r, want))
+	if (answered(d, r, want)) {
+		if (is_anew(d, path, handle, how)) {
+			alien_adopt(&d->m, path,
+				    &(struct found){ .kind = NONE });
+			(void)model_open(&d->m, drive_now(d), path, handle,
+					 how);
+		}
 		return true;
+	}
 	if (r == 0 && want != 0 && !is_dying(d)) {
 		(void)!world_flush(&d->w, &d->file[handle]);
 		world_release(&d->w, &d->file[handle]);

@@ -524,11 +524,12 @@ static void resume_entry(struct model *m, int path, const struct found *f)
 	e->fuzzy |= m->now->fuzzy[path];
 	e->mode = f->mode;
 	e->mtime_ns = f->mtime_ns;
-	e->has_times = f->kind == REGULAR && !was_open;
+	e->has_times = f->kind == REGULAR && !was_open && !e->loose;
 }
 
-/* An earlier state may look the same, but for what is held: it may be that. */
-static void blur_held(struct model *m, int i, const struct tree *t, bool cut)
+/* An earlier state may look the same, but for what is held, or was closed: it may
+ * be that. */
+static void blur_closed(struct model *m, int i, const struct tree *t, bool cut)
 {
 	struct state *s = m->s[i];
 	int first = cut ? m->durable : m->acked, j, k;
@@ -540,6 +541,8 @@ static void blur_held(struct model *m, int i, const struct tree *t, bool cut)
 			s->at[k].owes |= m->s[j]->at[k].owes;
 			if (s->at[k].held != m->s[j]->at[k].held)
 				s->at[k].held = s->fuzzy[k] = true;
+			if (m->s[j]->at[k].dirty)
+				s->at[k].loose = s->fuzzy[k] = true;
 		}
 	}
 }
@@ -549,7 +552,7 @@ void model_resume(struct model *m, int64_t now_ns, int i, const struct tree *t,
 {
 	int k;
 
-	blur_held(m, i, t, cut);
+	blur_closed(m, i, t, cut);
 	while (m->n > i + 1)
 		free(m->s[--m->n]);
 	m->now = m->s[i];
