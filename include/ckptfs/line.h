@@ -107,6 +107,9 @@ struct line_env {
 	/* "a" and "a/b", or "a/", cannot be in the bucket at once, as they
 	 * never are in the mount. */
 	bool one_name;
+	/* Of a put outside the line: whether a row before it is still to take
+	 * such a name away.  NULL: never. */
+	bool (*in_the_way)(void *arg, const struct line_op *put);
 	void *arg;
 };
 

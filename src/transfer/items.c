@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "internal.h"
+#include "line_view.h"
 
 struct titem *item_find(struct transfer *t, uint64_t seq)
 {
@@ -134,6 +135,20 @@ int64_t line_pause(const struct transfer *t, size_t rows)
 					    (int64_t)rows * LINE_ROW_NS;
 }
 
+static bool env_in_the_way(void *arg, const struct line_op *put)
+{
+	const struct transfer *t = arg;
+	const struct line_op *op;
+
+	if (t->store->caps & STORE_CAP_FILE_AND_DIR)
+		return false;
+	for (op = t->line.ops; op < t->line.ops + t->line.n; op++)
+		if (op->seq < put->seq && op->kind != LINE_PUT &&
+		    path_clashes(op->key, put->key))
+			return true;
+	return false;
+}
+
 void line_env_fill(struct transfer *t, struct line_env *ret)
 {
 	static const enum line_order orders[] = {
@@ -146,6 +161,7 @@ void line_env_fill(struct transfer *t, struct line_env *ret)
 				  .bucket_has = env_has,
 				  .bucket_is_sure = env_is_sure,
 				  .bucket_has_below = env_has_below,
+				  .in_the_way = env_in_the_way,
 				  .one_name = !(t->store->caps &
 						STORE_CAP_FILE_AND_DIR),
 				  .arg = t };

@@ -192,7 +192,8 @@ static int pass_window(struct next *x, size_t w)
 	return r;
 }
 
-/* Outside the line only an older version of the same name is waited for. */
+/* Outside the line only an older version of the same name is waited for, and what
+ * it cannot be in the bucket beside. */
 static int pass_loners(struct next *x)
 {
 	struct path_set older = { 0 };
@@ -203,7 +204,9 @@ static int pass_loners(struct next *x)
 		size_t len = strlen(op->key);
 
 		if (!op->parked && is_ready(op) &&
-		    !path_set_has(&older, op->key, len))
+		    !path_set_has(&older, op->key, len) &&
+		    !(x->env->in_the_way &&
+		      x->env->in_the_way(x->env->arg, op)))
 			give(x, op);
 		r = path_set_add(&older, op->key, len);
 	}

@@ -183,6 +183,7 @@ def main():
             if args.replay:
                 return replay(args, server, work)
             session = Session(args, server, work)
+            say(f"seed {args.seed}")
             session.run()
         finally:
             if server:

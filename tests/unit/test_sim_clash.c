@@ -90,6 +90,29 @@ START_TEST(a_folder_takes_the_name_of_a_file)
 }
 END_TEST
 
+START_TEST(a_log_waits_for_a_file_of_its_folders_name)
+{
+	struct file f;
+	uint64_t d;
+
+	begin();
+	publish("e", "one");
+	ck_assert_int_eq(f_create(&f, "h", O_RDWR), 0);
+	ck_assert_int_eq(f_write(&f, "two", 0), 0);
+	ck_assert_int_eq(f_flush(&f), 0); /* the line waits for its last word */
+	if (_i)
+		ck_assert_int_eq(rename_to("e", "g"), 0);
+	else
+		ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "e"), 0);
+	d = make_folder(FS_ROOT_INO, "e");
+	ck_assert_int_eq(put_in(d, "x.log", "three"), 0);
+	run(4);
+	ck_assert_int_eq(f_close(&f), 0);
+	assert_published(_i ? " e/x.log g h " : " e/x.log h ");
+	end();
+}
+END_TEST
+
 /* ---- what is owed */
 
 /* "a" ("one") is in the bucket and owed by what the mount has as "b", open. */
@@ -346,6 +369,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, whatever_moves_comes_to_the_bucket, 0, 200);
 	tcase_add_loop_test(c, a_file_takes_the_name_of_a_folder, 0, 2);
 	tcase_add_test(c, a_folder_takes_the_name_of_a_file);
+	tcase_add_loop_test(c, a_log_waits_for_a_file_of_its_folders_name, 0,
+			    2);
 	tcase_add_loop_test(c, a_folder_takes_a_name_that_is_owed, 0, 4);
 	tcase_add_loop_test(c, a_folder_that_has_the_file_itself_takes_its_name,
 			    0, 2);
