@@ -128,10 +128,10 @@ struct line_change {
 	struct line_edit *edit; /* each seq at most once */
 	size_t n;
 	/*
-	 * Of a put that leaves the line: names that the bucket may still hold although a
-	 * rename, which left the line too, took them from the mount (as the
-	 * folder renames in the line will have moved them).  Append
-	 * a delete of each behind the put that takes the withdrawn one's place
+	 * Of a put that leaves the line: names that the bucket may still hold
+	 * although a rename, which left the line too, took them from the mount
+	 * (as the folder renames in the line will have moved them).  Append a
+	 * delete of each behind the put that takes the withdrawn one's place
 	 * (or at once, if there will be none).
 	 */
 	char **owed;

@@ -82,9 +82,9 @@ bool line_due(struct line *l, uint64_t seq);
 /* ---- line_near.c: as in line.h */
 
 /*
- * line_next_in(), having looked at `look` rows at most, or at one window if that
- * is more.  *ret_end: the end of the line was reached, so a new row matters.
- * *ret_cut: it was not, and what lies behind might go, too.
+ * line_next_in(), having looked at `look` rows at most, or at one window if
+ * that is more.  *ret_end: the end of the line was reached, so a new row
+ * matters. *ret_cut: it was not, and what lies behind might go, too.
  */
 int line_next_near(struct line *l, const struct line_env *env, size_t look,
 		   size_t *ret, size_t max, size_t *ret_n, bool *ret_end,

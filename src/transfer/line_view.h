@@ -88,8 +88,8 @@ int line_begin_in(const struct line_view *v, uint64_t seq,
 		  struct line_change *ret);
 int line_done_in(const struct line_view *v, uint64_t seq,
 		 struct line_change *ret);
-/* The store refuses row seq for good: parked, and no longer begun unless more of
- * its window is under way, so that a newer version may supersede it.  To try
+/* The store refuses row seq for good: parked, and no longer begun unless more
+ * of its window is under way, so that a newer version may supersede it.  To try
  * again, clear parked. */
 int line_park_in(const struct line_view *v, uint64_t seq,
 		 struct line_change *ret);

@@ -50,7 +50,8 @@ struct world {
 	struct sim *sim;
 	struct disk *disk;
 	struct store *bucket; /* the truth, asked without faults */
-	struct store *net; /* what the daemon talks to: retry > chaos > bucket */
+	struct store
+		*net; /* what the daemon talks to: retry > chaos > bucket */
 	struct store *chaos;
 	struct meta *meta;
 	struct cache *cache;
@@ -59,7 +60,8 @@ struct world {
 	struct meta_report report;
 	uint64_t log_limit; /* of the database, before a checkpoint */
 	bool passthrough; /* the kernel offers it */
-	/* of the disk and of the store's capabilities, from the next mount on */
+	/* of the disk and of the store's capabilities, from the next mount on
+	 */
 	unsigned disk_lacks, store_lacks;
 	struct fs_opts in_force; /* of this mount */
 	uint64_t ballast; /* bytes kept back for the database */
@@ -113,8 +115,7 @@ struct wfile {
 /* 0: no such name, or *err says what else. */
 uint64_t world_ino(struct world *w, const char *path, int *err);
 /* flags with O_CREAT make the name if it is not there. */
-int world_open(struct world *w, const char *path, int flags,
-	       struct wfile *ret);
+int world_open(struct world *w, const char *path, int flags, struct wfile *ret);
 int world_write(struct world *w, struct wfile *f, const void *p, size_t n,
 		uint64_t off);
 /* The bytes, at most n of them: how many, or a negative errno. */
