@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "ckptfs/compiler.h"
-#include "ckptfs/line.h"
 
 #include "harness.h"
+#include "line_whole.h"
 
 START_TEST(a_moved_folder_is_copied_oldest_first_and_deleted_newest_first)
 {
