@@ -179,7 +179,8 @@ static void seal(struct model *m, struct item *e)
 {
 	int path = (int)(e - m->now->at);
 
-	e->torn = e->loose = bytes_are_cut(path, e->cur);
+	e->torn = bytes_are_cut(path, e->cur);
+	e->loose |= e->torn;
 	e->flushed = e->cur;
 	e->dirty = false;
 	if (e->torn)
@@ -215,7 +216,7 @@ void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n)
 	if (e->opens)
 		return;
 	seal(m, e);
-	e->open = e->torn;
+	e->open = e->loose = e->torn;
 	if (e->open)
 		return;
 	if (!e->held)
@@ -250,7 +251,8 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 		blur(m, e);
 	if (e->dirty && (h.writes || e->opens == 1)) {
 		seal(m, e);
-		e->loose &= !h.writes; /* a reader's close seals nothing */
+		/* a reader's close seals nothing */
+		e->loose = e->torn || (e->loose && !h.writes);
 	}
 	e->opens--;
 	e->writers -= h.writes;
