@@ -123,7 +123,8 @@ enum cache_fs_kind cache_fs_kind(unsigned long magic, const char **ret_name)
 /*
  * Does a sealed file look whole?  By name: zip end record (.ckpt .pt .pth
  * .npz .keras …, only when the file begins as a zip), header length against
- * size (.safetensors).  0 whole or unknown kind, -EBADMSG cut short.
+ * size (.safetensors).  0 whole or unknown kind, -EBADMSG cut short, else nobody
+ * could look (-ENOMEM, -EIO).
  */
 int cache_format_check(const struct host *host, int fd, const char *name,
 		       uint64_t size) NONNULL(1, 3) MUST_USE;

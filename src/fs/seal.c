@@ -77,25 +77,29 @@ static bool is_precious(struct fs *fs, const struct inode *in, const char *key)
 	return false;
 }
 
-static bool is_torn(struct fs *fs, struct inode *in, const char *key,
-		    uint64_t size)
+/* 1: held back; 0: whole, as far as can be told; or an error: nobody could look
+ * now. */
+static int torn(struct fs *fs, struct inode *in, const char *key,
+		uint64_t size)
 {
 	const char *base = strrchr(key, '/');
+	int r;
 
 	if (in->live->torn && is_precious(fs, in, key)) {
 		log_warn("%s: its writer was killed: held back as torn; see "
 			 "'ckptfs status'",
 			 key_path(fs, key));
-		return true;
+		return 1;
 	}
-	if (cache_format_check(fs->host, in->live->rfd, base ? base + 1 : key,
-			       size) == -EBADMSG) {
+	r = cache_format_check(fs->host, in->live->rfd, base ? base + 1 : key,
+			       size);
+	if (r == -EBADMSG) {
 		log_warn("%s: the file is cut short: held back as torn; see "
 			 "'ckptfs status'",
 			 key_path(fs, key));
-		return true;
+		return 1;
 	}
-	return false;
+	return r;
 }
 
 int marker_drop(struct fs *fs, uint64_t parent)
@@ -242,12 +246,14 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	r = key_of_inode(fs, in, key);
 	if (r == 0) {
 		v.held = transfer_name_is_temporary(key_path(fs, key));
-		if (is_torn(fs, in, key, st.size)) {
+		r = torn(fs, in, key, st.size);
+		if (r == 1) {
 			v.state = META_TORN;
 			v.held = v.provisional = false;
 		}
-		r = seal_rows(fs, in, &v, key, &seq);
 	}
+	if (r >= 0)
+		r = seal_rows(fs, in, &v, key, &seq);
 	old = in->seal_seq;
 	r = tx_commit(fs, r);
 	if (r == 0)
