@@ -24,6 +24,7 @@
 #include "mountinfo.h"
 
 #define HOLDERS_MAX 4096
+#define ELSEWHERE_MAX 256
 #define END_TIMEOUT_MS 60000
 #define BUSY_TRIES 5
 
@@ -127,21 +128,52 @@ static int sync_all(struct cmd_target *t, int64_t deadline, bool aloud)
 	return status != CLI_DONE ? status : hear(t, aloud);
 }
 
+static void short_pause(void)
+{
+	const struct timespec pause = { .tv_nsec = 100 * NS_PER_MS };
+
+	(void)nanosleep(&pause, NULL);
+}
+
 /* It may be busy for a moment: a look of somebody's at it. */
 static int unmount_soon(const char *point)
 {
-	const struct timespec pause = { .tv_nsec = 100 * NS_PER_MS };
 	int i, r = unmount(point);
 
 	for (i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
-		(void)nanosleep(&pause, NULL);
+		short_pause();
 		r = unmount(point);
 	}
 	return r;
 }
 
+/* Who began with a mount namespace of its own has a copy of the mount, which
+ * ours does not end: the daemon would not answer until he does.  Who is just
+ * ending is waited for. */
+static int say_elsewhere(const char *point, const char *dev)
+{
+	struct buf b = BUF_INIT(ELSEWHERE_MAX);
+	int i, r = cmd_elsewhere(dev, &b);
+
+	for (i = 0; r == 0 && b.len > 0 && i < BUSY_TRIES; i++) {
+		short_pause();
+		buf_clear(&b);
+		r = cmd_elsewhere(dev, &b);
+	}
+	if (r < 0 || b.len == 0) {
+		buf_clear(&b);
+		return CLI_DONE;
+	}
+	cmd_say("%s is unmounted here, but its daemon goes on: other mount "
+		"namespaces (containers, services, unshare) have it still: %s",
+		point, b.p);
+	buf_clear(&b);
+	return CLI_FAILED;
+}
+
 static int umount_target(struct cmd_target *t, int64_t deadline)
 {
+	struct mount_entry e = { .user = 0 };
 	int status, r;
 
 	(void)sync_all(t, deadline, false);
@@ -149,9 +181,18 @@ static int umount_target(struct cmd_target *t, int64_t deadline)
 	status = cmd_send(t->client, "drain", NULL, cmd_left(deadline));
 	if (status != CLI_DONE)
 		return status;
-	r = unmount_soon(t->point);
+	r = mountinfo_at(t->point, &e);
+	if (r == 0)
+		r = unmount_soon(t->point);
+	else if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && *e.dev)
+		status = say_elsewhere(t->point, e.dev);
+	mount_entry_clear(&e);
 	if (r < 0)
 		return say_busy(t->point, r);
+	if (status != CLI_DONE)
+		return status;
 	status = hear(t, true);
 	if (status == CLI_TIMEOUT)
 		cmd_say("%s: timed out; the rest is sent by the next mount",

@@ -108,6 +108,40 @@ static int add_holder(struct buf *b, const char *pid)
 	return buf_addf(b, "%s%s (%s)", b->len ? ", " : "", pid, name);
 }
 
+static bool has_mounted(const char *pid, const char *dev)
+{
+	char path[64], got[24], *line = NULL;
+	size_t cap = 0;
+	bool found = false;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/mountinfo", pid);
+	f = fopen(path, "re");
+	while (f && !found && getline(&line, &cap, f) > 0)
+		found = sscanf(line, "%*u %*u %23s", got) == 1 &&
+			strcmp(got, dev) == 0;
+	free(line);
+	if (f)
+		(void)fclose(f);
+	return found;
+}
+
+int cmd_elsewhere(const char *dev, struct buf *b)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int r = buf_add(b, "", 0);
+
+	while (d && r == 0 && (e = readdir(d))) {
+		if (isdigit((unsigned char)e->d_name[0]) &&
+		    has_mounted(e->d_name, dev))
+			r = add_holder(b, e->d_name);
+	}
+	if (d)
+		(void)closedir(d);
+	return r == -EMSGSIZE ? 0 : r;
+}
+
 int cmd_holders(const char *point, struct buf *b)
 {
 	DIR *d = opendir("/proc");

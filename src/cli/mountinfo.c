@@ -10,6 +10,7 @@
 
 #include "mountinfo.h"
 
+#define FIELD_DEV 2
 #define FIELD_POINT 4
 
 /* The next word of *p, with \ooo undone; NULL: no more, or no memory. */
@@ -65,6 +66,8 @@ int mountinfo_parse(const char *line, struct mount_entry *ret)
 		word = take_word(&p);
 		if (!word)
 			goto out;
+		if (i == FIELD_DEV)
+			(void)snprintf(e.dev, sizeof(e.dev), "%s", word);
 	}
 	e.point = word;
 	word = NULL;
@@ -133,6 +136,7 @@ static int match_at(void *arg, const struct mount_entry *e)
 
 	if (strcmp(e->point, a->point) != 0)
 		return 0;
+	memcpy(copy.dev, e->dev, sizeof(copy.dev));
 	copy.point = strdup(e->point);
 	copy.type = strdup(e->type);
 	copy.source = strdup(e->source);

@@ -11,6 +11,7 @@
 #define MOUNT_TYPE "fuse.ckptfs"
 
 struct mount_entry {
+	char dev[24]; /* "MAJOR:MINOR" of the file system */
 	char *point; /* unescaped */
 	char *type;
 	char *source;

@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import stat
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -176,6 +177,26 @@ def test_a_plain_fusermount_leaves_a_daemon_that_drains(s3_mount, s3_bucket, pro
     s3_mount.mount()  # waits for the other one to finish
     assert s3_bucket.keys() == ["f"]
     assert (s3_mount / "f").stat().st_size == 8 * MIB
+
+
+def test_umount_names_who_has_a_copy_of_the_mount(folder_mount):
+    """Another mount namespace keeps the daemon; nobody waits for it."""
+    folder_mount.mount()
+    (folder_mount / "a").write_text("x")
+    other = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", "echo; read end"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        other.stdout.readline()
+        done = folder_mount.umount(status=1)
+        assert "other mount namespaces" in done.stderr
+        assert f"{other.pid} (" in done.stderr
+        assert folder_mount.alive()
+    finally:
+        other.communicate(b"\n")
+    folder_mount.wait_for_daemons()
 
 
 def test_umount_names_who_holds_a_file_open(folder_mount):
