@@ -41,7 +41,7 @@ int line_park(const struct line_op *ops, size_t n, uint64_t seq,
  */
 int line_withdraw(const struct line_op *ops, size_t n,
 		  const struct line_env *env, uint64_t seq,
-		  struct line_change *ret) NONNULL(1, 3, 5) MUST_USE;
+		  struct line_change *ret) NONNULL(3, 5) MUST_USE;
 
 /*
  * Indexes of the rows whose commit may be handed out now, all at the same
