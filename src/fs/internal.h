@@ -460,6 +460,9 @@ bool is_whole(struct fs *fs, const struct inode *in, uint64_t *ret_size);
 /* So many bytes can; busy not held. */
 uint64_t bytes_here(struct fs *fs, struct inode *in, uint64_t *ret_size);
 
+/* torn.c.  1: to be held back; 0: whole, as far as can be told; or an error:
+ * nobody could look now. */
+int seal_torn(struct fs *fs, struct inode *in, const char *key, uint64_t size);
 /* seal.c: busy held */
 int seal_file(struct fs *fs, struct inode *in, bool final);
 /* After the last handle is gone (or later): ask for the lease, settle. */

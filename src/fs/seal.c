@@ -55,53 +55,6 @@ int seal_withdraw(struct fs *fs, struct inode *in)
 	return tx_close(fs, r, seq, seq != 0);
 }
 
-/* A file that a bare log would not be missed for: anything that replaces an
- * object, or looks like a checkpoint. */
-static bool is_precious(struct fs *fs, const struct inode *in, const char *key)
-{
-	static const char *const ends[] = { ".ckpt",   ".pt",	 ".pth",
-					    ".bin",    ".npz",	 ".safetensors",
-					    ".keras",  ".h5",	 ".distcp",
-					    ".msgpack" };
-	size_t i, n = strlen(key), m;
-
-	if (key_is_live(fs, key))
-		return false;
-	if (in->key)
-		return true;
-	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		m = strlen(ends[i]);
-		if (n > m && strcmp(key + n - m, ends[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* 1: held back; 0: whole, as far as can be told; or an error: nobody could look
- * now. */
-static int torn(struct fs *fs, struct inode *in, const char *key,
-		uint64_t size)
-{
-	const char *base = strrchr(key, '/');
-	int r;
-
-	if (in->live->torn && is_precious(fs, in, key)) {
-		log_warn("%s: its writer was killed: held back as torn; see "
-			 "'ckptfs status'",
-			 key_path(fs, key));
-		return 1;
-	}
-	r = cache_format_check(fs->host, in->live->rfd, base ? base + 1 : key,
-			       size);
-	if (r == -EBADMSG) {
-		log_warn("%s: the file is cut short: held back as torn; see "
-			 "'ckptfs status'",
-			 key_path(fs, key));
-		return 1;
-	}
-	return r;
-}
-
 int marker_drop(struct fs *fs, uint64_t parent)
 {
 	char key[META_KEY_MAX + 1];
@@ -246,7 +199,7 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	r = key_of_inode(fs, in, key);
 	if (r == 0) {
 		v.held = transfer_name_is_temporary(key_path(fs, key));
-		r = torn(fs, in, key, st.size);
+		r = seal_torn(fs, in, key, st.size);
 		if (r == 1) {
 			v.state = META_TORN;
 			v.held = v.provisional = false;
