@@ -163,10 +163,11 @@ static bool moved_it(const struct line_op *op, const struct line_op *p)
 char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
 		     const char *at)
 {
-	char *key = strdup(at);
+	char *key = strdup(at), *to;
 
-	for (size_t i = 0; key && i < n; i++) {
-		char *was = key;
+	if (!key)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
 		size_t len, rest;
 
 		if (ops[i].seq < seq || ops[i].kind != LINE_RENAME_DIR ||
@@ -174,12 +175,15 @@ char *line_moved_key(const struct line_op *ops, size_t n, uint64_t seq,
 			continue;
 		len = strlen(ops[i].to);
 		rest = strlen(key) - strlen(ops[i].key);
-		key = malloc(len + rest + 1);
-		if (key) {
-			memcpy(key, ops[i].to, len);
-			memcpy(key + len, was + strlen(ops[i].key), rest + 1);
+		to = malloc(len + rest + 1);
+		if (to) {
+			memcpy(to, ops[i].to, len);
+			memcpy(to + len, key + strlen(ops[i].key), rest + 1);
 		}
-		free(was);
+		free(key);
+		key = to;
+		if (!key)
+			break;
 	}
 	return key;
 }
