@@ -11,6 +11,8 @@ from mount import TOP, Failed, wait_until
 
 MIB = 1 << 20
 PROBE = ".ckptfs/probe-"
+# In the name of what versitygw writes before it is the object: it lists that, too.
+OF_THE_SERVER = ".sgwtmp."
 
 
 def library():
@@ -225,6 +227,7 @@ class Job:
         shown = {
             str(p.relative_to(self.root)): self._there(p)
             for p in (self.root.rglob("*") if self.root.exists() else ())
+            if OF_THE_SERVER not in p.name
         }
         files = {n: d for n, d in shown.items() if d != "folder"}
         assert sorted(files) == sorted(self.files)
