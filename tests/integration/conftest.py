@@ -2,6 +2,7 @@
 """Fixtures: a server, a proxy before it, a fresh bucket, mounts that end."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from servers import SERVERS, MinIO, VersityGW
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    # The jobs of a shell in the background ignore it, and all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
