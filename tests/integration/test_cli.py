@@ -179,6 +179,7 @@ def test_a_plain_fusermount_leaves_a_daemon_that_drains(s3_mount, s3_bucket, pro
     assert (s3_mount / "f").stat().st_size == 8 * MIB
 
 
+@pytest.mark.root
 def test_umount_names_who_has_a_copy_of_the_mount(folder_mount):
     """Another mount namespace keeps the daemon; nobody waits for it."""
     folder_mount.mount()
