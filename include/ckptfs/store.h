@@ -45,6 +45,7 @@
 
 #include "ckptfs/compiler.h"
 
+#define STORE_HIDDEN ".ckptfs" /* the folder of what is ours */
 #define STORE_KEY_MAX 1024
 #define STORE_ETAG_MAX 128
 #define STORE_UPLOAD_ID_MAX 1024

@@ -309,7 +309,7 @@ static int match_path(void *arg, const struct fs_pending *p)
 	struct fs_file_info *i = arg;
 
 	/* What lies beside it is told of by its own row. */
-	if (strncmp(p->path, ".ckptfs/", 8) == 0)
+	if (strncmp(p->path, STORE_HIDDEN "/", sizeof(STORE_HIDDEN)) == 0)
 		return 0;
 	(void)snprintf(i->beside, sizeof(i->beside), "%s", p->beside);
 	(void)snprintf(i->state, sizeof(i->state), "%s", p->state);

@@ -21,7 +21,7 @@ static int check_name(struct fs *fs, const struct inode *dir, const char *name)
 	if (n > META_NAME_MAX ||
 	    (fs->store->limits.name_max && n > fs->store->limits.name_max))
 		return -ENAMETOOLONG;
-	if (dir->ino == FS_ROOT_INO && strcmp(name, ".ckptfs") == 0)
+	if (dir->ino == FS_ROOT_INO && strcmp(name, STORE_HIDDEN) == 0)
 		return -EPERM;
 	return 0;
 }
@@ -33,7 +33,7 @@ int name_check_new(struct fs *fs, const struct inode *dir, const char *name)
 {
 	int r = check_name(fs, dir, name);
 
-	if (r == 0 && strcmp(name, ".ckptfs") == 0)
+	if (r == 0 && strcmp(name, STORE_HIDDEN) == 0)
 		return -EPERM;
 	return r || store_holds_name(fs->store, name) ? r : -EILSEQ;
 }

@@ -59,8 +59,8 @@ static int again_rows(struct fs *fs, struct meta_inode *row,
 	return r == 0 || r == -ENOENT ? meta_inode_set(fs->meta, row) : r;
 }
 
-int renamed_gone(void *arg, uint64_t ino, const char *key,
-			const char *to, uint64_t seq)
+int renamed_gone(void *arg, uint64_t ino, const char *key, const char *to,
+		 uint64_t seq)
 {
 	struct fs *fs = arg;
 	struct inode *in = inode_get(fs, ino);

@@ -29,7 +29,8 @@ bool name_shows(const struct inode *dir, const char *name, size_t n,
 	if (n > 0 && n <= META_NAME_MAX && !memchr(name, '/', n) &&
 	    !(n == 1 && name[0] == '.') &&
 	    !(n == 2 && !memcmp(name, "..", 2)) &&
-	    !(top && n == 7 && !memcmp(name, ".ckptfs", 7)))
+	    !(top && n == sizeof(STORE_HIDDEN) - 1 &&
+	      !memcmp(name, STORE_HIDDEN, n)))
 		return true;
 	++*unshown;
 	return false;

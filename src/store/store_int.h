@@ -5,7 +5,6 @@
 
 #include "ckptfs/store.h"
 
-#define STORE_HIDDEN ".ckptfs" /* the folder of what is ours */
 #define STORE_SRC_CHUNK (128u << 10) /* bytes copied at a time */
 
 /* Every back end's constructor begins with this; caps and limits are its own

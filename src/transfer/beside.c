@@ -18,7 +18,7 @@
 
 #define LOG_MODULE "transfer"
 
-#define BESIDE ".ckptfs/conflict/"
+#define BESIDE STORE_HIDDEN "/conflict/"
 #define BESIDE_LEN (sizeof(BESIDE) - 1)
 
 const char *transfer_beside(const struct transfer *t, const char *key)
