@@ -200,8 +200,8 @@ int line_write(struct transfer *t, struct line_change *c);
  * with the copy following. */
 int line_tx(struct transfer *t);
 int line_tx_end(struct transfer *t, int r);
-/* The same; moved: a row of which the memory must know at once, if its number is
- * not 0. */
+/* The same; moved: a row of which the memory must know at once, unless it is
+ * NULL or its number 0. */
 int line_tx_end_moved(struct transfer *t, int r,
 		      const struct meta_inode *moved);
 void tell_moved(struct transfer *t, const struct meta_inode *moved);

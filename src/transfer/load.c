@@ -447,13 +447,13 @@ int line_tx(struct transfer *t)
 
 void tell_moved(struct transfer *t, const struct meta_inode *moved)
 {
-	if (moved->ino && t->ev.inode_row)
+	if (moved && moved->ino && t->ev.inode_row)
 		t->ev.inode_row(t->ev.arg, moved);
 }
 
 int line_tx_end(struct transfer *t, int r)
 {
-	return line_tx_end_moved(t, r, &(struct meta_inode){ .ino = 0 });
+	return line_tx_end_moved(t, r, NULL);
 }
 
 int line_tx_end_moved(struct transfer *t, int r,

@@ -30,7 +30,7 @@ static int end_moved(struct transfer *t, int r, const struct meta_inode *moved)
 
 static int end(struct transfer *t, int r)
 {
-	return end_moved(t, r, &(struct meta_inode){ .ino = 0 });
+	return end_moved(t, r, NULL);
 }
 
 /*
