@@ -73,8 +73,10 @@ int cmd_verdict(const struct json *answer) NONNULL(1);
  * none can be seen.  Touches no mount. */
 struct buf;
 int cmd_holders(const char *point, struct buf *b) NONNULL(1, 2) MUST_USE;
-/* The same of processes among whose mounts the file system of that "MAJOR:MINOR"
- * is; no more than fit. */
-int cmd_elsewhere(const char *dev, struct buf *b) NONNULL(1, 2) MUST_USE;
+/* The same of processes among whose mounts the file system of m is, told by its
+ * number, type and source; no more than fit. */
+struct mount_entry;
+int cmd_elsewhere(const struct mount_entry *m, struct buf *b) NONNULL(1, 2)
+	MUST_USE;
 
 #endif

@@ -150,15 +150,15 @@ static int unmount_soon(const char *point)
 /* Who began with a mount namespace of its own has a copy of the mount, which
  * ours does not end: the daemon would not answer until he does.  Who is just
  * ending is waited for. */
-static int say_elsewhere(const char *point, const char *dev)
+static int say_elsewhere(const struct mount_entry *m)
 {
 	struct buf b = BUF_INIT(ELSEWHERE_MAX);
-	int i, r = cmd_elsewhere(dev, &b);
+	int i, r = cmd_elsewhere(m, &b);
 
 	for (i = 0; r == 0 && b.len > 0 && i < BUSY_TRIES; i++) {
 		short_pause();
 		buf_clear(&b);
-		r = cmd_elsewhere(dev, &b);
+		r = cmd_elsewhere(m, &b);
 	}
 	if (r < 0 || b.len == 0) {
 		buf_clear(&b);
@@ -166,7 +166,7 @@ static int say_elsewhere(const char *point, const char *dev)
 	}
 	cmd_say("%s is unmounted here, but its daemon goes on: other mount "
 		"namespaces (containers, services, unshare) have it still: %s",
-		point, b.p);
+		m->point, b.p);
 	buf_clear(&b);
 	return CLI_FAILED;
 }
@@ -186,8 +186,8 @@ static int umount_target(struct cmd_target *t, int64_t deadline)
 		r = unmount_soon(t->point);
 	else if (r == -ENOENT)
 		r = 0;
-	if (r == 0 && *e.dev)
-		status = say_elsewhere(t->point, e.dev);
+	if (r == 0 && e.point)
+		status = say_elsewhere(&e);
 	mount_entry_clear(&e);
 	if (r < 0)
 		return say_busy(t->point, r);

@@ -14,6 +14,7 @@
 #include "ckptfs/buf.h"
 
 #include "cmd.h"
+#include "mountinfo.h"
 
 static bool lies_under(const char *path, const char *point)
 {
@@ -108,9 +109,24 @@ static int add_holder(struct buf *b, const char *pid)
 	return buf_addf(b, "%s%s (%s)", b->len ? ", " : "", pid, name);
 }
 
-static bool has_mounted(const char *pid, const char *dev)
+/* A number that became free is the next mount's at once: it is this mount only
+ * with the same source. */
+static bool is_mount(const char *line, const struct mount_entry *m)
 {
-	char path[64], got[24], *line = NULL;
+	struct mount_entry e;
+	bool same;
+
+	if (mountinfo_parse(line, &e) < 0)
+		return false;
+	same = strcmp(e.dev, m->dev) == 0 && strcmp(e.type, m->type) == 0 &&
+	       strcmp(e.source, m->source) == 0;
+	mount_entry_clear(&e);
+	return same;
+}
+
+static bool has_mounted(const char *pid, const struct mount_entry *m)
+{
+	char path[64], *line = NULL;
 	size_t cap = 0;
 	bool found = false;
 	FILE *f;
@@ -118,15 +134,14 @@ static bool has_mounted(const char *pid, const char *dev)
 	(void)snprintf(path, sizeof(path), "/proc/%.16s/mountinfo", pid);
 	f = fopen(path, "re");
 	while (f && !found && getline(&line, &cap, f) > 0)
-		found = sscanf(line, "%*u %*u %23s", got) == 1 &&
-			strcmp(got, dev) == 0;
+		found = is_mount(line, m);
 	free(line);
 	if (f)
 		(void)fclose(f);
 	return found;
 }
 
-int cmd_elsewhere(const char *dev, struct buf *b)
+int cmd_elsewhere(const struct mount_entry *m, struct buf *b)
 {
 	DIR *d = opendir("/proc");
 	struct dirent *e;
@@ -134,7 +149,7 @@ int cmd_elsewhere(const char *dev, struct buf *b)
 
 	while (d && r == 0 && (e = readdir(d))) {
 		if (isdigit((unsigned char)e->d_name[0]) &&
-		    has_mounted(e->d_name, dev))
+		    has_mounted(e->d_name, m))
 			r = add_holder(b, e->d_name);
 	}
 	if (d)

@@ -4,14 +4,15 @@ this as an ordinary user, through fusermount3."""
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from buckets import assert_same
-from mount import TOP, is_mounted, program
+from buckets import DirBucket, assert_same
+from mount import TOP, is_mounted, program, wait_until
 
 MIB = 1 << 20
 NONE = "no passthrough"
@@ -122,3 +123,59 @@ def test_other_ways_to_unmount(folder_mount, how):
 def test_words_that_fusermount3_does_not_know(folder_mount):
     folder_mount.mount(noatime=True, nodiratime=True, nosuid=True, user="me")
     folder_mount.umount()
+
+
+SLOW_FUSERMOUNT = """#!/bin/sh
+"{real}" "$@" || exit
+: >"{folder}/unmounted"
+until [ -e "{folder}/go" ]; do sleep 0.01; done
+"""
+
+
+def device_of(path):
+    """The number of the file system there, as mountinfo tells it."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        words = line.split()
+        if words[4] == str(path):
+            return words[2]
+    return None
+
+
+def mounted_devices():
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line.split()[2] for line in lines}
+
+
+@pytest.mark.user
+def test_the_next_mount_of_the_same_number_is_none_of_ours(
+    folder_mount, tmp_path, mounts
+):
+    """The kernel gives a number that became free to the next file system: it
+    was told as a copy of the mount in another name space."""
+    fake = tmp_path / "bin/fusermount3"
+    fake.parent.mkdir()
+    fake.write_text(
+        SLOW_FUSERMOUNT.format(real=shutil.which("fusermount3"), folder=tmp_path)
+    )
+    fake.chmod(0o755)
+    folder_mount.mount()
+    number = device_of(folder_mount.path)
+    env = dict(folder_mount.env, PATH=f"{fake.parent}:{os.environ['PATH']}")
+    with subprocess.Popen(
+        [program(), "umount", folder_mount.path],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as umount:
+        wait_until((tmp_path / "unmounted").exists, 30)
+        for n in range(100):  # somebody else's may have it before ours
+            if number in mounted_devices():
+                break
+            bucket = DirBucket(tmp_path / f"bucket{n}")
+            mounts(bucket, f"other{n}").mount()
+        assert number in mounted_devices()
+        (tmp_path / "go").touch()
+        said = umount.communicate(timeout=60)[0]
+    assert umount.returncode == 0, said
