@@ -9,13 +9,16 @@
 #include "plan_size.h"
 
 #define FIRST_PART (UINT64_C(8) << 20)
+#define LARGE_PART (UINT64_C(32) << 20)
+#define ENOUGH_PARTS 64u /* eight for each of eight streams */
 #define GOOD_PARTS 1000u
 #define LOG_AT_ONCE FIRST_PART /* sent of a log in each upload_interval */
 
 /*
- * Equal parts (some stores insist), as small as keeps a file within a thousand
- * of them, so that much can go side by side and little is sent twice; above
- * that, whatever the store's part count needs.
+ * Equal parts (some stores insist).  Small ones let much go side by side and
+ * little be sent twice, but each is a request that costs both ends: so larger
+ * ones where enough of them are left for every stream, and within a thousand;
+ * above that, whatever the store's part count needs.
  */
 uint64_t plan_part_size(uint64_t size, uint64_t fixed,
 			const struct store_limits *limits)
@@ -25,6 +28,9 @@ uint64_t plan_part_size(uint64_t size, uint64_t fixed,
 
 	if (ps < limits->part_min)
 		ps = limits->part_min;
+	while (!fixed && ps < LARGE_PART && size / ps >= 2 * ENOUGH_PARTS &&
+	       ps < limits->part_max / 2)
+		ps *= 2;
 	while (!fixed && size / ps >= GOOD_PARTS && ps < limits->part_max / 2)
 		ps *= 2;
 	while (size / ps >= most && ps < limits->part_max / 2)
