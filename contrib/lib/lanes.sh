@@ -232,7 +232,7 @@ lane_tsan() {
 	TSAN_OPTIONS+=":log_path=$reports/race:atexit_sleep_ms=0"
 	(
 		cd "$TOP/tests/integration" &&
-			CKPTFS=$TOP/build/tsan/ckptfs run_pytest tsan -n 2 \
+			CKPTFS=$TOP/build/tsan/ckptfs run_pytest tsan -n 3 \
 				--dist worksteal "${TSAN_MOUNTS[@]}"
 	) || return 1
 	count_reports tsan "$reports"
@@ -327,7 +327,7 @@ need_fuse() {
 lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
 		need_test_python || return 1
-	run_pytest mount -n 3 --dist worksteal \
+	run_pytest mount -n 4 --dist worksteal \
 		-m 'not lightning and not kills and not tools and not suites' \
 		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_sigv4.py" || return 1
@@ -368,7 +368,7 @@ lane_user() {
 	RUN_AS+=(--reach "$CKPTFS_TOOLS" --reach "$python" "$scratch")
 	: >"$scratch/results"
 	chmod 666 "$scratch/results"
-	RESULTS=$scratch/results run_pytest user -n 3 --dist worksteal \
+	RESULTS=$scratch/results run_pytest user -n 4 --dist worksteal \
 		"$TOP"/tests/integration/test_{user,basic,cli,options,resume}.py ||
 		rc=1
 	cat "$scratch/results" >>"$RESULTS"
@@ -425,12 +425,13 @@ cut_power() {
 }
 
 # Half of the cuts with the system's kernel and the ordinary path, half with a
-# newer one and passthrough, side by side.
+# newer one and passthrough; two machines of each side by side, for a machine
+# waits half of its time.
 CUTS=50
+MACHINES=4
 # cut_machines LANE PROGRAM
 cut_machines() {
-	local lane=$1 program=$2 work i rc=0 path=(off on)
-	local cuts=($((CUTS / 2)) $((CUTS - CUTS / 2)))
+	local lane=$1 program=$2 work i p cuts rc=0 path=(off on)
 	local kernel=() modules=() pids=()
 	bootstrap && need_fuse && need_test_python || return 1
 	need_uml || return 1
@@ -438,15 +439,18 @@ cut_machines() {
 	need_new_uml || return 1
 	kernel+=("$UML") modules+=("$UML_MODULES")
 	work=$(mktemp -d)
-	for i in 0 1; do
-		cut_power "$lane" "passthrough=${path[i]}" "${cuts[i]}" \
-			"$work/$i" "$program" --kernel "${kernel[i]}" \
-			--modules "${modules[i]}" \
-			--option "passthrough=${path[i]}" &
+	for ((i = 0; i < MACHINES; i++)); do
+		p=$((i % 2))
+		cuts=$(((CUTS + i) / MACHINES))
+		[ $cuts -gt 0 ] || continue
+		cut_power "$lane" "passthrough=${path[p]}, $((i / 2 + 1))" \
+			"$cuts" "$work/$i" "$program" --kernel "${kernel[p]}" \
+			--modules "${modules[p]}" \
+			--option "passthrough=${path[p]}" &
 		pids+=($!)
 	done
-	for i in 0 1; do
-		wait "${pids[i]}" || rc=1
+	for i in "${pids[@]}"; do
+		wait "$i" || rc=1
 	done
 	[ $rc = 1 ] || rm -rf "$work"
 }
