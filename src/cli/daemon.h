@@ -107,6 +107,10 @@ FILE *daemon_create(const char *path) NONNULL(1);
 /* daemon_store.c */
 int daemon_find_endpoint(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_open_store(struct daemon *d) NONNULL(1) MUST_USE;
+/* The same in two steps, for who needs no cache: made, and not asked yet; and
+ * what there is to say when it does not let us in (CLI_FAILED). */
+int daemon_make_store(struct daemon *d) NONNULL(1) MUST_USE;
+int daemon_say_unreached(struct daemon *d, int err) NONNULL(1);
 /* Words for why a source cannot be used. */
 const char *daemon_probe_hint(int err, bool is_dir, bool anonymous);
 

@@ -243,11 +243,10 @@ static bool goes_without(struct daemon *d, int err)
 	return true;
 }
 
-int daemon_open_store(struct daemon *d)
+int daemon_make_store(struct daemon *d)
 {
 	struct store *inner = NULL;
-	const char *said, *hint;
-	int r, status = make_store(d, &inner);
+	int status = make_store(d, &inner);
 
 	cred_env_wipe();
 	if (status != CLI_DONE)
@@ -258,18 +257,32 @@ int daemon_open_store(struct daemon *d)
 				   &policy);
 	if (!d->store)
 		return say_error(&d->say, CLI_FAILED, "out of memory");
+	return CLI_DONE;
+}
+
+int daemon_say_unreached(struct daemon *d, int err)
+{
+	const char *said = store_last_error();
+	const char *hint = daemon_probe_hint(err, d->src.kind == SOURCE_DIR,
+					     d->o->anonymous);
+
+	return say_error(&d->say, CLI_FAILED, "%s: %s%s%s", d->src.name,
+			 *said ? said : strerror(-err), *hint ? ": " : "",
+			 hint);
+}
+
+int daemon_open_store(struct daemon *d)
+{
+	int r, status = daemon_make_store(d);
+
+	if (status != CLI_DONE)
+		return status;
 	r = store_probe(d->store, d->src.prefix, d->o->ro);
 	/* A read-only mount has not asked for all there is. */
 	if (r == 0 && !d->o->ro)
 		findings_write(d, store_findings(d->store));
-	if (r < 0 && !goes_without(d, r)) {
-		said = store_last_error();
-		hint = daemon_probe_hint(r, d->src.kind == SOURCE_DIR,
-					 d->o->anonymous);
-		return say_error(&d->say, CLI_FAILED, "%s: %s%s%s", d->src.name,
-				 *said ? said : strerror(-r), *hint ? ": " : "",
-				 hint);
-	}
+	if (r < 0 && !goes_without(d, r))
+		return daemon_say_unreached(d, r);
 	if (d->o->part_size && d->o->part_size < d->store->limits.part_min)
 		return say_error(&d->say, CLI_USAGE,
 				 "part_size: this store wants at least %llu "
