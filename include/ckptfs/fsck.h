@@ -25,6 +25,7 @@
 #include "ckptfs/compiler.h"
 
 struct host;
+struct store;
 
 struct fsck_opts {
 	const char *source; /* normalised, as of struct meta_opts */
@@ -51,5 +52,51 @@ int fsck_cache(const struct host *host, const struct fsck_opts *opts,
 /* Whether there are blobs, and no database that could know them: a mount would
  * make a new one. */
 int fsck_is_lost(const struct host *host, bool *ret) NONNULL(1, 2) MUST_USE;
+
+/*
+ * Is the bucket as a mount wants it?  Asked as any other client asks; mounts of
+ * it may be at work.  Told are
+ *
+ *	keys	that no mount can show, and folders' markers that hold bytes
+ *	uploads	in parts that nobody ended
+ *	ours	what lies below .ckptfs/: conflicts, what a trial left
+ *	bytes	that are not those of their checksum, if all shall be read
+ *
+ * To mend deletes nothing that anybody could still read: it ends the uploads
+ * that are old enough, and what trials left.
+ */
+enum fsck_word {
+	FSCK_NOTE, /* good to know: nothing is wrong */
+	FSCK_FOUND,
+	FSCK_MENDED, /* was found, and is no more */
+};
+
+struct fsck_bucket_opts {
+	const char *prefix; /* of the mount in the bucket: "" or "a/b/" */
+	bool real_folders; /* the store's own, which are no markers */
+	bool fix;
+	/* An upload begun longer ago is nobody's any more. */
+	int64_t orphan_ns;
+	bool end_orphans; /* if fix, too */
+	bool read_data;
+	unsigned readers; /* side by side, at least 1 */
+	/* In words; called from the thread that called. */
+	void (*told)(void *arg, enum fsck_word word, const char *text);
+	void *arg;
+};
+
+struct fsck_bucket_sums {
+	uint64_t objects, bytes; /* listed */
+	uint64_t uploads;
+	uint64_t read; /* objects, all of them whole unless found */
+	uint64_t unsummed; /* of these: the store knows no checksum of them */
+	uint64_t found, mended;
+};
+
+/* The store was probed (if fix, not as read-only).  0, with found == mended if all is well (now); else what
+ * a listing failed with, and store_last_error(). */
+int fsck_bucket(struct store *store, const struct host *host,
+		const struct fsck_bucket_opts *opts,
+		struct fsck_bucket_sums *ret) NONNULL(1, 2, 3, 4) MUST_USE;
 
 #endif

@@ -22,7 +22,7 @@ static const struct command {
 	{ "prefetch", cmd_prefetch, "fetch files before they are read" },
 	{ "evict", cmd_evict, "let go of local copies" },
 	{ "recover", cmd_recover, "decide about what is torn, parked, …" },
-	{ "fsck", cmd_fsck, "check the cache of what is not mounted" },
+	{ "fsck", cmd_fsck, "check a bucket, or the cache of one" },
 };
 
 /* Designed, not there yet: a clearer no. */

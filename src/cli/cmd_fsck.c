@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ckptfs fsck --cache: is the cache of a source whole? */
+/* ckptfs fsck, and its half --cache: is the cache of a source whole? */
 #include "config.h"
 
 #include <errno.h>
@@ -12,22 +12,37 @@
 #include "ckptfs/text.h"
 
 #include "cmd.h"
+#include "cmd_fsck.h"
 #include "offline.h"
 
 static void print_help(void)
 {
 	(void)puts(
-		"usage: ckptfs fsck --cache SOURCE [--fix] [-o OPTION=VALUE,…]\n\n"
-		"Check the cache of a SOURCE that is not mounted: its "
-		"database, and that each version\nhas its bytes and each blob "
-		"its version.  The bucket is not asked.\n\n"
-		"  --cache  the source whose cache it is\n"
-		"  --fix    mend what can be mended.  No byte is deleted: what "
-		"no row knows goes to\n           lost+found, a lost or damaged "
-		"database is made anew from the blobs\n           (ckptfs "
-		"recover list has them then), and what the bucket has, too, "
-		"is\n           fetched again\n"
-		"  -o       the options it was mounted with (cache_dir, "
+		"usage: ckptfs fsck SOURCE [--read-data] [--fix "
+		"[--older-than TIME]] [-o OPTION=VALUE,…]\n"
+		"       ckptfs fsck --cache SOURCE [--fix] [-o "
+		"OPTION=VALUE,…]\n\n"
+		"Check the bucket of a SOURCE, mounted or not: names that no "
+		"mount can show,\nuploads that were never ended, what waits "
+		"in .ckptfs/ for a decision.\n\n"
+		"  --read-data   read every object, and compare its bytes with "
+		"the checksum that the\n                bucket has\n"
+		"  --older-than TIME\n                uploads begun longer "
+		"ago are nobody's (ms s m h; otherwise 168h)\n"
+		"  --fix         remove what mounts left when they tried what "
+		"they may do; with\n                --older-than end such "
+		"uploads, too.  Nothing that can be read\n                is "
+		"deleted\n\n"
+		"With --cache, check the cache of a SOURCE that is not "
+		"mounted: its database, and\nthat each version has its bytes "
+		"and each blob its version.  The bucket is not asked.\n\n"
+		"  --fix         mend what can be mended.  No byte is deleted: "
+		"what no row knows goes\n                to lost+found, a "
+		"lost or damaged database is made anew from the\n"
+		"                blobs (ckptfs recover list has them then), and "
+		"what the bucket\n                has, too, is fetched "
+		"again\n\n"
+		"  -o            the options it was mounted with (cache_dir, "
 		"endpoint_url, …)\n\n"
 		"Exit status: 0 all is well, or is now; 1 something is not; 2 "
 		"wrong usage.");
@@ -73,14 +88,14 @@ static int verdict(const struct offline *off, const struct fsck_sums *s,
 	return left ? CLI_FAILED : CLI_DONE;
 }
 
-static int run(const char *source, const char *dash_o, bool fix)
+static int run_cache(const struct fsck_wish *wish)
 {
 	const struct log_opts lo = { .level = LOG_LV_ERR,
 				     .sink = LOG_TO_STDERR };
-	struct fsck_opts fo = { .fix = fix, .found = on_found };
+	struct fsck_opts fo = { .fix = wish->fix, .found = on_found };
 	struct offline off;
 	struct fsck_sums sums;
-	int r, status = offline_open("fsck", source, dash_o, &off);
+	int r, status = offline_open("fsck", wish->source, wish->dash_o, &off);
 
 	if (status == CLI_DONE && log_init(&lo) < 0)
 		status = CLI_FAILED;
@@ -88,47 +103,70 @@ static int run(const char *source, const char *dash_o, bool fix)
 		fo.source = off.d.normal;
 		fo.prefix = off.d.src.prefix;
 		r = fsck_cache(&off.d.host, &fo, &sums);
-		status = r < 0 ? failed(&off, r) : verdict(&off, &sums, fix);
+		status = r < 0 ? failed(&off, r) :
+				 verdict(&off, &sums, wish->fix);
 	}
 	offline_close(&off);
 	return status;
+}
+
+static int run(const struct fsck_wish *wish)
+{
+	if (!wish->source)
+		return cmd_usage("fsck", "which SOURCE?  (of a "
+				 "cache: --cache SOURCE)");
+	if (wish->cache && (wish->read_data || wish->has_older))
+		return cmd_usage("fsck", "--read-data and --older-than are "
+					 "for buckets, not for a --cache");
+	return wish->cache ? run_cache(wish) : fsck_bucket_run(wish);
 }
 
 int cmd_fsck(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, 'h' },
-		{ "cache", required_argument, NULL, 'c' },
+		{ "cache", no_argument, NULL, 'c' },
 		{ "fix", no_argument, NULL, 'f' },
+		{ "older-than", required_argument, NULL, 't' },
+		{ "read-data", no_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *source = NULL, *dash_o = NULL;
-	bool fix = false;
+	struct fsck_wish wish = { .source = NULL };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "hc:fo:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "ho:", longs, NULL)) != -1) {
 		switch (c) {
 		case 'h':
 			print_help();
 			return CLI_DONE;
 		case 'c':
-			source = optarg;
+			wish.cache = true;
 			break;
 		case 'f':
-			fix = true;
+			wish.fix = true;
 			break;
 		case 'o':
-			dash_o = optarg;
+			wish.dash_o = optarg;
+			break;
+		case 'r':
+			wish.read_data = true;
+			break;
+		case 't':
+			if (text_parse_duration(optarg, &wish.older_ns) < 0)
+				return cmd_usage("fsck",
+						 "--older-than %.100s is no "
+						 "good: give digits and ms, s, "
+						 "m or h, as in 48h",
+						 optarg);
+			wish.has_older = true;
 			break;
 		default:
 			return cmd_usage("fsck", "that is no way to call it");
 		}
 	}
-	if (!source)
-		return cmd_usage("fsck",
-				 "only caches can be checked yet: fsck --cache "
-				 "SOURCE");
+	if (optind < argc)
+		wish.source = argv[optind++];
 	if (optind < argc)
 		return cmd_usage("fsck", "what is %.100s?", argv[optind]);
-	return run(source, dash_o, fix);
+	return run(&wish);
 }

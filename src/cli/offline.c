@@ -9,7 +9,9 @@
 
 #include "ckptfs/cache.h"
 #include "ckptfs/clock.h"
+#include "ckptfs/cred.h"
 #include "ckptfs/disk.h"
+#include "ckptfs/http.h"
 #include "ckptfs/log.h"
 #include "ckptfs/meta.h"
 #include "ckptfs/store.h"
@@ -44,8 +46,9 @@ static int quiet(void)
 	return log_init(&lo) < 0 ? CLI_FAILED : CLI_DONE;
 }
 
-int offline_open(const char *command, const char *source, const char *dash_o,
-		 struct offline *ret)
+/* What it is; nothing is opened. */
+static int take(const char *command, const char *source, const char *dash_o,
+		struct offline *ret)
 {
 	struct daemon *d = &ret->d;
 	int status;
@@ -61,11 +64,28 @@ int offline_open(const char *command, const char *source, const char *dash_o,
 	status = daemon_take_source(d, command, source, dash_o);
 	if (status == CLI_DONE)
 		status = daemon_find_endpoint(d);
+	return status;
+}
+
+int offline_open(const char *command, const char *source, const char *dash_o,
+		 struct offline *ret)
+{
+	struct daemon *d = &ret->d;
+	int status = take(command, source, dash_o, ret);
+
 	if (status == CLI_DONE)
 		status = daemon_find_cache(d);
 	if (status == CLI_DONE)
 		status = check_there(d);
 	return status == CLI_DONE ? daemon_open_cache(d) : status;
+}
+
+int offline_bucket(const char *command, const char *source, const char *dash_o,
+		   struct offline *ret)
+{
+	int status = take(command, source, dash_o, ret);
+
+	return status == CLI_DONE ? daemon_make_store(&ret->d) : status;
 }
 
 static struct store *no_store(const char *prefix)
@@ -132,6 +152,8 @@ void offline_close(struct offline *off)
 	cache_close(d->cache);
 	meta_close(d->meta);
 	store_free(d->store);
+	cred_chain_free(d->creds);
+	http_free(d->http);
 	if (d->host.disk) {
 		disk_close(d->host.disk, d->lock_fd);
 		disk_free(d->host.disk);
