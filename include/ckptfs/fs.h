@@ -287,6 +287,8 @@ struct fs_pending {
 	bool held; /* waits for whoever has it open or mapped */
 	uint64_t seq; /* its place in the line; 0: it has none */
 };
+/* Non-zero stops.  A negative result of the whole says that not all could be
+ * read; what memory has was told all the same. */
 typedef int fs_pending_fn(void *arg, const struct fs_pending *p);
 int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
 		    void *arg) NONNULL(1, 2, 3) MUST_USE;

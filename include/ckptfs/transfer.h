@@ -232,7 +232,8 @@ struct transfer_item {
 	uint64_t waits_for; /* seq that blocks it, when ORDER; else 0 */
 };
 typedef int transfer_item_fn(void *arg, const struct transfer_item *item);
-/* In order of the line; non-zero stops.  The strings live during the call. */
+/* In order of the line; non-zero stops.  The strings live during the call.  If
+ * the rows cannot be read: those last read, and then why. */
 int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
 	NONNULL(1, 2) MUST_USE;
 

@@ -108,8 +108,8 @@ static void do_status(struct daemon *d, struct control_conn *conn)
 					  "is taken";
 	status_begin(&doc, &b, &f);
 	r = fs_each_pending(d->fs, "", add_item, &doc);
-	if (r == 0)
-		r = status_end(&doc, &f);
+	f.queue_incomplete = r < 0; /* the rest is told all the same */
+	r = status_end(&doc, &f);
 	reply(conn, r, &b);
 	buf_clear(&b);
 }

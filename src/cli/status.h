@@ -27,6 +27,8 @@ struct status_facts {
 	uint64_t cache_size; /* bytes */
 	const char *const *warnings;
 	size_t nwarnings;
+	bool queue_incomplete; /* the cache disk did not give all of it; set
+				  before status_end() */
 	struct fs_stats stats;
 };
 

@@ -25,12 +25,14 @@ int status_verdict(FILE *f, const struct json *doc, const char *top)
 {
 	const struct json *queue = json_get(doc, "queue");
 	const char *path, *state;
-	bool failed = false, at_risk;
+	bool failed = false, unread = false, at_risk;
 	size_t i, n = json_len(queue);
 	int status = CLI_DONE;
 
 	if (json_get_bool(json_get(doc, "cache"), "failed", &failed) == 0 &&
 	    failed)
+		status = CLI_FAILED;
+	if (json_get_bool(doc, "queue_incomplete", &unread) == 0 && unread)
 		status = CLI_FAILED;
 	for (i = 0; i < n; i++) {
 		const struct json *item = json_at(queue, i);
@@ -50,5 +52,7 @@ int status_verdict(FILE *f, const struct json *doc, const char *top)
 	}
 	if (f && failed)
 		(void)fputs("the cache disk failed: no new data is taken\n", f);
+	if (f && unread)
+		(void)fputs("the cache disk does not say all that waits\n", f);
 	return status;
 }

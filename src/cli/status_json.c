@@ -144,6 +144,7 @@ int status_end(struct status_doc *d, const struct status_facts *f)
 	int64_t lag = age_s(d->now_real_ns, s->oldest_real_ns);
 
 	json_w_close(w);
+	json_w_bool(w, "queue_incomplete", f->queue_incomplete);
 	write_totals(w, s, &st->transfer);
 	json_w_u64(w, "unshown_names", st->unshown);
 	json_w_object(w, "at_risk");

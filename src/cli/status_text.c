@@ -182,6 +182,10 @@ void status_print(FILE *f, const struct json *doc, size_t most)
 		(void)fputc('\n', f);
 	}
 	print_queue(f, json_get(doc, "queue"), most);
+	if (truth(doc, "queue_incomplete"))
+		(void)fputs("  … and what the cache disk does not give back "
+			    "any more\n",
+			    f);
 }
 
 void status_print_path(FILE *f, const struct json *doc)

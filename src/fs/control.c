@@ -214,8 +214,9 @@ int fs_each_pending(struct fs *fs, const char *path, fs_pending_fn *fn,
 			  .fn = fn,
 			  .arg = arg };
 	int r = transfer_each(fs->transfer, pend_op, &p);
+	int more = r > 0 ? 0 : loose_each(fs, &p);
 
-	return r ? r : loose_each(fs, &p);
+	return r ? r : more;
 }
 
 struct risk {

@@ -508,11 +508,10 @@ int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
 {
 	struct view *v;
 	size_t n = 0, i;
-	int r = line_tx(t);
+	int read = line_tx(t), r = 0;
 
-	if (r < 0)
-		return r;
-	meta_end(t->meta);
+	if (read == 0)
+		meta_end(t->meta);
 	lock_acquire(&t->lock);
 	v = calloc(t->line.n + 1, sizeof(*v));
 	for (i = 0; v && r == 0 && i < t->line.n; i++, n++)
@@ -523,7 +522,7 @@ int transfer_each(struct transfer *t, transfer_item_fn *fn, void *arg)
 	for (i = 0; r == 0 && i < n; i++)
 		r = fn(arg, &v[i].it);
 	views_free(v, n);
-	return r;
+	return r ? r : read;
 }
 
 /* Of what is queued. */

@@ -87,6 +87,36 @@ START_TEST(a_poisoned_version_is_shown_as_such)
 }
 END_TEST
 
+static int count_names(void *arg, const struct fs_pending *p)
+{
+	unsigned *seen = arg;
+
+	*seen |= strcmp(p->path, "a") == 0 ? 1 : 0;
+	*seen |= strcmp(p->path, "t.tmp") == 0 ? 2 : 0;
+	return 0;
+}
+
+/* A transaction that the disk refuses takes the pages in memory along; then they
+ * cannot be read. */
+START_TEST(what_waits_is_told_though_the_rows_cannot_be_read)
+{
+	struct store_fault down = { .err = -ENETUNREACH,
+				    .act = STORE_FAULT_BEFORE };
+	unsigned seen = 0;
+
+	ck_assert_int_eq(store_fault_set(bucket, &down, 1), 0);
+	ck_assert_int_eq(put_file("a", "bytes"), 0);
+	ck_assert_int_eq(put_file("t.tmp", "bytes"), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	simdisk_fail(disk, SIM_PWRITE, 1, -EIO, true);
+	simdisk_fail(disk, SIM_PREAD, 1, -EIO, true);
+	ck_assert_int_lt(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	ck_assert_int_eq(fs_each_pending(fs, "", count_names, &seen), -EIO);
+	ck_assert_uint_eq(seen, 3);
+	simdisk_heal(disk);
+}
+END_TEST
+
 /* No later close makes it good, whatever was written since. */
 START_TEST(a_poisoned_file_is_never_closed_well)
 {
@@ -244,6 +274,7 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, a_version_without_its_blob_is_parked, 0, 3);
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
+	tcase_add_test(c, what_waits_is_told_though_the_rows_cannot_be_read);
 	tcase_add_loop_test(c, a_poisoned_file_is_never_closed_well, 0, 2);
 	tcase_add_test(c, what_the_first_sync_loses_is_poisoned);
 	tcase_add_test(c, what_a_refused_cut_leaves_is_sealed_again);

@@ -7,6 +7,7 @@
 #include "ckptfs/buf.h"
 #include "ckptfs/clock.h"
 
+#include "cli/cmd.h"
 #include "cli/status.h"
 #include "harness.h"
 
@@ -38,6 +39,8 @@ static const char *const warnings[] = { "mind\x1b[2J the gap" };
 static struct buf b = BUF_INIT(1 << 20);
 static struct json *doc;
 
+static bool incomplete;
+
 static void make(size_t n, uint64_t rate)
 {
 	struct status_facts f = { .pid = 42,
@@ -60,6 +63,7 @@ static void make(size_t n, uint64_t rate)
 
 	f.stats.transfer.rate = rate;
 	f.stats.transfer.puts = 5;
+	f.queue_incomplete = incomplete;
 	status_begin(&d, &b, &f);
 	for (i = 0; i < n; i++)
 		status_item(&d, &items[i]);
@@ -190,6 +194,24 @@ START_TEST(a_long_queue_is_cut_for_people)
 	has(text, "… and 1 more");
 	ck_assert_ptr_null(strstr(text, "x.tmp"));
 	free(text);
+}
+END_TEST
+
+/* Nothing that is known waits, but not all is known. */
+START_TEST(what_could_not_be_read_is_no_success)
+{
+	char *text;
+
+	incomplete = true;
+	make(0, 0);
+	incomplete = false;
+	ck_assert_int_eq(status_verdict(NULL, doc, ""), CLI_FAILED);
+	text = print(0);
+	has(text, "the cache disk does not give back");
+	free(text);
+	teardown();
+	make(0, 0);
+	ck_assert_int_eq(status_verdict(NULL, doc, ""), CLI_DONE);
 }
 END_TEST
 
@@ -359,6 +381,7 @@ static void add(TCase *c)
 	tcase_add_test(c, without_a_rate_the_time_left_is_unknown);
 	tcase_add_test(c, people_see_what_is_at_risk_and_why_it_waits);
 	tcase_add_test(c, a_long_queue_is_cut_for_people);
+	tcase_add_test(c, what_could_not_be_read_is_no_success);
 	tcase_add_test(c, a_terminal_gets_no_orders_from_names);
 	tcase_add_loop_test(c, a_terminal_gets_no_orders_from_odd_answers, 0,
 			    (int)ARRAY_SIZE(odd));
