@@ -59,7 +59,7 @@ enum store_caps {
 	STORE_CAP_RENAME = 1 << 3, /* rename: one atomic step */
 	STORE_CAP_CRC64 = 1 << 4, /* head tells the CRC-64/NVME of the object,
 				     or its CRC-32C if its parts were sent with
-				     that (of a copy with cond: COPY_PART, too) */
+				     that (of copied parts: COPY_CRC64, too) */
 	STORE_CAP_FILE_AND_DIR = 1 << 5, /* "a" and "a/b" may both exist; else
 					    the second is refused, or is not
 					    listed while "a" is there */
@@ -70,7 +70,11 @@ enum store_caps {
 	STORE_CAP_ANY_BYTES = 1 << 10, /* keys need not be UTF-8 */
 	STORE_CAP_MPU_PREFIX = 1 << 11, /* mpu_list: more than one key */
 	STORE_CAP_PARTS_CRC32C = 1 << 12, /* parts are sent with their CRC-32C,
-					     and mpu_commit needs that of each */
+					     and mpu_commit needs that of each,
+					     but in uploads with copies */
+	STORE_CAP_COPY_CRC64 = 1 << 13, /* head tells the CRC-64/NVME of an
+					   object some parts of which were
+					   copied (or a copy with cond) */
 };
 
 struct store_limits {
@@ -121,6 +125,7 @@ struct store_src {
 	bool has_crc64, has_crc32c;
 	uint64_t crc64;
 	uint32_t crc32c;
+	bool beside_copies; /* a part of an upload that was begun for copies */
 };
 
 /* Takes bytes in order; non-zero ends the get: -ECANCELED stays, else -EIO. */
@@ -133,6 +138,7 @@ struct store_cond {
 
 struct store_part {
 	unsigned number; /* 1 .. parts_max */
+	bool copied; /* by mpu_copy_part; not told by mpu_list_parts */
 	uint64_t size;
 	char etag[STORE_ETAG_MAX];
 	bool has_crc64, has_crc32c;
@@ -180,7 +186,7 @@ struct store_ops {
 	int (*rename)(struct store *s, const char *from, const char *to,
 		      struct store_obj *ret);
 	int (*mpu_begin)(struct store *s, const char *key,
-			 const struct store_meta *meta,
+			 const struct store_meta *meta, bool copies,
 			 char ret_id[STORE_UPLOAD_ID_MAX]);
 	int (*mpu_part)(struct store *s, const char *key, const char *id,
 			unsigned number, const struct store_src *src,
@@ -286,17 +292,21 @@ int store_copy(struct store *s, const char *from, const char *from_etag,
 int store_rename(struct store *s, const char *from, const char *to,
 		 struct store_obj *ret) NONNULL(1, 2, 3, 4) MUST_USE;
 
-/* An upload in parts: invisible until commit. */
+/*
+ * An upload in parts: invisible until commit.  copies: some of its parts will
+ * be copied, which servers do in uploads alone that declare no checksum, or
+ * another; with that, sent parts say that they are beside copies.
+ */
 int store_mpu_begin(struct store *s, const char *key,
-		    const struct store_meta *meta,
-		    char ret_id[STORE_UPLOAD_ID_MAX]) NONNULL(1, 2, 3, 4)
+		    const struct store_meta *meta, bool copies,
+		    char ret_id[STORE_UPLOAD_ID_MAX]) NONNULL(1, 2, 3, 5)
 	MUST_USE;
 /* The same number again replaces that part.  -ENOENT: no such upload. */
 int store_mpu_part(struct store *s, const char *key, const char *id,
 		   unsigned number, const struct store_src *src,
 		   struct store_part *ret) NONNULL(1, 2, 3, 5, 6) MUST_USE;
 /* A part from [off, off + len) of an object, len > 0; -EINVAL when it is not
- * that long. */
+ * that long, or the upload was not begun for copies. */
 int store_mpu_copy_part(struct store *s, const char *key, const char *id,
 			unsigned number, const char *from,
 			const char *from_etag, uint64_t off, uint64_t len,
@@ -311,7 +321,8 @@ int store_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
 		   void *arg) NONNULL(1, 2, 3) MUST_USE;
 /*
  * parts: at least one, by rising number, gaps allowed; parts that are not
- * named are dropped.  meta as at begin, unless STORE_CAP_COMMIT_META.
+ * named are dropped; of an upload begun for copies at least one is copied.
+ * meta as at begin, unless STORE_CAP_COMMIT_META.
  * -ENOENT: no such upload: it was aborted, or already committed (some stores
  * then say 0 once more).  -EINVAL: a part is missing, of another etag, or too
  * small.  After any error but -ENOENT the upload is still there.

@@ -169,7 +169,7 @@ int dir_rename(struct store *s, const char *from, const char *to,
 	       struct store_obj *ret);
 int dir_del(struct store *s, const char *key, const struct store_cond *cond);
 int dir_mpu_begin(struct store *s, const char *key,
-		  const struct store_meta *meta,
+		  const struct store_meta *meta, bool copies,
 		  char ret_id[STORE_UPLOAD_ID_MAX]);
 int dir_mpu_part(struct store *s, const char *key, const char *id,
 		 unsigned number, const struct store_src *src,

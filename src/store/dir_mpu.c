@@ -72,7 +72,7 @@ static int open_upload(struct dir_store *d, const char *key, const char *id,
 }
 
 int dir_mpu_begin(struct store *s, const char *key,
-		  const struct store_meta *meta,
+		  const struct store_meta *meta, bool copies,
 		  char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct dir_store *d = (struct dir_store *)s;
@@ -80,6 +80,7 @@ int dir_mpu_begin(struct store *s, const char *key,
 	char id[DIR_TMP_NAME];
 
 	(void)meta; /* that of the commit counts */
+	(void)copies; /* all may have them */
 	if (!r)
 		r = dir_key_check(key);
 	if (!r && dir_key_is_marker(key))
@@ -312,6 +313,8 @@ int dir_mpu_copy_part(struct store *s, const char *key, const char *id,
 		r = -EAGAIN;
 	if (!r)
 		r = keep_part(d, key, id, number, &n, ret);
+	if (!r)
+		ret->copied = true;
 	dir_new_drop(d, &n);
 	dir_reader_close(&src);
 	return r;

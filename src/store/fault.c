@@ -250,7 +250,7 @@ static int fault_rename(struct store *s, const char *from, const char *to,
 }
 
 static int fault_mpu_begin(struct store *s, const char *key,
-			   const struct store_meta *meta,
+			   const struct store_meta *meta, bool copies,
 			   char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct fault_store *f = (struct fault_store *)s;
@@ -260,7 +260,7 @@ static int fault_mpu_begin(struct store *s, const char *key,
 
 	if (fails_before(&h))
 		return h.err;
-	r = leave(&h, store_mpu_begin(f->inner, key, meta, id));
+	r = leave(&h, store_mpu_begin(f->inner, key, meta, copies, id));
 	if (!r)
 		memcpy(ret_id, id, sizeof(id));
 	return r;

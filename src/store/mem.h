@@ -33,6 +33,7 @@ struct mem_upload {
 	char id[32];
 	int64_t begun_ns;
 	struct store_meta meta;
+	bool copies; /* of some parts, as begin was told */
 	struct mem_part *parts; /* by number */
 	size_t n_parts;
 };
@@ -71,7 +72,7 @@ int mem_store_locked(struct mem_store *m, const char *key,
 	REQUIRES(m->lock) MUST_USE;
 
 int mem_mpu_begin(struct store *s, const char *key,
-		  const struct store_meta *meta,
+		  const struct store_meta *meta, bool copies,
 		  char ret_id[STORE_UPLOAD_ID_MAX]);
 int mem_mpu_part(struct store *s, const char *key, const char *id,
 		 unsigned number, const struct store_src *src,

@@ -54,7 +54,7 @@ static void remove_locked(struct mem_store *m, size_t i) REQUIRES(m->lock)
 }
 
 int mem_mpu_begin(struct store *s, const char *key,
-		  const struct store_meta *meta,
+		  const struct store_meta *meta, bool copies,
 		  char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct mem_store *m = (struct mem_store *)s;
@@ -68,6 +68,7 @@ int mem_mpu_begin(struct store *s, const char *key,
 		return -ENOMEM;
 	u->key = strdup(key);
 	u->meta = *meta;
+	u->copies = copies;
 	u->begun_ns = clk_real(m->clk);
 	r = -ENOMEM;
 	lock_acquire(&m->lock);
@@ -162,12 +163,14 @@ int mem_mpu_copy_part(struct store *s, const char *key, const char *id,
 	r = store_cond_check(&cond, o ? &o->obj : NULL);
 	if (!r && (!o || !u))
 		r = -ENOENT;
-	if (!r && (off > o->body->len || len > o->body->len - off))
+	if (!r && (!u->copies || off > o->body->len ||
+		   len > o->body->len - off))
 		r = -EINVAL;
 	if (!r) {
 		memcpy(b->p, o->body->p + off, len);
 		b->crc64 = crc64nvme(0, b->p, len);
 		r = set_part_locked(m, u, number, b, ret);
+		ret->copied = r == 0;
 	}
 	lock_release(&m->lock);
 	if (r)

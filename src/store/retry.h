@@ -52,7 +52,7 @@ int retry_copy(struct store *s, const char *from, const char *from_etag,
 int retry_rename(struct store *s, const char *from, const char *to,
 		 struct store_obj *ret);
 int retry_mpu_begin(struct store *s, const char *key,
-		    const struct store_meta *meta,
+		    const struct store_meta *meta, bool copies,
 		    char ret_id[STORE_UPLOAD_ID_MAX]);
 int retry_mpu_part(struct store *s, const char *key, const char *id,
 		   unsigned number, const struct store_src *src,

@@ -126,14 +126,14 @@ int retry_rename(struct store *s, const char *from, const char *to,
 /* An attempt that did begin one leaves an upload nobody knows; the caller's
  * sweep of its uploads finds it. */
 int retry_mpu_begin(struct store *s, const char *key,
-		    const struct store_meta *meta,
+		    const struct store_meta *meta, bool copies,
 		    char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct retry_store *t = (struct retry_store *)s;
 
 	/* Not here: one whose answer was lost may have begun, and only the
 	 * caller, who wrote down the intent, can find and abort it. */
-	return store_mpu_begin(t->inner, key, meta, ret_id);
+	return store_mpu_begin(t->inner, key, meta, copies, ret_id);
 }
 
 int retry_mpu_part(struct store *s, const char *key, const char *id,

@@ -52,7 +52,8 @@ struct s3 {
 	bool sign_payload;
 	bool has_crc; /* the server checks x-amz-checksum-crc64nvme */
 	bool has_crc_parts; /* and that of a multipart upload as a whole */
-	bool has_copy_part; /* UploadPartCopy, if no checksum is declared */
+	bool has_copy_part; /* UploadPartCopy, if no checksum is declared, or */
+	bool is_copy_declared; /* if that of the whole is, as CRC-64/NVME */
 	bool is_del_blind; /* If-Match on what is not there is ignored */
 	atomic_bool has_worked; /* a signed request was accepted once */
 	atomic_bool is_shut;
@@ -200,7 +201,7 @@ int s3_copy(struct store *s, const char *from, const char *from_etag,
 	    const char *to, const struct store_meta *meta,
 	    const struct store_cond *cond, struct store_obj *ret);
 int s3_mpu_begin(struct store *s, const char *key,
-		 const struct store_meta *meta,
+		 const struct store_meta *meta, bool copies,
 		 char ret_id[STORE_UPLOAD_ID_MAX]);
 int s3_mpu_part(struct store *s, const char *key, const char *id,
 		unsigned number, const struct store_src *src,
@@ -225,6 +226,8 @@ int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 		     const struct store_meta *meta,
 		     const struct store_cond *cond, enum s3_declared declared,
 		     struct store_obj *ret);
+/* What those declare whose parts are copied. */
+enum s3_declared s3_copies_declare(const struct s3 *s3);
 int s3_mpu_abort(struct store *s, const char *key, const char *id);
 
 /* s3_sweep.c: what probes of an hour ago and more, which were killed, have left

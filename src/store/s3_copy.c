@@ -71,7 +71,9 @@ int s3_mpu_copy_part(struct store *s, const char *key, const char *id,
 			    .src = &none.src,
 			    .may_fail_late = true,
 			    .quiet_s = S3_WORK_QUIET_S };
-	struct store_part part = { .number = number, .size = len };
+	struct store_part part = { .number = number,
+				   .copied = true,
+				   .size = len };
 	struct buf source = BUF_INIT(SOURCE_MAX);
 	struct http_resp resp = { 0 };
 	char range[64];
@@ -97,7 +99,7 @@ int s3_mpu_copy_part(struct store *s, const char *key, const char *id,
 		r = result_of(&resp, "CopyPartResult", part.etag,
 			      &part.has_crc64, &part.crc64);
 	/* The commit has to name it. */
-	if (r == 0 && s3->has_crc_parts && !part.has_crc64)
+	if (r == 0 && s3->is_copy_declared && !part.has_crc64)
 		r = s3_mpu_list_parts(s, key, id, find_part, &part);
 	if (r >= 0)
 		*ret = part;
@@ -190,11 +192,7 @@ static int copy_by_parts(struct s3 *s3, const char *from,
 {
 	size_t n = (size_t)(src->size / S3_COPY_MAX) + 1;
 	struct store_part *parts = calloc(n, sizeof(*parts));
-	/* MinIO copies no parts where a checksum was declared. */
-	enum s3_declared declared =
-		s3->has_crc_parts && (s3->store.caps & STORE_CAP_COPY_PART) ?
-			S3_DECLARES_CRC64 :
-			S3_DECLARES_NONE;
+	enum s3_declared declared = s3_copies_declare(s3);
 	char id[STORE_UPLOAD_ID_MAX];
 	int r;
 

@@ -69,13 +69,20 @@ static enum s3_declared declared_of(const struct s3 *s3)
 	return s3->has_crc_parts ? S3_DECLARES_CRC64 : S3_DECLARES_NONE;
 }
 
+enum s3_declared s3_copies_declare(const struct s3 *s3)
+{
+	return s3->is_copy_declared ? S3_DECLARES_CRC64 : S3_DECLARES_NONE;
+}
+
 int s3_mpu_begin(struct store *s, const char *key,
-		 const struct store_meta *meta,
+		 const struct store_meta *meta, bool copies,
 		 char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	struct s3 *s3 = (struct s3 *)s;
 
-	return s3_upload_begin(s3, key, meta, declared_of(s3), ret_id);
+	return s3_upload_begin(
+		s3, key, meta, copies ? s3_copies_declare(s3) : declared_of(s3),
+		ret_id);
 }
 
 /* The one its upload declares. */
@@ -99,12 +106,13 @@ int s3_mpu_part(struct store *s, const char *key, const char *id,
 	q.quiet_s = S3_BODY_QUIET_S;
 	s3_req_query_uint(&q, "partNumber", number);
 	s3_req_query(&q, "uploadId", id);
-	r = is_crc32c(s3) ? store_src_crcs(src, &part.crc64, &part.crc32c) :
-			    s3_src_crc(s3, src, &part.crc64);
+	part.has_crc64 = true;
+	part.has_crc32c = is_crc32c(s3) && !src->beside_copies;
+	r = part.has_crc32c ?
+		    store_src_crcs(src, &part.crc64, &part.crc32c) :
+		    s3_src_crc(s3, src, &part.crc64);
 	if (r)
 		return r;
-	part.has_crc64 = true;
-	part.has_crc32c = is_crc32c(s3);
 	crc = crc_of_part(&part);
 	if (s3->has_crc)
 		s3_req_crc(&q, crc);
@@ -251,9 +259,15 @@ int s3_mpu_commit(struct store *s, const char *key, const char *id,
 		  struct store_obj *ret)
 {
 	struct s3 *s3 = (struct s3 *)s;
+	bool copies = false;
+	size_t i;
 
+	for (i = 0; i < n; i++)
+		copies |= parts[i].copied;
 	return s3_upload_commit(s3, key, id, parts, n, meta, cond,
-				declared_of(s3), ret);
+				copies ? s3_copies_declare(s3) :
+					 declared_of(s3),
+				ret);
 }
 
 int s3_mpu_abort(struct store *s, const char *key, const char *id)

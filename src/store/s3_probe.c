@@ -216,7 +216,7 @@ static int upload_once(struct probe *p, unsigned *ret_caps)
 	if (r)
 		return r;
 	p->next_len = TEXT_LEN;
-	r = s3_mpu_begin(p->s, p->key, &p->meta, id);
+	r = s3_mpu_begin(p->s, p->key, &p->meta, false, id);
 	if (r)
 		return r;
 	r = upload_list(p);
@@ -231,8 +231,9 @@ static int upload_once(struct probe *p, unsigned *ret_caps)
 
 /*
  * Is a checksum of the whole to be declared when an upload begins?  AWS wants
- * it so; versitygw knows it anyway, and then copies parts rightly; MinIO knows
- * it only so, and then copies none.  The checksum comes first.
+ * it so; versitygw knows it anyway, and only then copies parts rightly; MinIO
+ * knows it only so, and then copies none: uploads with copies declare none
+ * there.
  */
 static int upload(struct probe *p)
 {
@@ -241,7 +242,7 @@ static int upload(struct probe *p)
 	unsigned caps = 0, with = 0, seen = 0;
 	int r = -EOPNOTSUPP, r_with;
 
-	p->s3->has_crc_parts = p->s3->has_crc;
+	p->s3->has_crc_parts = p->s3->is_copy_declared = p->s3->has_crc;
 	if (p->s3->has_crc_parts)
 		r = upload_once(p, &seen);
 	if (!is_answer(r))
@@ -251,18 +252,22 @@ static int upload(struct probe *p)
 	if (r == 0 && (with & STORE_CAP_COPY_PART))
 		goto out;
 	p->s->caps = before;
-	p->s3->has_crc_parts = false;
+	p->s3->has_crc_parts = p->s3->is_copy_declared = false;
 	r = upload_once(p, &seen);
 	if (!is_answer(r))
 		return r;
 	caps = p->s->caps & (seen | ~shown);
 	if (r_with == 0 && (r || !(caps & STORE_CAP_CRC64))) {
 		p->s3->has_crc_parts = true;
-		r = 0;
-		goto out;
+		p->s->caps = with;
+		if (r == 0)
+			p->s->caps |= caps & STORE_CAP_COPY_PART;
+		return 0;
 	}
 	with = caps;
 out:
+	if (r == 0 && (with & STORE_CAP_COPY_PART) && (with & STORE_CAP_CRC64))
+		with |= STORE_CAP_COPY_CRC64;
 	p->s->caps = with;
 	return r;
 }
@@ -305,7 +310,7 @@ static int upload_crc32c(struct probe *p, const char *id)
 /*
  * Where the server takes long over CRC-64, parts go with CRC-32C, for which
  * processors have an instruction.  versitygw tells a wrong one of a range that it
- * copies into such an upload: so no parts are copied there.
+ * copies into such an upload: uploads with copies are not of this kind.
  */
 static int parts_crc32c(struct probe *p)
 {
@@ -315,13 +320,11 @@ static int parts_crc32c(struct probe *p)
 	if (!p->is_crc64_slow || !p->s3->has_crc)
 		return 0;
 	p->s->caps |= STORE_CAP_PARTS_CRC32C;
-	r = s3_mpu_begin(p->s, p->key, &p->meta, id);
+	r = s3_mpu_begin(p->s, p->key, &p->meta, false, id);
 	if (r == 0) {
 		r = upload_crc32c(p, id);
-		if (r == 1) {
-			p->s->caps &= ~(unsigned)STORE_CAP_COPY_PART;
+		if (r == 1)
 			return 0;
-		}
 		if (s3_mpu_abort(p->s, p->key, id))
 			store_set_error("an upload of %s is left behind",
 					p->key);
@@ -495,6 +498,7 @@ enum {
 	FOUND_CRC_PARTS,
 	FOUND_COPY_PART,
 	FOUND_DEL_BLIND,
+	FOUND_COPY_DECLARED,
 };
 
 uint64_t s3_findings(const struct store *s)
@@ -504,7 +508,8 @@ uint64_t s3_findings(const struct store *s)
 	return (uint64_t)s3->has_crc << FOUND_CRC |
 	       (uint64_t)s3->has_crc_parts << FOUND_CRC_PARTS |
 	       (uint64_t)s3->has_copy_part << FOUND_COPY_PART |
-	       (uint64_t)s3->is_del_blind << FOUND_DEL_BLIND | s->caps;
+	       (uint64_t)s3->is_del_blind << FOUND_DEL_BLIND |
+	       (uint64_t)s3->is_copy_declared << FOUND_COPY_DECLARED | s->caps;
 }
 
 void s3_recall(struct store *s, uint64_t findings)
@@ -516,4 +521,5 @@ void s3_recall(struct store *s, uint64_t findings)
 	s3->has_crc_parts = findings >> FOUND_CRC_PARTS & 1;
 	s3->has_copy_part = findings >> FOUND_COPY_PART & 1;
 	s3->is_del_blind = findings >> FOUND_DEL_BLIND & 1;
+	s3->is_copy_declared = findings >> FOUND_COPY_DECLARED & 1;
 }

@@ -353,7 +353,7 @@ int store_rename(struct store *s, const char *from, const char *to,
 }
 
 int store_mpu_begin(struct store *s, const char *key,
-		    const struct store_meta *meta,
+		    const struct store_meta *meta, bool copies,
 		    char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	int r;
@@ -362,7 +362,7 @@ int store_mpu_begin(struct store *s, const char *key,
 	assert(store_write_id_is_valid(meta->write_id));
 	r = check_new_key(s, key);
 	if (!r)
-		r = s->ops->mpu_begin(s, key, meta, ret_id);
+		r = s->ops->mpu_begin(s, key, meta, copies, ret_id);
 	return end(s, r);
 }
 

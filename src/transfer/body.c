@@ -281,7 +281,7 @@ static int begin_anew(struct transfer *t, struct titem *it,
 	if (r < 0)
 		return r;
 	put_meta(t, &it->v, &meta);
-	r = store_mpu_begin(t->store, it->key, &meta, up->id);
+	r = store_mpu_begin(t->store, it->key, &meta, false, up->id);
 	if (r < 0)
 		return r;
 	r = meta_begin(t->meta);

@@ -216,7 +216,7 @@ void suite_expect_copied(struct store *s, const char *key, uint64_t len,
 	ck_assert_uint_eq(head.size, len);
 	ck_assert(!head.has_crc64 || head.crc64 == suite_crc(seed, len));
 	ck_assert(!head.has_crc32c || head.crc32c == suite_crc32c(seed, len));
-	if (s->caps & STORE_CAP_COPY_PART && s->caps & STORE_CAP_CRC64)
+	if (s->caps & STORE_CAP_COPY_CRC64)
 		ck_assert(head.has_crc64 || head.has_crc32c);
 	r = store_get(s, key, head.etag, 0, UINT64_MAX, suite_sink, &sink,
 		      &got);
@@ -249,14 +249,22 @@ void suite_expect_none(struct store *s, const char *key)
 	ck_assert_int_eq(suite_head(s, key), -ENOENT);
 }
 
-int suite_part(struct store *s, const char *key, const char *id,
-	       unsigned number, uint64_t len, uint64_t seed,
-	       struct store_part *ret)
+int suite_part_as(struct store *s, const char *key, const char *id,
+		  unsigned number, uint64_t len, uint64_t seed, bool copies,
+		  struct store_part *ret)
 {
 	struct pattern p = { .seed = seed };
 	struct store_src src = suite_src(&p, len);
 
+	src.beside_copies = copies;
 	return store_mpu_part(s, key, id, number, &src, ret);
+}
+
+int suite_part(struct store *s, const char *key, const char *id,
+	       unsigned number, uint64_t len, uint64_t seed,
+	       struct store_part *ret)
+{
+	return suite_part_as(s, key, id, number, len, seed, false, ret);
 }
 
 void suite_abort(struct store *s, const char *key, const char *id)

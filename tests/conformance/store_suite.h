@@ -76,6 +76,9 @@ struct suite_sink {
 int suite_sink(void *arg, const void *p, size_t n);
 
 /* One part of an upload. */
+int suite_part_as(struct store *s, const char *key, const char *id,
+		  unsigned number, uint64_t len, uint64_t seed, bool copies,
+		  struct store_part *ret);
 int suite_part(struct store *s, const char *key, const char *id,
 	       unsigned number, uint64_t len, uint64_t seed,
 	       struct store_part *ret);

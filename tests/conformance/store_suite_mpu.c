@@ -15,26 +15,34 @@
 struct up {
 	const char *key;
 	char id[STORE_UPLOAD_ID_MAX];
+	bool copies;
 	struct store_meta meta;
 	struct store_part parts[4];
 	size_t n;
 };
 
-static void up_begin(struct store *s, struct up *u, const char *key)
+static void up_begin_as(struct store *s, struct up *u, const char *key,
+			bool copies)
 {
 	int r;
 
-	*u = (struct up){ .key = key, .meta = suite_meta() };
-	r = store_mpu_begin(s, key, &u->meta, u->id);
+	*u = (struct up){ .key = key, .copies = copies, .meta = suite_meta() };
+	r = store_mpu_begin(s, key, &u->meta, copies, u->id);
 	ck_assert_msg(!r, "begin: %d %s", r, store_last_error());
 	ck_assert_str_ne(u->id, "");
+}
+
+static void up_begin(struct store *s, struct up *u, const char *key)
+{
+	up_begin_as(s, u, key, false);
 }
 
 static void up_part(struct store *s, struct up *u, unsigned number,
 		    uint64_t len, uint64_t seed)
 {
 	struct store_part *p = &u->parts[u->n++];
-	int r = suite_part(s, u->key, u->id, number, len, seed, p);
+	int r = suite_part_as(s, u->key, u->id, number, len, seed, u->copies,
+			      p);
 
 	ck_assert_msg(!r, "part: %d %s", r, store_last_error());
 	ck_assert_uint_eq(p->number, number);
@@ -42,7 +50,8 @@ static void up_part(struct store *s, struct up *u, unsigned number,
 	ck_assert_str_ne(p->etag, "");
 	ck_assert(!p->has_crc64 || p->crc64 == suite_crc(seed, len));
 	ck_assert(!p->has_crc32c || p->crc32c == suite_crc32c(seed, len));
-	ck_assert(p->has_crc32c || !(s->caps & STORE_CAP_PARTS_CRC32C));
+	ck_assert(p->has_crc32c || u->copies ||
+		  !(s->caps & STORE_CAP_PARTS_CRC32C));
 }
 
 static int up_commit(struct store *s, struct up *u,
@@ -80,8 +89,23 @@ static int joint_sink(void *arg, const void *p, size_t n)
 	return 0;
 }
 
+static void expect_crcs(const struct store *s, const struct store_obj *obj,
+			uint64_t crc, uint32_t crc32, bool copied)
+{
+	if (copied) {
+		ck_assert(obj->has_crc64 || !(s->caps & STORE_CAP_COPY_CRC64));
+		ck_assert(!obj->has_crc32c);
+	} else if (s->caps & STORE_CAP_PARTS_CRC32C) {
+		ck_assert(obj->has_crc32c);
+	} else if (s->caps & STORE_CAP_CRC64) {
+		ck_assert(obj->has_crc64);
+	}
+	ck_assert(!obj->has_crc64 || obj->crc64 == crc);
+	ck_assert(!obj->has_crc32c || obj->crc32c == crc32);
+}
+
 static void expect_joint(struct store *s, const char *key, const uint64_t *seed,
-			 const uint64_t *size, size_t n)
+			 const uint64_t *size, size_t n, bool copied)
 {
 	struct joint j = { .i = 0 };
 	struct store_obj obj;
@@ -99,13 +123,7 @@ static void expect_joint(struct store *s, const char *key, const uint64_t *seed,
 	}
 	ck_assert_int_eq(store_head(s, key, &obj), 0);
 	ck_assert_uint_eq(obj.size, total);
-	if (s->caps & STORE_CAP_PARTS_CRC32C) {
-		ck_assert(obj.has_crc32c);
-		ck_assert_uint_eq(obj.crc32c, crc32);
-	} else if (s->caps & STORE_CAP_CRC64) {
-		ck_assert(obj.has_crc64);
-		ck_assert_uint_eq(obj.crc64, crc);
-	}
+	expect_crcs(s, &obj, crc, crc32, copied);
 	ck_assert_int_eq(
 		store_get(s, key, obj.etag, 0, total, joint_sink, &j, NULL), 0);
 	for (size_t i = 0; i < n; i++) {
@@ -129,7 +147,7 @@ START_TEST(parts_become_one_object_at_commit)
 	suite_expect_none(s, k("big file"));
 	ck_assert_int_eq(up_commit(s, &u, NULL, &obj), 0);
 	expect_joint(s, k("big file"), (uint64_t[]){ 1, 2, 3 },
-		     (uint64_t[]){ part, part, 100 }, 3);
+		     (uint64_t[]){ part, part, 100 }, 3, false);
 	ck_assert_int_eq(store_head(s, k("big file"), &head), 0);
 	ck_assert_str_eq(head.etag, obj.etag);
 	if (s->caps & STORE_CAP_META)
@@ -154,7 +172,7 @@ START_TEST(parts_come_in_any_order_and_again)
 	u.parts[0] = again;
 	ck_assert_int_eq(up_commit(s, &u, NULL, &obj), 0);
 	expect_joint(s, k("o"), (uint64_t[]){ 9, 7 }, (uint64_t[]){ part, 10 },
-		     2);
+		     2, false);
 	suite_close(s);
 }
 END_TEST
@@ -294,7 +312,7 @@ START_TEST(a_commit_names_the_parts_it_has)
 	u.parts[1] = good;
 	ck_assert_int_eq(up_commit(s, &u, NULL, &obj), 0);
 	expect_joint(s, k("o"), (uint64_t[]){ 1, 2 }, (uint64_t[]){ part, 10 },
-		     2);
+		     2, false);
 	suite_close(s);
 }
 END_TEST
@@ -394,7 +412,7 @@ START_TEST(parts_are_copied_from_objects)
 	struct up u;
 	int r;
 
-	up_begin(s, &u, k("o"));
+	up_begin_as(s, &u, k("o"), true);
 	r = store_mpu_copy_part(s, u.key, u.id, 1, k("s rc"), src.etag, 0, part,
 				&u.parts[0]);
 	if (!(s->caps & STORE_CAP_COPY_PART)) {
@@ -408,7 +426,39 @@ START_TEST(parts_are_copied_from_objects)
 	up_part(s, &u, 2, 10, 5);
 	ck_assert_int_eq(up_commit(s, &u, NULL, &obj), 0);
 	expect_joint(s, k("o"), (uint64_t[]){ 4, 5 }, (uint64_t[]){ part, 10 },
-		     2);
+		     2, true);
+	suite_close(s);
+}
+END_TEST
+
+/* The old whole copied onto its own key, and what came since behind it: twice,
+ * so that the second takes from one that was made so. */
+START_TEST(an_object_grows_by_a_part_behind_its_copy)
+{
+	struct store *s = suite_open(_i);
+	const uint64_t part = suite_backend->part;
+	struct store_obj obj = suite_have(s, k("log"), part, 1), head;
+	struct store_cond cond = { 0 };
+	uint64_t seeds[] = { 1, 2, 3 }, sizes[] = { part, part + 7, 5 }, len;
+	struct up u;
+
+	len = part;
+	for (unsigned i = 1; i < 3 && s->caps & STORE_CAP_COPY_PART; i++) {
+		int r;
+
+		up_begin_as(s, &u, k("log"), true);
+		r = store_mpu_copy_part(s, u.key, u.id, 1, k("log"), obj.etag,
+					0, len, &u.parts[0]);
+		ck_assert_msg(!r, "copy part: %d %s", r, store_last_error());
+		u.n = 1;
+		up_part(s, &u, 2, sizes[i], seeds[i]);
+		if (s->caps & STORE_CAP_PUT_COND)
+			cond.if_match = obj.etag;
+		ck_assert_int_eq(up_commit(s, &u, &cond, &head), 0);
+		obj = head;
+		len += sizes[i];
+		expect_joint(s, k("log"), seeds, sizes, i + 1, true);
+	}
 	suite_close(s);
 }
 END_TEST
@@ -425,7 +475,7 @@ START_TEST(a_copied_part_names_its_source_version)
 		suite_close(s);
 		return;
 	}
-	up_begin(s, &u, k("o"));
+	up_begin_as(s, &u, k("o"), true);
 	ck_assert_int_eq(store_mpu_copy_part(s, u.key, u.id, 1, k("src"),
 					     old.etag, 0, 10, &part),
 			 -ESTALE);
@@ -454,7 +504,7 @@ START_TEST(metadata_of_an_upload)
 	u.meta.has_mode = true;
 	u.meta.mode = S_IFREG | 0604;
 	u.n = 0;
-	ck_assert_int_eq(store_mpu_begin(s, u.key, &u.meta, u.id), 0);
+	ck_assert_int_eq(store_mpu_begin(s, u.key, &u.meta, false, u.id), 0);
 	up_part(s, &u, 1, 10, 1);
 	if (s->caps & STORE_CAP_COMMIT_META) {
 		at_commit.has_mtime = true;
@@ -486,6 +536,7 @@ void store_suite_add_mpu(TCase *c, int n)
 	tcase_add_loop_test(c, a_refused_commit_keeps_the_upload, 0, n);
 	tcase_add_loop_test(c, a_part_with_a_wrong_checksum_is_refused, 0, n);
 	tcase_add_loop_test(c, parts_are_copied_from_objects, 0, n);
+	tcase_add_loop_test(c, an_object_grows_by_a_part_behind_its_copy, 0, n);
 	tcase_add_loop_test(c, a_copied_part_names_its_source_version, 0, n);
 	tcase_add_loop_test(c, metadata_of_an_upload, 0, n);
 }

@@ -311,7 +311,7 @@ START_TEST(names_that_would_be_listed_as_others_are_refused)
 			suite_expect(s, k(raw[i]), 5, i);
 		else
 			ck_assert_int_eq(
-				store_mpu_begin(s, k(raw[i]), &meta, id),
+				store_mpu_begin(s, k(raw[i]), &meta, false, id),
 				-EINVAL);
 	}
 	ck_assert_int_eq(store_list(s, k(""), NULL, false, note_raw, seen), 0);
@@ -430,7 +430,8 @@ START_TEST(after_shutdown_everything_is_cancelled)
 		store_get(s, k("x"), NULL, 0, 1, suite_sink, &sink, NULL),
 		-ECANCELED);
 	ck_assert_int_eq(store_del(s, k("x"), NULL), -ECANCELED);
-	ck_assert_int_eq(store_mpu_begin(s, k("x"), &meta, id), -ECANCELED);
+	ck_assert_int_eq(store_mpu_begin(s, k("x"), &meta, false, id),
+			 -ECANCELED);
 	store_free(s);
 }
 END_TEST

@@ -99,6 +99,7 @@ static const struct {
 	{ "any_bytes", STORE_CAP_ANY_BYTES },
 	{ "mpu_prefix", STORE_CAP_MPU_PREFIX },
 	{ "parts_crc32c", STORE_CAP_PARTS_CRC32C },
+	{ "copy_crc64", STORE_CAP_COPY_CRC64 },
 };
 
 /* False: a word is no name. */

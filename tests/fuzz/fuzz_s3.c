@@ -250,7 +250,7 @@ static int change(struct store *s, uint8_t what, const struct store_cond *cond,
 	case 2:
 		return store_copy(s, KEY, "e1", PREFIX "b", &meta, cond, o);
 	case 3:
-		return store_mpu_begin(s, KEY, &meta, id);
+		return store_mpu_begin(s, KEY, &meta, false, id);
 	case 4:
 		return store_mpu_part(s, KEY, "id", 1, &src, &part);
 	case 5:

@@ -138,7 +138,10 @@ class VersityGW(Server):
     name = "versitygw"
     folders = ("data", "versions", "meta")
     health = "/health"
-    caps = "put_cond del_cond copy crc64 meta mpu_prefix parts_crc32c"
+    caps = (
+        "put_cond del_cond copy crc64 meta mpu_prefix parts_crc32c copy_part"
+        " copy_crc64"
+    )
     is_atomic = False
     is_flat = False
 
@@ -159,7 +162,7 @@ class MinIO(Server):
 
     name = "minio"
     health = "/minio/health/ready"
-    caps = "put_cond copy crc64 meta control"
+    caps = "put_cond copy crc64 meta control copy_part"
     is_atomic = True
     is_flat = True
 

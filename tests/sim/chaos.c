@@ -314,7 +314,7 @@ static int chaos_rename(struct store *s, const char *from, const char *to,
 }
 
 static int chaos_mpu_begin(struct store *s, const char *key,
-			   const struct store_meta *meta,
+			   const struct store_meta *meta, bool copies,
 			   char ret_id[STORE_UPLOAD_ID_MAX])
 {
 	char id[STORE_UPLOAD_ID_MAX];
@@ -323,7 +323,7 @@ static int chaos_mpu_begin(struct store *s, const char *key,
 
 	if (r == 0)
 		r = come(of(s), &f,
-			 store_mpu_begin(of(s)->inner, key, meta, id));
+			 store_mpu_begin(of(s)->inner, key, meta, copies, id));
 	if (r == 0)
 		memcpy(ret_id, id, sizeof(id));
 	return r;

@@ -470,7 +470,7 @@ START_TEST(an_upload_id_is_no_path)
 				 -ENOENT);
 		ck_assert_int_eq(store_mpu_abort(s, "k", ids[i]), 0);
 	}
-	ck_assert_int_eq(store_mpu_begin(s, "k", &m, id), 0);
+	ck_assert_int_eq(store_mpu_begin(s, "k", &m, false, id), 0);
 	memcpy(part.etag, "\"x/../../../../f/././././././././\"", 34);
 	ck_assert_int_eq(store_mpu_commit(s, "k", id, &part, 1, &m, NULL, &obj),
 			 -EINVAL);

@@ -292,7 +292,7 @@ static int upload(struct store *s, const char *key, const char *id)
 	struct store_part part;
 	struct store_obj obj;
 
-	ck_assert_int_eq(store_mpu_begin(s, key, &m, up), 0);
+	ck_assert_int_eq(store_mpu_begin(s, key, &m, false, up), 0);
 	ck_assert_int_eq(store_mpu_part(s, key, up, 1, &src, &part), 0);
 	return store_mpu_commit(s, key, up, &part, 1, &m, NULL, &obj);
 }
@@ -317,7 +317,7 @@ START_TEST(a_begin_is_left_to_its_caller)
 	char id[STORE_UPLOAD_ID_MAX];
 
 	plan("mpu_begin", 1, -ETIMEDOUT, STORE_FAULT_AFTER);
-	ck_assert_int_eq(store_mpu_begin(s, "a", &m, id), -ETIMEDOUT);
+	ck_assert_int_eq(store_mpu_begin(s, "a", &m, false, id), -ETIMEDOUT);
 	ck_assert_uint_eq(calls("mpu_begin a"), 1);
 	store_free(s);
 }

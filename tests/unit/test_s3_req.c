@@ -293,10 +293,10 @@ START_TEST(an_upload_is_begun_once)
 
 	begin(script, 3);
 	ck_assert_int_eq(put(NULL, &o), 0);
-	ck_assert_int_eq(store_mpu_begin(s, "k", &m, id), -ENETUNREACH);
+	ck_assert_int_eq(store_mpu_begin(s, "k", &m, false, id), -ENETUNREACH);
 	ck_assert(asked(1, "POST /bkt/k?uploads= "));
 	ck_assert_uint_eq(httpd_count(server), 2);
-	ck_assert_int_eq(store_mpu_begin(s, "k", &m, id), 0);
+	ck_assert_int_eq(store_mpu_begin(s, "k", &m, false, id), 0);
 	ck_assert_str_eq(id, "u");
 	finish();
 }

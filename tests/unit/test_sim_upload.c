@@ -291,7 +291,7 @@ static void begin_upload(const char *key)
 	struct store_meta m = { .write_id = "" };
 	char id[STORE_UPLOAD_ID_MAX];
 
-	ck_assert_int_eq(store_mpu_begin(bucket, key, &m, id), 0);
+	ck_assert_int_eq(store_mpu_begin(bucket, key, &m, false, id), 0);
 }
 
 /* A copy is under way, and has begun an upload. */
