@@ -262,7 +262,11 @@ bool transfer_name_is_temporary(const char *path) NONNULL(1);
 #define TRANSFER_LIVE "events.out.tfevents.*:*.log:*.out:*.err:*.jsonl"
 bool transfer_name_is_live(const char *globs, const char *path) NONNULL(1, 2);
 /* How long after a put of a log of this size comes the next: so that all that is
- * sent of it grows with time, and not with the square of it.  Pure. */
-int64_t transfer_log_interval(int64_t interval, uint64_t size);
+ * sent of it (copied: copied by the server) grows with time, and not with the
+ * square of it.  Pure. */
+int64_t transfer_log_interval(int64_t interval, uint64_t size, bool copied);
+/* The same for the log of this key in this bucket.  No lock held. */
+int64_t transfer_log_pause(struct transfer *t, const char *key, uint64_t size)
+	NONNULL(1, 2);
 
 #endif

@@ -62,8 +62,7 @@ static int64_t snapshot(struct fs *fs, struct inode *in)
 	    (l->not_append && !key_is_live(fs, key)))
 		return CLK_NEVER;
 	due = l->snapped_at +
-	      transfer_log_interval(fs->opts.transfer.upload_interval_ns,
-				    l->clean_size);
+	      transfer_log_pause(fs->transfer, key, l->clean_size);
 	if (now < due)
 		return due - now;
 	l->snapped_at = now;

@@ -93,14 +93,6 @@ void put_meta(const struct transfer *t, const struct meta_version *v,
 	write_id_of(t, v, ret->write_id);
 }
 
-static uint64_t part_len(const struct titem *it, unsigned i)
-{
-	uint64_t off = it->part_size * i;
-
-	return it->v.size - off < it->part_size ? it->v.size - off :
-						  it->part_size;
-}
-
 /* The bytes of a part that was sent before are still the same. */
 static bool is_part_same(const struct blob_src *s, const struct tpart *p,
 			 uint64_t crc)
@@ -121,14 +113,16 @@ static int known_part(void *arg, const struct store_part *p)
 	struct titem *it = r->s.it;
 	struct tpart *q;
 	struct body_crcs crc;
+	uint64_t off, len;
 	bool same;
 
-	if (p->number < 1 || p->number > it->nparts ||
-	    p->size != part_len(it, p->number - 1))
+	if (p->number < 1 || p->number > it->nparts)
+		return 0;
+	part_at(it, p->number - 1, &off, &len);
+	if (p->size != len)
 		return 0;
 	q = &it->parts[p->number - 1];
-	if (body_crc(r->s.t, NULL, r->s.fd, it->part_size * (p->number - 1),
-		     p->size, &crc) < 0)
+	if (body_crc(r->s.t, NULL, r->s.fd, off, len, &crc) < 0)
 		return -EIO;
 	if (!is_part_same(&r->s, q, crc.crc64)) {
 		r->damaged = true;
@@ -259,6 +253,16 @@ static int sweep_forgotten(struct transfer *t, const struct titem *it)
 	return body_sweep(t, &up);
 }
 
+int parts_make(struct titem *it, uint64_t part_size, uint64_t copied)
+{
+	free(it->parts);
+	it->lay = (struct plan_lay){ it->v.size, part_size, copied };
+	it->nparts = plan_parts(&it->lay);
+	it->parts_done = it->parts_going = 0;
+	it->parts = calloc(it->nparts, sizeof(*it->parts));
+	return it->parts ? 0 : -ENOMEM;
+}
+
 static int begin_anew(struct transfer *t, struct titem *it,
 		      struct meta_upload *up)
 {
@@ -271,17 +275,22 @@ static int begin_anew(struct transfer *t, struct titem *it,
 	up->begun_real_ns = clk_real(t->host->clk);
 	up->part_size = plan_part_size(it->v.size, t->opts.part_size,
 				       &t->store->limits);
-	r = meta_begin(t->meta);
+	r = reuse_plan(t, it, up->part_size);
+	if (r == 0)
+		r = meta_begin(t->meta);
 	if (r == 0) {
 		r = meta_part_del_all(t->meta, up->vid);
 		if (r == 0)
 			r = meta_upload_set(t->meta, up);
+		if (r == 0)
+			r = reuse_rows(t, it);
 		r = tx(t, r);
 	}
 	if (r < 0)
 		return r;
 	put_meta(t, &it->v, &meta);
-	r = store_mpu_begin(t->store, it->key, &meta, false, up->id);
+	r = store_mpu_begin(t->store, it->key, &meta, it->lay.copied > 0,
+			    up->id);
 	if (r < 0)
 		return r;
 	r = meta_begin(t->meta);
@@ -289,7 +298,7 @@ static int begin_anew(struct transfer *t, struct titem *it,
 }
 
 static int load_upload(struct transfer *t, struct titem *it,
-		       struct meta_upload *up)
+		       struct meta_upload *up, uint64_t *ret_copied)
 {
 	struct meta_version v;
 	int r = meta_begin(t->meta);
@@ -302,38 +311,36 @@ static int load_upload(struct transfer *t, struct titem *it,
 		it->v = v; /* mode and mtime may have been set since */
 		item_count(t, it);
 		lock_release(&t->lock);
-		r = meta_upload_get(t->meta, it->vid, up);
+		r = reuse_row_sum(t, it->vid, ret_copied);
 	}
+	if (r == 0)
+		r = meta_upload_get(t->meta, it->vid, up);
 	return tx(t, r == -ENOENT ? 1 : r);
 }
 
-static uint64_t count_parts(const struct titem *it, const struct meta_upload *up)
+/* The upload that was begun is one of this content: 1, else 0. */
+static int is_usable(struct transfer *t, struct titem *it,
+		     const struct meta_upload *up, uint64_t copied)
 {
-	return it->v.size / up->part_size + (it->v.size % up->part_size != 0);
+	const struct plan_lay lay = { it->v.size, up->part_size, copied };
+	unsigned n;
+	int r;
+
+	if (!up->id[0] || !up->part_size || strcmp(up->key, it->key) != 0 ||
+	    copied > it->v.size)
+		return 0;
+	n = plan_parts(&lay);
+	if (!n || n > t->store->limits.parts_max)
+		return 0;
+	r = parts_make(it, up->part_size, copied);
+	return r < 0 || !copied ? (r < 0 ? r : 1) : reuse_check(t, it);
 }
 
-/* The upload that was begun is one of this content. */
-static bool is_usable(const struct transfer *t, const struct titem *it,
-		      const struct meta_upload *up)
+static int keep_id(struct titem *it, const struct meta_upload *up)
 {
-	uint64_t n;
-
-	if (!up->id[0] || !up->part_size || strcmp(up->key, it->key) != 0)
-		return false;
-	n = count_parts(it, up);
-	return n > 0 && n <= t->store->limits.parts_max;
-}
-
-static int make_parts(struct titem *it, const struct meta_upload *up)
-{
-	free(it->parts);
 	free(it->upload_id);
-	it->part_size = up->part_size;
-	it->nparts = (unsigned)count_parts(it, up);
-	it->parts_done = it->parts_going = 0;
-	it->parts = calloc(it->nparts, sizeof(*it->parts));
 	it->upload_id = strdup(up->id);
-	return it->parts && it->upload_id ? 0 : -ENOMEM;
+	return it->upload_id ? 0 : -ENOMEM;
 }
 
 /*
@@ -358,13 +365,18 @@ static int is_committed(struct transfer *t, struct titem *it)
 int body_begin(struct transfer *t, struct titem *it)
 {
 	struct meta_upload up;
+	uint64_t copied = 0, off, len;
 	unsigned i;
-	int r, got = load_upload(t, it, &up);
+	int r, got = load_upload(t, it, &up, &copied), usable = 0;
 
 	if (got < 0)
 		return got;
-	if (got == 0 && is_usable(t, it, &up)) {
-		r = make_parts(it, &up);
+	if (got == 0)
+		usable = is_usable(t, it, &up, copied);
+	if (usable < 0)
+		return usable;
+	if (usable) {
+		r = keep_id(it, &up);
 		if (r < 0)
 			return r;
 		r = meta_begin(t->meta);
@@ -397,7 +409,7 @@ int body_begin(struct transfer *t, struct titem *it)
 	if (r == 0)
 		r = begin_anew(t, it, &up);
 	if (r == 0)
-		r = make_parts(it, &up);
+		r = keep_id(it, &up);
 	if (r < 0)
 		return r;
 count:
@@ -406,7 +418,8 @@ count:
 		if (it->parts[i].state != PART_DONE)
 			continue;
 		it->parts_done++;
-		it->sent += part_len(it, i);
+		part_at(it, i, &off, &len);
+		it->sent += len;
 	}
 	return 0;
 }
@@ -433,15 +446,19 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 	struct tpart *p = &it->parts[i];
 	struct meta_part row = { .vid = it->vid, .number = i + 1 };
 	struct store_part got;
-	struct blob_src s = { .t = t, .it = it, .base = it->part_size * i };
+	struct blob_src s = { .t = t, .it = it };
 	struct store_src src = { .read = blob_read,
 				 .arg = &s,
-				 .len = part_len(it, i),
-				 .has_crc64 = true };
+				 .has_crc64 = true,
+				 .beside_copies = it->lay.copied > 0 };
 	struct meta_version v;
 	struct body_crcs crc;
-	int r = meta_begin(t->meta);
+	int r;
 
+	if (part_is_copied(it, i))
+		return reuse_part(t, it, i);
+	part_at(it, i, &s.base, &src.len);
+	r = meta_begin(t->meta);
 	if (r < 0)
 		return r;
 	r = meta_version_get(t->meta, it->vid, &v); /* its blob of today */

@@ -175,7 +175,8 @@ static int put_parts(struct transfer *t, struct titem *it,
 	struct store_part *parts = calloc(it->nparts, sizeof(*parts));
 	struct store_meta meta;
 	bool is_sent_here = true; /* else it is in the bucket already */
-	bool both = t->store->caps & STORE_CAP_PARTS_CRC32C;
+	bool both = (t->store->caps & STORE_CAP_PARTS_CRC32C) &&
+		    !it->lay.copied;
 	uint64_t crc = 0;
 	uint32_t crc32 = 0;
 	unsigned i;
@@ -184,12 +185,11 @@ static int put_parts(struct transfer *t, struct titem *it,
 	if (!parts)
 		return -ENOMEM;
 	for (i = 0; i < it->nparts; i++) {
-		uint64_t off = it->part_size * i;
+		uint64_t off;
 
 		parts[i].number = i + 1;
-		parts[i].size = it->v.size - off < it->part_size ?
-					it->v.size - off :
-					it->part_size;
+		part_at(it, i, &off, &parts[i].size);
+		parts[i].copied = part_is_copied(it, i);
 		memcpy(parts[i].etag, it->parts[i].etag,
 		       sizeof(parts[i].etag));
 		parts[i].has_crc64 = true;

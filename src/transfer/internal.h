@@ -59,7 +59,8 @@ struct titem {
 
 	enum body body;
 	char *upload_id;
-	uint64_t part_size;
+	struct plan_lay lay;
+	char *copy_etag; /* of the object that parts are copied from */
 	unsigned nparts, parts_done, parts_going;
 	struct tpart *parts;
 	uint64_t sent; /* acknowledged */
@@ -71,6 +72,8 @@ struct titem {
 	bool again; /* its commit was handed out before, perhaps by an earlier
 		       life */
 	bool has_upload; /* there may be a row of one, and an upload */
+	bool no_copies; /* the server did not copy: all of it is sent */
+	bool changed; /* the bucket has none of its beginning, as it is now */
 	bool gone; /* left the line while somebody has it pinned */
 	bool abandoned; /* gone, and its upload is to be aborted */
 	struct titem *next_leaving;
@@ -189,6 +192,7 @@ struct transfer {
 struct put_time {
 	UT_hash_handle hh;
 	int64_t mono;
+	bool changed; /* of the one before nothing could be copied */
 	char key[];
 };
 
@@ -292,6 +296,28 @@ int body_open(struct transfer *t, const struct meta_version *v);
 int body_sweep(struct transfer *t, const struct meta_upload *up);
 int body_begin(struct transfer *t, struct titem *it);
 int body_part(struct transfer *t, struct titem *it, unsigned part);
+/* Room for the parts, none of which is sent: it->lay, it->parts, it->nparts. */
+int parts_make(struct titem *it, uint64_t part_size, uint64_t copied);
+
+/* reuse.c */
+void part_at(const struct titem *it, unsigned i, uint64_t *ret_off,
+	     uint64_t *ret_len);
+bool part_is_copied(const struct titem *it, unsigned i);
+/* parts_make(), as many of them copied as the bucket has. */
+int reuse_plan(struct transfer *t, struct titem *it, uint64_t part_size);
+/* What it->lay says is copied, is so still: 1, else 0. */
+int reuse_check(struct transfer *t, struct titem *it);
+/* In a transaction: which parts are to be copied is in rows without an etag,
+ * for a later life; and how many bytes those are. */
+int reuse_rows(struct transfer *t, const struct titem *it);
+int reuse_row_sum(struct transfer *t, uint64_t vid, uint64_t *ret);
+int reuse_part(struct transfer *t, struct titem *it, unsigned part);
+/* With the lock: its upload is to be given up. */
+static inline bool copies_failed(const struct titem *it)
+{
+	return it->no_copies && it->lay.copied;
+}
+
 struct blob_src {
 	struct transfer *t;
 	struct titem *it;

@@ -26,6 +26,7 @@ void item_free(struct titem *it)
 	free(it->to);
 	free(it->error);
 	free(it->upload_id);
+	free(it->copy_etag);
 	free(it->parts);
 	free(it);
 }

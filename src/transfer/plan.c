@@ -9,6 +9,7 @@
 #include "internal.h"
 
 #define LOG_MODULE "transfer"
+#define LOG_PART_MAX (UINT64_C(8) << 20)
 
 static struct put_time *put_time(struct transfer *t, const char *key)
 {
@@ -36,15 +37,37 @@ static bool is_waited_for(struct transfer *t, const struct line_op *op)
 	return false;
 }
 
+/* With the lock. */
+static int64_t log_pause(const struct transfer *t, const struct put_time *p,
+			 uint64_t size)
+{
+	/* Equal parts that are large: so much is sent each time. */
+	bool copied = (t->store->caps & STORE_CAP_COPY_PART) &&
+		      t->opts.part_size <= LOG_PART_MAX && !(p && p->changed);
+
+	return transfer_log_interval(t->opts.upload_interval_ns, size, copied);
+}
+
+int64_t transfer_log_pause(struct transfer *t, const char *key, uint64_t size)
+{
+	int64_t ns;
+
+	lock_acquire(&t->lock);
+	ns = log_pause(t, put_time(t, key), size);
+	lock_release(&t->lock);
+	return ns;
+}
+
 /* It may be closed for good: that is not to be as far off as the next look at
  * one that is open. */
-static int64_t log_interval(const struct transfer *t, const struct titem *it)
+static int64_t log_interval(const struct transfer *t, const struct put_time *p,
+			    const struct titem *it)
 {
 	int64_t least = t->opts.upload_interval_ns, most = least, ns;
 
 	if (t->opts.upload_max_delay_ns > most)
 		most = t->opts.upload_max_delay_ns;
-	ns = transfer_log_interval(least, it->v.size);
+	ns = log_pause(t, p, it->v.size);
 	return ns < most ? ns : most;
 }
 
@@ -61,8 +84,9 @@ static int64_t not_before(struct transfer *t, const struct titem *it,
 	if (it->queued_mono + t->opts.upload_delay_ns > at)
 		at = it->queued_mono + t->opts.upload_delay_ns;
 	p = op->unordered || it->v.append_only ? put_time(t, it->key) : NULL;
-	if (p && p->mono + log_interval(t, it) > at && !is_waited_for(t, op))
-		at = p->mono + log_interval(t, it);
+	if (p && p->mono + log_interval(t, p, it) > at &&
+	    !is_waited_for(t, op))
+		at = p->mono + log_interval(t, p, it);
 	return at;
 }
 
@@ -228,7 +252,7 @@ static bool plan_body(struct transfer *t, struct action *a, int64_t *wait)
 			*a = (struct action){ .act = ACT_BEGIN, .it = it };
 			return true;
 		}
-		if (it->body != BODY_SENDING)
+		if (it->body != BODY_SENDING || copies_failed(it))
 			continue;
 		for (k = 0; k < it->nparts; k++) {
 			if (it->parts[k].state != PART_TODO)

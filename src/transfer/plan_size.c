@@ -12,7 +12,9 @@
 #define LARGE_PART (UINT64_C(32) << 20)
 #define ENOUGH_PARTS 64u /* eight for each of eight streams */
 #define GOOD_PARTS 1000u
+#define COPIED_PART (UINT64_C(64) << 20)
 #define LOG_AT_ONCE FIRST_PART /* sent of a log in each upload_interval */
+#define LOG_COPIED_AT_ONCE (UINT64_C(512) << 20) /* by the server, its time */
 
 /*
  * Equal parts (some stores insist).  Small ones let much go side by side and
@@ -40,6 +42,57 @@ uint64_t plan_part_size(uint64_t size, uint64_t fixed,
 	return ps;
 }
 
+uint64_t plan_copied(uint64_t there, uint64_t part_size, uint64_t fixed,
+		     const struct store_limits *limits)
+{
+	if (there <= limits->part_min)
+		return 0;
+	if (fixed || part_size > limits->part_max / 4)
+		return there / part_size * part_size;
+	return there;
+}
+
+/* Few requests, but some at once. */
+static uint64_t copy_size(const struct plan_lay *lay)
+{
+	uint64_t ps = lay->part_size;
+
+	if (lay->copied % ps == 0)
+		return ps;
+	return ps < COPIED_PART ? COPIED_PART / ps * ps : ps;
+}
+
+unsigned plan_copies(const struct plan_lay *lay)
+{
+	uint64_t n = lay->copied / copy_size(lay);
+
+	return n || !lay->copied ? (unsigned)n : 1;
+}
+
+unsigned plan_parts(const struct plan_lay *lay)
+{
+	uint64_t rest = lay->size - lay->copied, ps = lay->part_size;
+
+	return plan_copies(lay) + (unsigned)(rest / ps + (rest % ps != 0));
+}
+
+void plan_part(const struct plan_lay *lay, unsigned i, uint64_t *ret_off,
+	       uint64_t *ret_len)
+{
+	unsigned n = plan_copies(lay);
+	uint64_t size = i < n ? copy_size(lay) : lay->part_size, off, end;
+
+	if (i < n) {
+		off = size * i;
+		end = i + 1 == n ? lay->copied : off + size;
+	} else {
+		off = lay->copied + size * (i - n);
+		end = lay->size - off < size ? lay->size : off + size;
+	}
+	*ret_off = off;
+	*ret_len = end - off;
+}
+
 /* Full jitter below 100 ms doubling up to 30 s. */
 int64_t plan_backoff(unsigned attempts, uint64_t random)
 {
@@ -52,9 +105,9 @@ int64_t plan_backoff(unsigned attempts, uint64_t random)
 	return cap / 10 + (int64_t)(random % (uint64_t)cap);
 }
 
-int64_t transfer_log_interval(int64_t interval, uint64_t size)
+int64_t transfer_log_interval(int64_t interval, uint64_t size, bool copied)
 {
-	uint64_t times = 1 + size / LOG_AT_ONCE;
+	uint64_t times = 1 + size / (copied ? LOG_COPIED_AT_ONCE : LOG_AT_ONCE);
 
 	if (times > INT64_MAX / 2 || interval > INT64_MAX / 2 / (int64_t)times)
 		return INT64_MAX / 2;

@@ -121,6 +121,7 @@ static void note_put_time(struct transfer *t, const struct titem *it)
 		HASH_ADD_KEYPTR(hh, t->put_times, p->key, n, p);
 	}
 	p->mono = clk_mono(t->host->clk);
+	p->changed = it->changed;
 }
 
 /* Its row, with the lock.  NULL: it left the line, and the row of this number is
@@ -142,6 +143,7 @@ static void body_again(struct transfer *t, struct titem *it)
 	it->body = BODY_NONE;
 	free(it->upload_id);
 	it->upload_id = NULL;
+	it->lay.copied = 0;
 	it->sent = 0;
 	item_count(t, it);
 	t->next_stale = t->bodies_stale = true;
@@ -163,6 +165,20 @@ static int forget_upload(struct transfer *t, uint64_t vid)
 	return r;
 }
 
+/* It is given up, and another one begun. */
+static void upload_again(struct transfer *t, struct titem *it)
+{
+	if (store_mpu_abort(t->store, it->key, it->upload_id) == 0)
+		(void)forget_upload(t, it->vid);
+	body_again(t, it);
+}
+
+/* Asking for the same again will not help: copies are done without. */
+static bool is_refused(int r)
+{
+	return r == -EINVAL || r == -EOPNOTSUPP || r == -EBADMSG;
+}
+
 static void do_commit(struct transfer *t, struct titem *it)
 {
 	struct line_op *op;
@@ -180,10 +196,12 @@ static void do_commit(struct transfer *t, struct titem *it)
 		body_again(t, it);
 		r = -EAGAIN;
 	}
-	if ((r == -EBADMSG || r == -EUCLEAN) && it->upload_id) {
-		if (store_mpu_abort(t->store, it->key, it->upload_id) == 0)
-			(void)forget_upload(t, it->vid);
-		body_again(t, it);
+	if (it->upload_id && it->lay.copied && is_refused(r)) {
+		it->no_copies = true;
+		upload_again(t, it);
+		r = -EAGAIN;
+	} else if ((r == -EBADMSG || r == -EUCLEAN) && it->upload_id) {
+		upload_again(t, it);
 	}
 	lock_acquire(&t->lock);
 	op = op_of(t, it);
@@ -238,6 +256,8 @@ static int why_unread(struct transfer *t, const struct titem *it, int err)
 static void do_part(struct transfer *t, struct titem *it, unsigned part)
 {
 	struct line_op *op;
+	uint64_t off, len;
+	bool anew;
 	int r = body_part(t, it, part);
 
 	if (r < 0)
@@ -245,12 +265,16 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 	lock_acquire(&t->lock);
 	it->parts_going--;
 	it->parts[part].state = r == 0 ? PART_DONE : PART_TODO;
+	if (part_is_copied(it, part) &&
+	    (is_refused(r) || r == -ESTALE || r == -EACCES)) {
+		it->no_copies = true;
+		r = -EAGAIN;
+	}
+	anew = copies_failed(it) && !it->parts_going;
 	if (r == 0) {
+		part_at(it, part, &off, &len);
 		it->parts_done++;
-		it->sent += it->v.size - it->part_size * part <
-					    it->part_size ?
-				    it->v.size - it->part_size * part :
-				    it->part_size;
+		it->sent += len;
 		it->attempts = 0;
 		item_count(t, it);
 	}
@@ -262,7 +286,9 @@ static void do_part(struct transfer *t, struct titem *it, unsigned part)
 		t->next_stale = t->bodies_stale = true;
 	}
 	lock_release(&t->lock);
-	if (r == -ENOENT) {
+	if (anew) {
+		upload_again(t, it);
+	} else if (r == -ENOENT) {
 		(void)forget_upload(t, it->vid);
 		lock_acquire(&t->lock);
 		r = it->parts_going == 0 ? -EAGAIN : 0;

@@ -53,12 +53,18 @@ START_TEST(a_large_log_is_sent_less_often)
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		ck_assert_int_eq(transfer_log_interval(each, rows[i].size),
-				 rows[i].times * each);
-	ck_assert_int_gt(transfer_log_interval(INT64_MAX / 4, UINT64_MAX), 0);
+		ck_assert_int_eq(
+			transfer_log_interval(each, rows[i].size, false),
+			rows[i].times * each);
+	ck_assert_int_gt(
+		transfer_log_interval(INT64_MAX / 4, UINT64_MAX, false), 0);
+	/* What the server copies costs the time it takes. */
+	ck_assert_int_eq(transfer_log_interval(each, 511 * MIB, true), each);
+	ck_assert_int_eq(transfer_log_interval(each, 1024 * MIB, true),
+			 3 * each);
 	/* Ten days of a MiB a minute: no more than 8 MiB in each interval. */
 	for (now = 0; now < 10 * 86400 * NS_PER_S;
-	     now += transfer_log_interval(each, size)) {
+	     now += transfer_log_interval(each, size, false)) {
 		size = (uint64_t)(now / (60 * NS_PER_S)) * MIB;
 		sent += size;
 	}
