@@ -21,6 +21,7 @@
 #include "ckptfs/compiler.h"
 
 #define OPTIONS_ERR_MAX 512
+#define OPTIONS_MOST 128 /* rows of the table */
 
 enum opt_auto { OPT_AUTO, OPT_ON, OPT_OFF };
 enum opt_addressing { OPT_ADDR_AUTO, OPT_ADDR_PATH, OPT_ADDR_VIRTUAL };
@@ -44,7 +45,9 @@ struct options {
 	char *endpoint_url, *region, *profile, *ca_bundle;
 	int addressing_style; /* enum opt_addressing */
 	int payload; /* enum opt_payload */
-	bool anonymous;
+	bool anonymous, requester_pays;
+	char *sse, *sse_kms_key_id, *sse_c_key_file, *storage_class, *acl;
+	char *tags, *content_type;
 
 	uid_t uid;
 	gid_t gid;
@@ -72,7 +75,7 @@ struct options {
 
 	/* Words of mount(8) for the kernel ("noatime,nodev"), "" if none. */
 	char *mount_words;
-	uint64_t given; /* bit per table row: set by something but a default */
+	bool given[OPTIONS_MOST]; /* per table row: not only its default */
 	char *warnings; /* lines to tell the user, or NULL */
 };
 

@@ -431,6 +431,8 @@ void store_fault_die_with(struct store *s, bool (*is_dead)(void *arg),
  */
 char *store_fault_log(struct store *s) NONNULL(1);
 
+#define STORE_SSE_C_KEY 32
+
 struct cred_chain;
 struct store_s3_opts {
 	const char *bucket;
@@ -441,6 +443,13 @@ struct store_s3_opts {
 	struct cred_chain *creds; /* borrowed; NULL: anonymous */
 	struct http *http; /* borrowed */
 	const struct clk *clk;
+	/* How objects are stored, as the service's headers have it; NULL: not
+	 * said.  -EINVAL for what does not go together. */
+	const char *sse, *sse_kms_key_id, *storage_class, *acl;
+	const char *tags; /* name=value&name=value, percent-encoded */
+	const char *content_type; /* "auto": by the end of the name */
+	const unsigned char *sse_c_key; /* STORE_SSE_C_KEY bytes, copied */
+	bool requester_pays;
 };
 int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	NONNULL(1, 2) MUST_USE;

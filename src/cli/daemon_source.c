@@ -76,5 +76,7 @@ int daemon_take_source(struct daemon *d, const char *command,
 		r = absolute(&d->o->log_file);
 	if (r == CLI_DONE)
 		r = absolute(&d->o->ca_bundle);
+	if (r == 0)
+		r = absolute(&d->o->sse_c_key_file);
 	return r;
 }

@@ -106,12 +106,16 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	struct http_opts http = { .ca_bundle = d->o->ca_bundle };
 	struct store_s3_opts s3 = { .bucket = d->src.where,
 				    .clk = &clk_system };
+	unsigned char key[STORE_SSE_C_KEY];
 	struct cred_aws_opts opts;
 	int r, status;
 
 	aws_opts(d, &opts);
 	if (!http.ca_bundle)
 		http.ca_bundle = getenv("AWS_CA_BUNDLE");
+	status = daemon_s3_options(d, key, &s3);
+	if (status != CLI_DONE)
+		return status;
 	r = http_new(&http, &d->http);
 	if (r == 0 && !d->o->anonymous)
 		r = cred_aws_chain(&opts, &clk_system, &d->creds);
@@ -128,6 +132,7 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	s3.http = d->http;
 	if (r == 0)
 		r = store_s3_new(&s3, ret);
+	explicit_bzero(key, sizeof(key));
 	if (r == -EINVAL)
 		return say_error(&d->say, CLI_USAGE, "%s: %s", d->src.name,
 				 store_last_error());

@@ -49,6 +49,33 @@ const struct option_row option_table[] = {
 	  .def_text = "the system's",
 	  .help = "certificates to trust for https" },
 
+	{ "sse", OPTION_WORD, AT(sse), .def_text = "the bucket's",
+	  .good = "AES256|aws:kms|aws:kms:dsse",
+	  .help = "encryption of objects by a key of the server" },
+	{ "sse_kms_key_id", OPTION_STRING, AT(sse_kms_key_id),
+	  .good = "the id or ARN of a key", .def_text = "the account's",
+	  .help = "the key of sse=aws:kms" },
+	{ "sse_c_key_file", OPTION_STRING, AT(sse_c_key_file), .good = "a file",
+	  .def_text = "none",
+	  .help = "a key of your own, sent with each request: 32 bytes, as "
+		  "they are or in base64" },
+	{ "storage_class", OPTION_STRING, AT(storage_class),
+	  .good = "a class, as in STANDARD_IA", .def_text = "the bucket's",
+	  .help = "storage class of objects" },
+	{ "acl", OPTION_WORD, AT(acl), .def_text = "the bucket's",
+	  .good = "private|public-read|public-read-write|authenticated-read|"
+		  "aws-exec-read|bucket-owner-read|bucket-owner-full-control",
+	  .help = "canned ACL of objects" },
+	{ "tags", OPTION_STRING, AT(tags),
+	  .good = "name=value&name=value, as in a URL", .def_text = "none",
+	  .help = "tags of objects, name=value&name=value" },
+	{ "content_type", OPTION_STRING, AT(content_type),
+	  .good = "auto, or a type as in text/plain",
+	  .def_text = "the server's",
+	  .help = "Content-Type of objects; auto goes by the name's end" },
+	{ "requester_pays", OPTION_BOOL, AT(requester_pays), .def = "no",
+	  .help = "the bucket's requests are paid by who makes them" },
+
 	{ "uid", OPTION_UID, AT(uid), .def_text = "the mounting user",
 	  .help = "owner of objects that others wrote" },
 	{ "gid", OPTION_GID, AT(gid), .def_text = "the mounting user's",
@@ -136,15 +163,11 @@ const struct option_row option_table[] = {
 	{ .name = "sync", .type = OPTION_LATER },
 	{ .name = "dirsync", .type = OPTION_LATER },
 	{ .name = "allow_root", .type = OPTION_LATER },
-	{ .name = "sse", .type = OPTION_LATER },
-	{ .name = "sse_kms_key_id", .type = OPTION_LATER },
-	{ .name = "storage_class", .type = OPTION_LATER },
-	{ .name = "requester_pays", .type = OPTION_LATER },
 	{ .name = "memory_limit", .type = OPTION_LATER },
 };
 
 const size_t option_count = ARRAY_SIZE(option_table);
-_Static_assert(ARRAY_SIZE(option_table) <= 64, "a bit each in given");
+_Static_assert(ARRAY_SIZE(option_table) <= OPTIONS_MOST, "a place in given");
 
 /* What other mounts call them. */
 static const char *const aliases[][2] = {
@@ -187,6 +210,7 @@ const char *option_good(const struct option_row *row)
 	case OPTION_GID:
 		return "a group's name or number";
 	case OPTION_ENUM:
+	case OPTION_WORD:
 	case OPTION_STRING:
 	case OPTION_INT:
 	case OPTION_LATER:
@@ -198,7 +222,8 @@ const char *option_good(const struct option_row *row)
 static void print_row(FILE *f, const struct option_row *row, bool markdown)
 {
 	const char *def = row->def_text ? row->def_text : row->def;
-	const char *good = row->type == OPTION_ENUM ? row->good : "";
+	bool has_words = row->type == OPTION_ENUM || row->type == OPTION_WORD;
+	const char *good = has_words ? row->good : "";
 	char range[40];
 
 	if (row->type == OPTION_INT) {

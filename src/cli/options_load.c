@@ -131,7 +131,7 @@ int options_set(struct options *o, const char *name, const char *value,
 	if (row) {
 		r = option_parse(o, row, value, err);
 		if (r == 0)
-			o->given |= UINT64_C(1) << (row - option_table);
+			o->given[row - option_table] = true;
 		return r;
 	}
 	/* As others call it: the opposite has no name there. */
@@ -146,7 +146,7 @@ bool options_given(const struct options *o, const char *name)
 {
 	const struct option_row *row = option_find(name);
 
-	return row && (o->given >> (row - option_table) & 1);
+	return row && o->given[row - option_table];
 }
 
 bool options_is_flag(const char *name)
@@ -180,7 +180,8 @@ void options_clear(struct options *o)
 	size_t i;
 
 	for (i = 0; i < option_count; i++)
-		if (option_table[i].type == OPTION_STRING)
+		if (option_table[i].type == OPTION_STRING ||
+		    option_table[i].type == OPTION_WORD)
 			free(*(char **)((char *)o + option_table[i].offset));
 	free(o->mount_words);
 	free(o->warnings);

@@ -183,7 +183,7 @@ int option_parse(struct options *o, const struct option_row *row,
 		 const char *value, char *err)
 {
 	void *field = (char *)o + row->offset;
-	int r;
+	int r, i;
 
 	if (row->type == OPTION_LATER) {
 		(void)snprintf(err, OPTIONS_ERR_MAX,
@@ -210,6 +210,11 @@ int option_parse(struct options *o, const struct option_row *row,
 		break;
 	case OPTION_ENUM:
 		r = parse_enum(row->good, value, field);
+		break;
+	case OPTION_WORD:
+		r = parse_enum(row->good, value, &i);
+		if (r == 0)
+			r = parse_string(value, field);
 		break;
 	case OPTION_STRING:
 		r = parse_string(value, field);

@@ -10,6 +10,7 @@ enum option_type {
 	OPTION_SIZE,
 	OPTION_DURATION,
 	OPTION_ENUM,
+	OPTION_WORD, /* one of good, kept as it is */
 	OPTION_STRING,
 	OPTION_INT,
 	OPTION_OCTAL,

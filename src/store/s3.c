@@ -172,6 +172,7 @@ static void s3_free(struct store *s)
 	struct s3 *s3 = (struct s3 *)s;
 
 	s3_where_release(&s3->where);
+	s3_extra_release(&s3->extra);
 	lock_fini(&s3->lock);
 	free(s3->bucket);
 	free(s3);
@@ -227,6 +228,8 @@ int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	}
 	snprintf(s3->region, sizeof(s3->region), "%s", region);
 	r = s3_where_init(opts, &s3->where);
+	if (r == 0)
+		r = s3_extra_init(opts, &s3->where, &s3->extra);
 	if (r)
 		goto out;
 	s3->bucket = strdup(opts->bucket);

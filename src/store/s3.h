@@ -16,6 +16,7 @@
 
 #define S3_MAX_QUERY 10
 #define S3_MAX_HEADERS 16
+#define S3_EXTRA_MAX 14 /* headers that options ask for */
 #define S3_REGION_MAX 64
 #define S3_CRC_LEN 13 /* base64 of eight bytes, and NUL; of four: shorter */
 #define S3_ETAG_LEN (STORE_ETAG_MAX + 2) /* in quotes */
@@ -42,9 +43,17 @@ struct s3_crc {
 /* What an upload in parts declares of the whole when it begins. */
 enum s3_declared { S3_DECLARES_NONE, S3_DECLARES_CRC64, S3_DECLARES_CRC32C };
 
+/* What options add to requests; fixed for the life of the store. */
+struct s3_extra {
+	char *sse, *kms_key_id, *storage_class, *acl, *tags, *content_type;
+	char *customer_key, *customer_md5; /* in base64 */
+	bool requester_pays;
+};
+
 struct s3 {
 	struct store store;
 	struct s3_where where;
+	struct s3_extra extra;
 	char *bucket;
 	struct http *http;
 	struct cred_chain *creds; /* NULL: anonymous */
@@ -93,6 +102,28 @@ void s3_where_release(struct s3_where *w) NONNULL(1);
  * names must not lead elsewhere. */
 bool s3_region_is_valid(const char *region) NONNULL(1);
 
+/* s3_extra.c: kinds of requests as far as they take other extra headers, and
+ * those headers: how many; the strings are borrowed from x. */
+enum s3_op {
+	S3_OP_OTHER,
+	S3_OP_HEAD,
+	S3_OP_GET,
+	S3_OP_PUT,
+	S3_OP_COPY,
+	S3_OP_BEGIN,
+	S3_OP_PART,
+	S3_OP_PART_COPY,
+	S3_OP_COMMIT,
+	S3_OP_LIST_PARTS,
+};
+enum s3_op s3_op_of(const struct s3_req *q) NONNULL(1);
+size_t s3_extra_headers(const struct s3_extra *x, const struct s3_req *q,
+			struct sign_pair ret[S3_EXTRA_MAX]) NONNULL(1, 2, 3);
+/* -EINVAL: options that do not go together; -ENOMEM. */
+int s3_extra_init(const struct store_s3_opts *opts, const struct s3_where *w,
+		  struct s3_extra *ret) NONNULL(1, 2, 3) MUST_USE;
+void s3_extra_release(struct s3_extra *x) NONNULL(1);
+
 /* s3_req.c: put a request together.  value NULL: a name without one. */
 void s3_req_query(struct s3_req *q, const char *name, const char *value)
 	NONNULL(1, 2);
@@ -124,7 +155,9 @@ struct s3_sent {
 	struct buf host, url;
 	struct sign_result sig;
 	struct cred *cred; /* NULL: anonymous */
-	struct http_header headers[S3_MAX_HEADERS + 4];
+	struct sign_pair given[S3_MAX_HEADERS + S3_EXTRA_MAX];
+	size_t ngiven; /* those above are signed; they and four more go out */
+	struct http_header headers[S3_MAX_HEADERS + S3_EXTRA_MAX + 4];
 	size_t nheaders;
 	char region[S3_REGION_MAX];
 };

@@ -94,8 +94,8 @@ static int add_signature(struct s3 *s3, const struct s3_req *q,
 		.path = path,
 		.query = q->query,
 		.nquery = q->nquery,
-		.headers = q->headers,
-		.nheaders = q->nheaders,
+		.headers = t->given,
+		.nheaders = t->ngiven,
 		.payload = payload,
 		.region = t->region,
 		.service = "s3",
@@ -135,8 +135,12 @@ int s3_sign(struct s3 *s3, const struct s3_req *q, const char *payload,
 	memset(ret, 0, sizeof(*ret));
 	ret->host.max = URL_MAX;
 	ret->url.max = URL_MAX;
-	for (i = 0; i < q->nheaders; i++)
-		add(ret, q->headers[i].name, q->headers[i].value);
+	memcpy(ret->given, q->headers, q->nheaders * sizeof(q->headers[0]));
+	ret->ngiven = q->nheaders;
+	ret->ngiven +=
+		s3_extra_headers(&s3->extra, q, ret->given + ret->ngiven);
+	for (i = 0; i < ret->ngiven; i++)
+		add(ret, ret->given[i].name, ret->given[i].value);
 	copy_region(s3, ret->region, sizeof(ret->region));
 	r = buf_addf(&path, "%s%s", s3->where.base, q->key ? q->key : "");
 	if (r == 0)

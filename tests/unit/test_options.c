@@ -236,7 +236,7 @@ START_TEST(every_row_is_documented)
 	options_print(f, false);
 	ck_assert_int_eq(fclose(f), 0);
 	ck_assert_ptr_nonnull(strstr(text, "cache_size"));
-	ck_assert_ptr_null(strstr(text, "requester_pays"));
+	ck_assert_ptr_null(strstr(text, "memory_limit"));
 	free(text);
 }
 END_TEST

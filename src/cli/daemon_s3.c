@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From options to how objects are stored on an S3 server. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ckptfs/store.h"
+#include "ckptfs/text.h"
+
+#include "cmd.h"
+#include "daemon.h"
+
+#define FILE_MOST 256
+
+/* The whole of a small file; its length, or a negative errno. */
+static ssize_t read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size && n > 0) {
+		n = read(fd, buf + len, size - len);
+		if (n > 0)
+			len += (size_t)n;
+		else if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n < 0)
+			n = -errno;
+	}
+	(void)close(fd);
+	return n < 0 ? n : (ssize_t)len;
+}
+
+/* 32 bytes as they are, or a line of base64. */
+static bool decode(char *text, size_t len, unsigned char *ret)
+{
+	size_t n = 0;
+
+	if (len == STORE_SSE_C_KEY) {
+		memcpy(ret, text, len);
+		return true;
+	}
+	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+		len--;
+	text[len] = '\0';
+	return text_unbase64(text, ret, STORE_SSE_C_KEY, &n) == 0 &&
+	       n == STORE_SSE_C_KEY;
+}
+
+static int read_key(struct daemon *d, unsigned char *ret)
+{
+	const char *path = d->o->sse_c_key_file;
+	char text[FILE_MOST];
+	ssize_t n = read_file(path, text, sizeof(text) - 1);
+	bool is_key = n >= 0 && decode(text, (size_t)n, ret);
+
+	explicit_bzero(text, sizeof(text));
+	if (n < 0)
+		return say_error(&d->say, CLI_FAILED, "sse_c_key_file %s: %s",
+				 path, strerror((int)-n));
+	if (!is_key)
+		return say_error(&d->say, CLI_USAGE,
+				 "sse_c_key_file %s: a key is %d bytes, as "
+				 "they are or in base64",
+				 path, STORE_SSE_C_KEY);
+	return CLI_DONE;
+}
+
+int daemon_s3_options(struct daemon *d, unsigned char *key,
+		      struct store_s3_opts *ret)
+{
+	const struct options *o = d->o;
+
+	ret->sse = o->sse;
+	ret->sse_kms_key_id = o->sse_kms_key_id;
+	ret->storage_class = o->storage_class;
+	ret->acl = o->acl;
+	ret->tags = o->tags;
+	ret->content_type = o->content_type;
+	ret->requester_pays = o->requester_pays;
+	if (!o->sse_c_key_file)
+		return CLI_DONE;
+	ret->sse_c_key = key;
+	return read_key(d, key);
+}
