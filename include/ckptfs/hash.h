@@ -10,6 +10,7 @@
 
 #define SHA256_LEN 32
 #define MD5_LEN 16
+#define SHA1_LEN 20
 
 /* CRC-64/NVME (check value ae8b14860a799888); start with 0 and pass the last
  * result on. */
@@ -32,6 +33,8 @@ void xxh_add(struct xxh *x, const void *p, size_t n) NONNULL(1);
 struct hash128 xxh_digest(const struct xxh *x) NONNULL(1);
 
 void sha256(const void *p, size_t n, unsigned char ret[SHA256_LEN]) NONNULL(3);
+/* To name files as others do, never to trust anything. */
+void sha1(const void *p, size_t n, unsigned char ret[SHA1_LEN]) NONNULL(3);
 void md5(const void *p, size_t n, unsigned char ret[MD5_LEN]) NONNULL(3);
 
 #endif

@@ -74,6 +74,8 @@ struct http_req {
 	size_t body_max; /* of resp->body; 0: HTTP_BODY_MAX */
 	bool expect_continue; /* ask before the body is sent */
 	bool once; /* not sent again: what it begins is not to be begun twice */
+	bool is_direct; /* whatever proxy the environment names: for hosts that
+			   only this machine reaches */
 	unsigned quiet_s; /* instead of low_speed_s, when longer */
 	unsigned timeout_ms; /* for the whole exchange; 0: none */
 };

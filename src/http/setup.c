@@ -188,6 +188,8 @@ int http_setup(CURL *easy, struct http_call *call, struct curl_slist **ret_list)
 	set_transport(easy, call->h);
 	set_limits(easy, &call->h->opts, call->req);
 	set_method(easy, call);
+	if (call->req->is_direct)
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->errbuf);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_begin);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);

@@ -19,6 +19,11 @@ void sha256(const void *p, size_t n, unsigned char ret[SHA256_LEN])
 	digest(EVP_sha256(), p, n, ret);
 }
 
+void sha1(const void *p, size_t n, unsigned char ret[SHA1_LEN])
+{
+	digest(EVP_sha1(), p, n, ret);
+}
+
 void md5(const void *p, size_t n, unsigned char ret[MD5_LEN])
 {
 	digest(EVP_md5(), p, n, ret);

@@ -153,14 +153,16 @@ START_TEST(xxh3_of_a_stream_does_not_depend_on_the_pieces)
 END_TEST
 
 static const struct {
-	const char *in, *sha, *md;
+	const char *in, *sha, *md, *sha1;
 } digests[] = {
 	{ "",
 	  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-	  "d41d8cd98f00b204e9800998ecf8427e" },
+	  "d41d8cd98f00b204e9800998ecf8427e",
+	  "da39a3ee5e6b4b0d3255bfef95601890afd80709" },
 	{ "abc",
 	  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-	  "900150983cd24fb0d6963f7d28e17f72" },
+	  "900150983cd24fb0d6963f7d28e17f72",
+	  "a9993e364706816aba3e25717850c26c9cd0d89d" },
 };
 
 START_TEST(digest_vectors)
@@ -174,6 +176,9 @@ START_TEST(digest_vectors)
 	md5(digests[_i].in, strlen(digests[_i].in), d);
 	text_hex(d, MD5_LEN, hex);
 	ck_assert_str_eq(hex, digests[_i].md);
+	sha1(digests[_i].in, strlen(digests[_i].in), d);
+	text_hex(d, SHA1_LEN, hex);
+	ck_assert_str_eq(hex, digests[_i].sha1);
 }
 END_TEST
 

@@ -485,8 +485,28 @@ START_TEST(the_pacer_sees_every_byte)
 }
 END_TEST
 
+/* What only this machine reaches is not asked for by others, who would learn
+ * the secrets it has. */
+START_TEST(a_direct_request_passes_no_proxy)
+{
+	static const struct httpd_reply script[] = { { .text = OK_EMPTY } };
+	struct http_req req = { .method = "GET" };
+
+	begin(script, ARRAY_SIZE(script), NULL);
+	req.url = url;
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	ck_assert_int_eq(http_perform(h, &req, &resp), -ENETUNREACH);
+	req.is_direct = true;
+	ck_assert_int_eq(http_perform(h, &req, &resp), 0);
+	ck_assert_int_eq(resp.status, 200);
+	unsetenv("http_proxy");
+	finish();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+	tcase_add_test(c, a_direct_request_passes_no_proxy);
 	tcase_add_test(c, the_path_goes_out_as_it_is_and_nothing_is_added);
 	tcase_add_test(c, bodies_stream_without_a_type_or_an_expect);
 	tcase_add_test(c,
