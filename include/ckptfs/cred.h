@@ -7,7 +7,8 @@
  * There is no printer.
  *
  * Errors, all of them: -ENOENT (nobody has one), -EACCES (somebody has one
- * that cannot be used), -ENOMEM.
+ * that cannot be used), -EAGAIN (who has one did not answer), -ECANCELED
+ * (http_cancel_all()), -ENOMEM.
  */
 #ifndef CKPTFS_CRED_H
 #define CKPTFS_CRED_H
@@ -22,6 +23,8 @@
 struct clk;
 struct cred;
 struct cred_source;
+struct http;
+struct rng;
 
 /* Copies.  token NULL or "": none; expiry_ns INT64_MAX: never. */
 int cred_new(const char *key_id, const char *secret, const char *token,
@@ -35,16 +38,18 @@ const char *cred_token(const struct cred *c) NONNULL(1); /* "": none */
 int64_t cred_expiry_ns(const struct cred *c) NONNULL(1);
 
 /*
- * One way to obtain credentials: environment, files.
+ * Where credentials come from.
  *
  * fetch() gets them afresh; it may block; one thread at a time, no lock held.
- * -ENOENT: this source has nothing to offer, ask the next; why says what it
- * looked for.  Another error ends the search; why says what to do.
+ * say: where they are from ("the environment", "profile \"x\" of …"); on
+ * failure what was looked for, and what to do.
  */
 struct cred_source_ops {
-	const char *name;
-	int (*fetch)(struct cred_source *s, char why[CRED_WHY_MAX],
+	int (*fetch)(struct cred_source *s, char say[CRED_WHY_MAX],
 		     struct cred **ret);
+	/* Do files say something else than at the last fetch()?  Asked now and
+	 * then, as fetch() is.  NULL: never. */
+	bool (*has_changed)(struct cred_source *s);
 	void (*free)(struct cred_source *s);
 };
 
@@ -53,16 +58,17 @@ struct cred_source {
 };
 
 /*
- * A cache in front of an ordered list of sources.  One thread asks the
- * sources at a time, the others wait for it, or go on with a credential that
- * is still good.  What expires is renewed ahead of time; the old one stays in
- * use while that fails.
+ * A cache in front of a source.  One thread asks the source at a time, the
+ * others wait for it, or go on with a credential that is still good.  What
+ * expires is renewed ahead of time: a quarter of an hour, or a third of its
+ * life if that is less.  The old one stays in use while that fails, to its
+ * end; a failure is not repeated at once.
  *
- * Takes ownership of the sources, also when it fails.
+ * Takes ownership of the source, also when it fails.
  */
 struct cred_chain;
-int cred_chain_new(struct cred_source **srcs, unsigned n, const struct clk *clk,
-		   struct cred_chain **ret) NONNULL(1, 3, 4) MUST_USE;
+int cred_chain_new(struct cred_source *src, const struct clk *clk,
+		   struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
 void cred_chain_free(struct cred_chain *c); /* no call is under way */
 
 /* A current credential, to be dropped by the caller.  On failure why says who
@@ -70,14 +76,25 @@ void cred_chain_free(struct cred_chain *c); /* no call is under way */
 int cred_get(struct cred_chain *c, char why[CRED_WHY_MAX], struct cred **ret)
 	NONNULL(1, 2, 3) MUST_USE;
 /* The store refused this one as expired or unknown: the next cred_get() asks
- * the sources again, unless that happened meanwhile. */
+ * the source again, unless that happened meanwhile. */
 void cred_refuse(struct cred_chain *c, const struct cred *bad) NONNULL(1, 2);
+
+/* What is in use, for people to see; no secret. */
+struct cred_info {
+	char from[CRED_WHY_MAX]; /* "": nothing yet */
+	char key_tail[5]; /* the last letters of the key's id */
+	int64_t expiry_ns; /* INT64_MAX: never */
+};
+void cred_look(struct cred_chain *c, struct cred_info *ret) NONNULL(1, 2);
 
 /* AWS: the order and the names are those of its SDKs. */
 struct cred_aws_opts {
 	const char *profile; /* NULL: AWS_PROFILE, else "default" */
 	const char *region; /* NULL: to be found */
 	const char *endpoint_url; /* NULL: to be found */
+	/* To ask for credentials with; both outlive the chain. */
+	struct http *http;
+	struct rng *rng;
 };
 
 struct cred_aws_settings {
@@ -86,19 +103,21 @@ struct cred_aws_settings {
 };
 
 /*
- * Environment (unless opts->profile is given), then the profile in the
- * credentials file, then the profile in the config file.
+ * The way of docs/credentials.md: environment (unless opts->profile is given),
+ * assumed role, web identity, SSO, credentials file, credential_process, config
+ * file, container, instance metadata.
  */
 int cred_aws_chain(const struct cred_aws_opts *opts, const struct clk *clk,
 		   struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
-/* Take the keys out of this process's environment, which others of the same
- * user can read for as long as it lives.  Chains keep what they found.  While
- * no other thread runs. */
+/* Take keys and tokens out of this process's environment, which others of the
+ * same user can read for as long as it lives.  Chains keep what they found.
+ * While no other thread runs. */
 void cred_env_wipe(void);
 
 /*
  * Region: option, AWS_REGION, AWS_DEFAULT_REGION, profile, us-east-1.
- * Endpoint: option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, profile.
+ * Endpoint: option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the s3 of the
+ * profile's services, profile.
  * -EACCES: a file that is there cannot be used.
  */
 int cred_aws_settings(const struct cred_aws_opts *opts, char why[CRED_WHY_MAX],

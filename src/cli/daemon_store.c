@@ -32,6 +32,8 @@ static void aws_opts(const struct daemon *d, struct cred_aws_opts *ret)
 	ret->profile = d->o->profile;
 	ret->region = d->o->region;
 	ret->endpoint_url = d->o->endpoint_url;
+	ret->http = d->http;
+	ret->rng = &rng_system;
 }
 
 static int find_settings(struct daemon *d, struct cred_aws_settings *ret)
@@ -74,7 +76,10 @@ static int try_credentials(struct daemon *d)
 	struct cred *c = NULL;
 	int r = cred_get(d->creds, why, &c);
 
-	if (r < 0)
+	/* The bucket will be as silent, and what is here can be used. */
+	if (r == -EAGAIN)
+		daemon_warn(d, "no credentials yet: %s", why);
+	else if (r < 0)
 		return say_error(&d->say, CLI_FAILED,
 				 "no credentials for %s: %s%s", d->src.name,
 				 why[0] ? why : strerror(-r),
@@ -110,13 +115,13 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	struct cred_aws_opts opts;
 	int r, status;
 
-	aws_opts(d, &opts);
 	if (!http.ca_bundle)
 		http.ca_bundle = getenv("AWS_CA_BUNDLE");
 	status = daemon_s3_options(d, key, &s3);
 	if (status != CLI_DONE)
 		return status;
 	r = http_new(&http, &d->http);
+	aws_opts(d, &opts);
 	if (r == 0 && !d->o->anonymous)
 		r = cred_aws_chain(&opts, &clk_system, &d->creds);
 	if (r == 0 && d->creds) {

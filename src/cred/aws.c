@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The AWS chain, and the settings that lie beside its credentials. */
+/* The AWS chain: which way after which. */
 #include "config.h"
 
 #include <errno.h>
@@ -7,113 +7,180 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ckptfs/log.h"
+#include "aws_priv.h"
 
-#include "profile.h"
-
-#define LOG_MODULE "cred"
-
-struct profile_source {
-	struct cred_source source;
-	char *name; /* NULL: as the environment says */
+struct way {
+	const char *name; /* in what is said when none leads anywhere */
+	aws_way_fn *go;
+	bool is_apart; /* nothing of it comes from files */
 };
 
-/* The profile was read: has it keys to use? */
-static int use(const struct profile *p, char why[CRED_WHY_MAX],
-	       struct cred **ret)
-{
-	const char *a = p->credentials_path ? p->credentials_path : "-";
-	const char *b = p->config_path ? p->config_path : "-";
+static const struct way before[] = {
+	{ "environment", aws_env, true },
+	{ "role", aws_role, false },
+};
 
-	if (p->elsewhere)
-		return cred_why(why,
-				"profile \"%s\" has %s, which is not "
-				"supported yet: use a profile with keys, or "
-				"export them to the environment",
-				p->name, p->elsewhere);
-	if (p->key_id && p->secret && p->is_shared)
-		log_warn("%s: other users may read the keys in it: chmod 600 "
-			 "it",
-			 p->keys_path);
-	if (p->key_id && p->secret)
-		return cred_new(p->key_id, p->secret, p->token, INT64_MAX, ret);
-	if (p->key_id || p->secret)
-		return cred_why(why, "profile \"%s\" has %s, but no %s",
-				p->name,
-				p->key_id ? "aws_access_key_id"
-					  : "aws_secret_access_key",
-				p->key_id ? "aws_secret_access_key"
-					  : "aws_access_key_id");
-	if (p->is_found)
-		cred_why(why, "profile \"%s\" of %s and %s has no keys",
-			 p->name, a, b);
-	else
-		cred_why(why, "there is no profile \"%s\" in %s or %s", p->name,
-			 a, b);
+static const struct way of_profile[] = {
+	{ "web identity", aws_web_identity, false },
+	{ "SSO", aws_sso, false },
+	{ "credentials file", aws_credentials_file, false },
+	{ "login", aws_login, false },
+	{ "credential_process", aws_process, false },
+	{ "config file", aws_config_file, false },
+};
+
+static const struct way behind[] = {
+	{ "container", aws_container, true },
+	{ "instance metadata", aws_imds, true },
+};
+
+/* Each way's -ENOENT is added to say. */
+static int go(const struct way *ways, size_t n, const struct search *s,
+	      char say[CRED_WHY_MAX], const struct way **ret_way,
+	      struct cred **ret)
+{
+	char one[CRED_WHY_MAX];
+	size_t i, at = strlen(say);
+	int r;
+
+	for (i = 0; i < n; i++) {
+		one[0] = '\0';
+		r = ways[i].go(s, one, ret);
+		*ret_way = &ways[i];
+		if (r != -ENOENT) {
+			snprintf(say, CRED_WHY_MAX, "%s", one);
+			return r;
+		}
+		/* What was not asked for needs no word. */
+		if (*one && at < CRED_WHY_MAX)
+			at += (size_t)snprintf(say + at, CRED_WHY_MAX - at,
+					       "%s%s: %s", at ? "; " : "",
+					       ways[i].name, one);
+	}
 	return -ENOENT;
 }
 
-static int fetch(struct cred_source *s, char why[CRED_WHY_MAX],
-		 struct cred **ret)
+int aws_profile(const struct search *s, char say[CRED_WHY_MAX],
+		struct cred **ret)
 {
-	struct profile_source *ps = (struct profile_source *)s;
-	struct profile p;
-	int r = profile_read(ps->name, why, &p);
+	const struct way *way;
 
-	if (r == 0)
-		r = use(&p, why, ret);
-	profile_clear(&p);
+	say[0] = '\0';
+	return go(of_profile, ARRAY_SIZE(of_profile), s, say, &way, ret);
+}
+
+static int all(const struct search *s, char say[CRED_WHY_MAX],
+	       const struct way **ret_way, struct cred **ret)
+{
+	/* Who names a profile does not mean the environment. */
+	size_t skip = s->aws->is_named ? 1 : 0;
+	char tried[CRED_WHY_MAX] = "";
+	int r;
+
+	r = go(before + skip, ARRAY_SIZE(before) - skip, s, tried, ret_way,
+	       ret);
+	if (r == -ENOENT)
+		r = go(of_profile, ARRAY_SIZE(of_profile), s, tried, ret_way,
+		       ret);
+	if (r == -ENOENT)
+		r = go(behind, ARRAY_SIZE(behind), s, tried, ret_way, ret);
+	snprintf(say, CRED_WHY_MAX, "%s%.460s",
+		 r == -ENOENT ? "no credentials found: " : "", tried);
 	return r;
 }
 
-static void free_source(struct cred_source *s)
+static int fetch(struct cred_source *src, char say[CRED_WHY_MAX],
+		 struct cred **ret)
 {
-	struct profile_source *ps = (struct profile_source *)s;
+	struct aws *a = (struct aws *)src;
+	struct search s = { .aws = a, .profile = a->profile, .is_top = true };
+	const struct way *way = NULL;
+	struct config *files = NULL;
+	int r;
 
-	free(ps->name);
-	free(ps);
+	/* Before they are read: what changes meanwhile is seen later. */
+	r = config_look(&a->mark);
+	if (r == 0)
+		r = config_load(say, &files);
+	s.files = files;
+	if (r == 0)
+		r = all(&s, say, &way, ret);
+	if (r == 0)
+		a->is_from_files = !way->is_apart;
+	config_free(files);
+	return r;
 }
 
-static const struct cred_source_ops profile_ops = {
-	.name = "files",
-	.fetch = fetch,
-	.free = free_source,
-};
-
-static int profile_source_new(const char *name, struct cred_source **ret)
+static bool has_changed(struct cred_source *src)
 {
-	struct profile_source *ps = calloc(1, sizeof(*ps));
+	struct aws *a = (struct aws *)src;
+	struct config_mark now;
 
-	if (!ps)
-		return -ENOMEM;
-	ps->source.ops = &profile_ops;
-	ps->name = name ? strdup(name) : NULL;
-	if (name && !ps->name) {
-		free(ps);
-		return -ENOMEM;
-	}
-	*ret = &ps->source;
-	return 0;
+	return a->is_from_files && config_look(&now) == 0 &&
+	       memcmp(&now, &a->mark, sizeof(now)) != 0;
+}
+
+static void free_source(struct cred_source *src)
+{
+	struct aws *a = (struct aws *)src;
+
+	cred_drop(a->env.cred);
+	cred_wipe(a->container_token);
+	free(a->profile);
+	free(a->region);
+	free(a);
+}
+
+static int copy(const char *s, char **ret)
+{
+	*ret = s ? strdup(s) : NULL;
+	return s && !*ret ? -ENOMEM : 0;
+}
+
+static const char *name_of(const struct cred_aws_opts *opts)
+{
+	const char *name = opts->profile;
+
+	if (!name)
+		name = cred_getenv("AWS_PROFILE");
+	return name ? name : "default";
 }
 
 int cred_aws_chain(const struct cred_aws_opts *opts, const struct clk *clk,
 		   struct cred_chain **ret)
 {
-	struct cred_source *srcs[2] = { NULL, NULL };
-	unsigned n = 0;
-	int r = 0;
+	static const struct cred_source_ops ops = { .fetch = fetch,
+						    .has_changed = has_changed,
+						    .free = free_source };
+	struct aws *a = calloc(1, sizeof(*a));
+	int r;
 
-	/* Who names a profile does not mean the environment. */
-	if (!opts->profile)
-		r = cred_env_new(&srcs[n++]);
+	if (!a)
+		return -ENOMEM;
+	a->source.ops = &ops;
+	a->is_named = opts->profile != NULL;
+	a->http = opts->http;
+	a->rng = opts->rng;
+	a->clk = clk;
+	r = copy(name_of(opts), &a->profile);
 	if (r == 0)
-		r = profile_source_new(opts->profile, &srcs[n++]);
+		r = copy(opts->region, &a->region);
 	if (r == 0)
-		return cred_chain_new(srcs, n, clk, ret);
-	while (n-- > 0)
-		if (srcs[n])
-			srcs[n]->ops->free(srcs[n]);
+		r = copy(cred_getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+			 &a->container_token);
+	if (r == 0)
+		r = aws_env_read(&a->env);
+	if (r == 0)
+		return cred_chain_new(&a->source, clk, ret);
+	free_source(&a->source);
 	return r;
+}
+
+/* ---- settings */
+
+const char *aws_get(const struct search *s, const char *key)
+{
+	return config_get(s->files, CONFIG_PROFILE, s->profile, key);
 }
 
 static const char *first(const char *const *v, size_t n)
@@ -126,34 +193,85 @@ static const char *first(const char *const *v, size_t n)
 	return NULL;
 }
 
+static const char *find_region(const struct config *files, const char *profile,
+			       const char *option)
+{
+	const char *v[] = { option, cred_getenv("AWS_REGION"),
+			    cred_getenv("AWS_DEFAULT_REGION"),
+			    config_get(files, CONFIG_PROFILE, profile,
+				       "region"),
+			    "us-east-1" };
+
+	return first(v, ARRAY_SIZE(v));
+}
+
+const char *aws_region(const struct search *s)
+{
+	return find_region(s->files, s->aws->profile, s->aws->region);
+}
+
+const char *aws_endpoint_said(const struct config *files, const char *profile,
+			      const char *variable, const char *service)
+{
+	const char *services =
+		config_get(files, CONFIG_PROFILE, profile, "services");
+	const char *ignore = config_get(files, CONFIG_PROFILE, profile,
+					"ignore_configured_endpoint_urls");
+	const char *v[4] = { cred_getenv(variable),
+			     cred_getenv("AWS_ENDPOINT_URL") };
+	char key[64];
+
+	if (cred_getenv_bool("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ||
+	    (ignore && strcmp(ignore, "true") == 0))
+		return NULL;
+	snprintf(key, sizeof(key), "%s.endpoint_url", service);
+	if (services)
+		v[2] = config_get(files, CONFIG_SERVICES, services, key);
+	v[3] = config_get(files, CONFIG_PROFILE, profile, "endpoint_url");
+	return first(v, ARRAY_SIZE(v));
+}
+
+char *aws_endpoint(const struct search *s, const char *variable,
+		   const char *service, const char *host, const char *region)
+{
+	const char *said = aws_endpoint_said(s->files, s->aws->profile,
+					     variable, service);
+	const char *tail = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
+	char *url = NULL;
+	size_t n;
+
+	if (said) {
+		for (n = strlen(said); n && said[n - 1] == '/'; n--)
+			;
+		return strndup(said, n);
+	}
+	if (asprintf(&url, "https://%s.%s.amazonaws.com%s", host, region,
+		     tail) < 0)
+		return NULL;
+	return url;
+}
+
 int cred_aws_settings(const struct cred_aws_opts *opts, char why[CRED_WHY_MAX],
 		      struct cred_aws_settings *ret)
 {
 	struct cred_aws_settings s = { 0 };
-	struct profile p;
-	int r = profile_read(opts->profile, why, &p);
-	const char *regions[] = { opts->region, cred_getenv("AWS_REGION"),
-				  cred_getenv("AWS_DEFAULT_REGION"), p.region,
-				  "us-east-1" };
-	const char *endpoints[] = { opts->endpoint_url,
-				    cred_getenv("AWS_ENDPOINT_URL_S3"),
-				    cred_getenv("AWS_ENDPOINT_URL"),
-				    p.endpoint_url };
-	const char *endpoint = first(endpoints, ARRAY_SIZE(endpoints));
-	const char *region = first(regions, ARRAY_SIZE(regions));
+	const char *profile = name_of(opts), *endpoint = opts->endpoint_url;
+	struct config *files = NULL;
+	int r = config_load(why, &files);
 
 	if (r)
-		goto out;
-	s.region = strdup(region);
-	s.endpoint_url = endpoint ? strdup(endpoint) : NULL;
-	if (!s.region || (endpoint && !s.endpoint_url)) {
+		return r;
+	if (!endpoint || !*endpoint)
+		endpoint = aws_endpoint_said(files, profile,
+					     "AWS_ENDPOINT_URL_S3", "s3");
+	r = copy(find_region(files, profile, opts->region), &s.region);
+	if (r == 0)
+		r = copy(endpoint, &s.endpoint_url);
+	config_free(files);
+	if (r)
 		cred_aws_settings_clear(&s);
-		r = -ENOMEM;
-		goto out;
-	}
-	*ret = s;
-out:
-	profile_clear(&p);
+	else
+		*ret = s;
 	return r;
 }
 

@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The environment: its keys as a source, and what else is read of it. */
 #include "config.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "ckptfs/text.h"
 
-#include "cred_priv.h"
-
-int cred_why(char why[CRED_WHY_MAX], const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, CRED_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -EACCES;
-}
+#include "aws_priv.h"
 
 const char *cred_getenv(const char *name)
 {
@@ -28,16 +19,14 @@ const char *cred_getenv(const char *name)
 	return s && *s ? s : NULL;
 }
 
-/* What the environment said when the source was made: it cannot change from
- * outside, and is wiped. */
-struct env_source {
-	struct cred_source source;
-	struct cred *cred; /* NULL: err, and why */
-	int err;
-	char why[CRED_WHY_MAX];
-};
+bool cred_getenv_bool(const char *name)
+{
+	const char *s = getenv(name);
 
-static int read_env(char why[CRED_WHY_MAX], struct cred **ret)
+	return s && strcasecmp(s, "true") == 0;
+}
+
+static int read_keys(char why[CRED_WHY_MAX], struct cred **ret)
 {
 	const char *key = cred_getenv("AWS_ACCESS_KEY_ID");
 	const char *secret = cred_getenv("AWS_SECRET_ACCESS_KEY");
@@ -60,11 +49,31 @@ static int read_env(char why[CRED_WHY_MAX], struct cred **ret)
 			expiry_ns, ret);
 }
 
+int aws_env_read(struct env_keys *e)
+{
+	e->err = read_keys(e->why, &e->cred);
+	return e->err == -ENOMEM ? -ENOMEM : 0;
+}
+
+int aws_env(const struct search *s, char say[CRED_WHY_MAX], struct cred **ret)
+{
+	const struct env_keys *e = &s->aws->env;
+
+	if (!e->cred) {
+		memcpy(say, e->why, sizeof(e->why));
+		return e->err;
+	}
+	snprintf(say, CRED_WHY_MAX, "the environment");
+	*ret = cred_hold(e->cred);
+	return 0;
+}
+
 void cred_env_wipe(void)
 {
-	static const char *const names[] = { "AWS_ACCESS_KEY_ID",
-					     "AWS_SECRET_ACCESS_KEY",
-					     "AWS_SESSION_TOKEN" };
+	static const char *const names[] = {
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+	};
 	size_t i;
 	char *s;
 
@@ -74,47 +83,4 @@ void cred_env_wipe(void)
 			explicit_bzero(s, strlen(s));
 		(void)unsetenv(names[i]);
 	}
-}
-
-static int fetch(struct cred_source *s, char why[CRED_WHY_MAX],
-		 struct cred **ret)
-{
-	struct env_source *e = (struct env_source *)s;
-
-	if (!e->cred) {
-		memcpy(why, e->why, sizeof(e->why));
-		return e->err;
-	}
-	*ret = cred_hold(e->cred);
-	return 0;
-}
-
-static void free_source(struct cred_source *s)
-{
-	struct env_source *e = (struct env_source *)s;
-
-	cred_drop(e->cred);
-	free(e);
-}
-
-static const struct cred_source_ops env_ops = {
-	.name = "environment",
-	.fetch = fetch,
-	.free = free_source,
-};
-
-int cred_env_new(struct cred_source **ret)
-{
-	struct env_source *e = calloc(1, sizeof(*e));
-
-	if (!e)
-		return -ENOMEM;
-	e->source.ops = &env_ops;
-	e->err = read_env(e->why, &e->cred);
-	if (e->err == -ENOMEM) {
-		free(e);
-		return -ENOMEM;
-	}
-	*ret = &e->source;
-	return 0;
 }

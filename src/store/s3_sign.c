@@ -108,7 +108,7 @@ static int add_signature(struct s3 *s3, const struct s3_req *q,
 	r = cred_get(s3->creds, why, &t->cred);
 	if (r) {
 		store_set_error("%s", why);
-		if (r == -ENOMEM)
+		if (r == -ENOMEM || r == -EAGAIN || r == -ECANCELED)
 			return r;
 		/* As s3_err_of() has it for a credential that expired. */
 		return atomic_load(&s3->has_worked) ? -EAGAIN : -EACCES;

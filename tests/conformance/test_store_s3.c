@@ -34,7 +34,7 @@ static struct cred_chain *creds;
 static struct store *open_s3(bool sign_payload)
 {
 	static const struct http_opts plain;
-	static const struct cred_aws_opts found;
+	struct cred_aws_opts found = { .rng = &rng_system };
 	const char *style = getenv("CKPTFS_TEST_S3_STYLE");
 	struct store_s3_opts o = {
 		.bucket = getenv("CKPTFS_TEST_S3_BUCKET"),
@@ -49,6 +49,7 @@ static struct store *open_s3(bool sign_payload)
 	int r;
 
 	ck_assert_int_eq(http_new(&plain, &http), 0);
+	found.http = http;
 	ck_assert_int_eq(cred_aws_chain(&found, &clk_system, &creds), 0);
 	o.http = http;
 	o.creds = creds;

@@ -171,9 +171,16 @@ static int64_t now(const struct clk *c)
 
 static const struct clk clk = { now, now };
 
+struct fuzz_source {
+	struct cred_source source;
+	bool is_empty;
+};
+
 static int fetch(struct cred_source *src, char why[CRED_WHY_MAX],
 		 struct cred **ret)
 {
+	if (((struct fuzz_source *)src)->is_empty)
+		return -ENOENT;
 	return cred_new("key", "secret", "token", INT64_MAX, ret);
 }
 
@@ -305,11 +312,11 @@ static void call(struct store *s, uint8_t what, const struct store_cond *cond)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const struct cred_source_ops ops = { "test", fetch,
-						    free_source };
+	static const struct cred_source_ops ops = { .fetch = fetch,
+						    .free = free_source };
 	static const struct store_cond conds[] = { { .if_absent = true },
 						   { .if_match = "e0" } };
-	struct cred_source source = { &ops }, *srcs[] = { &source };
+	struct fuzz_source source = { .source.ops = &ops };
 	struct store_s3_opts o = { .bucket = "bkt", .clk = &clk, .http = &fake };
 	struct cred_chain *creds = NULL;
 	struct store *s = NULL;
@@ -320,7 +327,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	how = fuzz_u8(&answers);
 	is_aws = how & 1;
 	o.endpoint_url = is_aws ? NULL : "http://127.0.0.1:9";
-	if (cred_chain_new(srcs, how & 2 ? 1 : 0, &clk, &creds) < 0)
+	source.is_empty = !(how & 2);
+	if (cred_chain_new(&source.source, &clk, &creds) < 0)
 		abort();
 	o.creds = how & 4 ? NULL : creds;
 	if (store_s3_new(&o, &s) < 0)

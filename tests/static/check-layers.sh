@@ -8,7 +8,7 @@ allowed() {
 	case $1 in
 	util)     echo "$base disk" ;;
 	http)     echo "$base http" ;;
-	cred)     echo "$base http cred" ;;
+	cred)     echo "$base http sign cred" ;;
 	sign)     echo "compiler buf hash text cred sign" ;;
 	store)    echo "$base http cred sign store" ;;
 	cache)    echo "$base disk cache" ;;

@@ -38,11 +38,10 @@ static void free_source(struct cred_source *src)
 
 void begin(const struct httpd_reply *script, size_t n)
 {
-	static const struct cred_source_ops ops = { "test", fetch,
-						    free_source };
+	static const struct cred_source_ops ops = { .fetch = fetch,
+						    .free = free_source };
 	static const struct http_opts plain;
 	static struct cred_source source = { &ops };
-	struct cred_source *srcs[] = { &source };
 	struct store_s3_opts o = { .bucket = "bkt", .clk = &clk };
 	char url[64];
 
@@ -51,7 +50,7 @@ void begin(const struct httpd_reply *script, size_t n)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", httpd_port(server));
 	o.endpoint_url = url;
 	ck_assert_int_eq(http_new(&plain, &http), 0);
-	ck_assert_int_eq(cred_chain_new(srcs, 1, &clk, &creds), 0);
+	ck_assert_int_eq(cred_chain_new(&source, &clk, &creds), 0);
 	o.http = http;
 	o.creds = creds;
 	ck_assert_int_eq(store_s3_new(&o, &s), 0);

@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "ckptfs/clock.h"
 #include "ckptfs/cred.h"
 
+#include "cred/cred_priv.h"
 #include "harness.h"
 
 static char credentials[256], config[256];
@@ -26,6 +26,10 @@ static void begin(void)
 		"AWS_PROFILE",	       "AWS_REGION",
 		"AWS_DEFAULT_REGION",  "AWS_ENDPOINT_URL",
 		"AWS_ENDPOINT_URL_S3",
+		"AWS_ROLE_ARN",
+		"AWS_WEB_IDENTITY_TOKEN_FILE",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI",
 	};
 	const char *dir = harness_tmpdir();
 	size_t i;
@@ -37,6 +41,7 @@ static void begin(void)
 	setenv("AWS_SHARED_CREDENTIALS_FILE", credentials, 1);
 	setenv("AWS_CONFIG_FILE", config, 1);
 	setenv("HOME", dir, 1);
+	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
 }
 
 static void write_file(const char *path, const char *text)
@@ -133,11 +138,6 @@ START_TEST(whoever_has_nothing_is_named)
 	expect_error(NULL, -ENOENT, "has no keys");
 	write_file(credentials, "[default]\naws_access_key_id = F\n");
 	expect_error(NULL, -EACCES, "no aws_secret_access_key");
-	write_file(credentials, "[default]\naws_access_key_id = F\n"
-				"aws_secret_access_key = f\n"
-				"[r]\nrole_arn = arn:aws:iam::1:role/r\n"
-				"source_profile = default\n");
-	expect_error("r", -EACCES, "role_arn");
 	unlink(credentials);
 	ck_assert_int_eq(mkdir(credentials, 0700), 0);
 	expect_error(NULL, -EACCES, credentials);
@@ -266,147 +266,217 @@ START_TEST(region_and_endpoint_have_their_order)
 }
 END_TEST
 
-/* A source that gives what the test wants, and counts. */
-struct fake {
-	struct cred_source source;
-	int err;
-	int64_t expiry_ns;
-	unsigned calls;
-	bool is_freed;
-};
-
-static struct fake fake;
-static int64_t now_ns;
-
-static int64_t fake_now(const struct clk *c)
+/* A word per line. */
+static void expect_words(const char *line, const char *want)
 {
-	return now_ns;
+	char **words = NULL, got[256] = "";
+	int r = cred_split(line, &words);
+	size_t i, at = 0;
+
+	if (!want) {
+		ck_assert_msg(r == -EINVAL, "%s", line);
+		return;
+	}
+	ck_assert_msg(r == 0, "%s", line);
+	for (i = 0; words[i]; i++)
+		at += (size_t)snprintf(got + at, sizeof(got) - at, "%s\n",
+				       words[i]);
+	ck_assert_str_eq(got, want);
+	free(words);
 }
 
-static const struct clk clk = { fake_now, fake_now };
-
-static int fake_fetch(struct cred_source *s, char w[CRED_WHY_MAX],
-		      struct cred **ret)
+START_TEST(a_command_is_split_as_python_does_it)
 {
-	char key[32];
-
-	fake.calls++;
-	snprintf(w, CRED_WHY_MAX, "not now");
-	if (fake.err)
-		return fake.err;
-	snprintf(key, sizeof(key), "key%u", fake.calls);
-	return cred_new(key, "s", NULL, fake.expiry_ns, ret);
-}
-
-static void fake_free(struct cred_source *s)
-{
-	fake.is_freed = true;
-}
-
-static struct cred_chain *fake_chain(void)
-{
-	static const struct cred_source_ops ops = { "fake", fake_fetch,
-						    fake_free };
-	struct cred_source *srcs[] = { &fake.source };
-	struct cred_chain *c = NULL;
-
-	memset(&fake, 0, sizeof(fake));
-	fake.source.ops = &ops;
-	fake.expiry_ns = INT64_MAX;
-	now_ns = 1000 * NS_PER_S;
-	ck_assert_int_eq(cred_chain_new(srcs, 1, &clk, &c), 0);
-	return c;
-}
-
-static void expect_key(struct cred_chain *chain, const char *key)
-{
-	char mine[CRED_WHY_MAX];
-	struct cred *c = NULL;
-	int r = cred_get(chain, mine, &c);
-
-	ck_assert_msg(r == 0, "%d %s", r, mine);
-	ck_assert_str_eq(cred_key_id(c), key);
-	cred_drop(c);
-}
-
-START_TEST(what_lasts_is_asked_for_once)
-{
-	struct cred_chain *chain = fake_chain();
-
-	expect_key(chain, "key1");
-	now_ns += 1000000 * NS_PER_S;
-	expect_key(chain, "key1");
-	cred_chain_free(chain);
-	ck_assert(fake.is_freed);
+	expect_words("a", "a\n");
+	expect_words(" /bin/x  --p q\t", "/bin/x\n--p\nq\n");
+	expect_words("a 'b c' \"d e\"", "a\nb c\nd e\n");
+	expect_words("a'b'\"c\"d", "abcd\n");
+	expect_words("a '' b", "a\n\nb\n");
+	expect_words("a\\ b \\\\", "a b\n\\\n");
+	expect_words("'a\\b'", "a\\b\n");
+	expect_words("\"a\\b\\\"c\\\\\"", "a\\b\"c\\\n");
+	expect_words("$HOME * | ;", "$HOME\n*\n|\n;\n");
+	expect_words("'a", NULL);
+	expect_words("a \"b", NULL);
+	expect_words("a\\", NULL);
+	expect_words("", NULL);
+	expect_words(" \t", NULL);
 }
 END_TEST
 
-START_TEST(f48_what_expires_is_renewed_ahead_and_kept_meanwhile)
+START_TEST(secrets_go_to_agents_of_this_machine_alone)
 {
-	struct cred_chain *chain = fake_chain();
-	struct cred *c = NULL;
-
-	fake.expiry_ns = now_ns + 3600 * NS_PER_S;
-	expect_key(chain, "key1");
-	now_ns += 50 * 60 * NS_PER_S;
-	fake.err = -EACCES;
-	expect_key(chain, "key1");
-	ck_assert_uint_eq(fake.calls, 2);
-	/* Not at each call. */
-	expect_key(chain, "key1");
-	ck_assert_uint_eq(fake.calls, 2);
-	now_ns += 61 * NS_PER_S;
-	fake.err = 0;
-	fake.expiry_ns = now_ns + 3600 * NS_PER_S;
-	expect_key(chain, "key3");
-	now_ns = fake.expiry_ns;
-	fake.err = -EACCES;
-	ck_assert_int_eq(cred_get(chain, why, &c), -EACCES);
-	ck_assert_str_eq(why, "fake: not now");
-	cred_chain_free(chain);
-}
-END_TEST
-
-START_TEST(what_the_store_refuses_is_asked_for_again)
-{
-	struct cred_chain *chain = fake_chain();
-	struct cred *c = NULL;
-
-	ck_assert_int_eq(cred_get(chain, why, &c), 0);
-	cred_refuse(chain, c);
-	expect_key(chain, "key2");
-	/* The same refusal, late: somebody else has seen to it. */
-	cred_refuse(chain, c);
-	expect_key(chain, "key2");
-	cred_drop(c);
-	cred_chain_free(chain);
-}
-END_TEST
-
-static void *get_one(void *arg)
-{
-	expect_key(arg, "key1");
-	return NULL;
-}
-
-START_TEST(many_askers_make_one_request)
-{
-	struct cred_chain *chain = fake_chain();
-	pthread_t t[8];
+	static const struct {
+		const char *url;
+		bool ok;
+	} cases[] = {
+		{ "https://example.com/x", true },
+		{ "http://127.0.0.1/x", true },
+		{ "http://127.9.9.9:80", true },
+		{ "http://localhost:1338/get", true },
+		{ "HTTP://[::1]:80/x?y", true },
+		{ "http://169.254.170.2/v2/x", true },
+		{ "http://169.254.170.23/v1/credentials", true },
+		{ "http://[fd00:ec2::23]/v1/credentials", true },
+		{ "http://example.com/x", false },
+		{ "http://169.254.169.254/x", false },
+		{ "http://127.0.0.1.example.com/x", false },
+		{ "http://127.0.0.1@example.com/x", false },
+		{ "http://example.com#@127.0.0.1/", false },
+		{ "http://127.0.0.1\\@example.com/", false },
+		{ "http://[::1]example.com/", false },
+		{ "http://[::2]/", false },
+		{ "http://[::1", false },
+		{ "http://", false },
+		{ "ftp://127.0.0.1/", false },
+		{ "/v2/x", false },
+	};
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(t); i++)
-		ck_assert_int_eq(pthread_create(&t[i], NULL, get_one, chain),
-				 0);
-	for (i = 0; i < ARRAY_SIZE(t); i++)
-		pthread_join(t[i], NULL);
-	ck_assert_uint_eq(fake.calls, 1);
-	cred_chain_free(chain);
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		ck_assert_msg(cred_is_agent_url(cases[i].url) == cases[i].ok,
+			      "%s", cases[i].url);
+}
+END_TEST
+
+/* Who is never asked: there is no pool of connections in these tests. */
+START_TEST(roles_that_cannot_work_are_refused_before_a_request)
+{
+	begin();
+	write_file(config,
+		   "[default]\naws_access_key_id = F\n"
+		   "aws_secret_access_key = f\n"
+		   "[profile mfa]\nrole_arn = r\nsource_profile = default\n"
+		   "mfa_serial = arn:aws:iam::1:mfa/x\n"
+		   "[profile a]\nrole_arn = r\nsource_profile = b\n"
+		   "[profile b]\nrole_arn = r\nsource_profile = a\n"
+		   "[profile self]\nrole_arn = r\nsource_profile = self\n"
+		   "[profile none]\nrole_arn = r\n"
+		   "[profile both]\nrole_arn = r\nsource_profile = a\n"
+		   "credential_source = Environment\n"
+		   "[profile lost]\nrole_arn = r\nsource_profile = nobody\n"
+		   "[profile empty]\nrole_arn = r\nsource_profile = e\n"
+		   "[profile e]\nregion = x\n"
+		   "[profile odd]\nrole_arn = r\ncredential_source = Moon\n"
+		   "[profile env]\nrole_arn = r\n"
+		   "credential_source = Environment\n"
+		   "[profile long]\nrole_arn = r\nsource_profile = default\n"
+		   "duration_seconds = hour\n"
+		   "[profile web]\nweb_identity_token_file = /x\n"
+		   "[profile file]\nweb_identity_token_file = /no/such\n"
+		   "role_arn = r\n"
+		   "[profile login]\nlogin_session = x\n");
+	expect_error("mfa", -EACCES, "mfa_serial");
+	expect_error("a", -EACCES, "in a circle");
+	expect_error("self", -EACCES, "in a circle");
+	expect_error("none", -EACCES, "neither source_profile");
+	expect_error("both", -EACCES, "both source_profile");
+	expect_error("lost", -EACCES, "nobody");
+	expect_error("empty", -EACCES, "has no credentials");
+	expect_error("odd", -EACCES, "Ec2InstanceMetadata");
+	expect_error("env", -EACCES, "AWS_ACCESS_KEY_ID is not set");
+	expect_error("long", -EACCES, "hour");
+	expect_error("web", -EACCES, "role_arn in the profile");
+	expect_error("file", -EACCES, "/no/such");
+	expect_error("login", -EACCES, "login_session");
+}
+END_TEST
+
+START_TEST(logins_that_cannot_work_are_refused_before_a_request)
+{
+	begin();
+	write_file(config,
+		   "[profile lost]\nsso_session = x\nsso_role_name = r\n"
+		   "sso_account_id = 1\n"
+		   "[profile bare]\nsso_role_name = r\nsso_account_id = 1\n"
+		   "[sso-session s]\nsso_region = eu-west-1\n"
+		   "sso_start_url = https://a\n"
+		   "[profile two]\nsso_session = s\nsso_role_name = r\n"
+		   "sso_account_id = 1\nsso_start_url = https://b\n"
+		   "[profile out]\nsso_session = s\nsso_role_name = r\n"
+		   "sso_account_id = 1\n");
+	expect_error("lost", -EACCES, "no [sso-session x]");
+	expect_error("bare", -EACCES, "sso_start_url");
+	expect_error("two", -EACCES, "different sso_start_url");
+	expect_error("out", -EACCES, "aws sso login --profile out");
+}
+END_TEST
+
+static void use_process(const char *command)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "[profile p]\ncredential_process = %s\n",
+		 command);
+	write_file(config, text);
+}
+
+START_TEST(a_process_prints_credentials)
+{
+	char script[300], command[400];
+
+	begin();
+	snprintf(script, sizeof(script), "%s/a script", harness_tmpdir());
+	write_file(script, "#!/bin/sh\n"
+			   "cat >&2\n" /* its input is empty */
+			   "printf '{\"Version\": 1, \"AccessKeyId\": \"P%s\", '"
+			   " \"$1\"\n"
+			   "printf '\"SecretAccessKey\": \"p\", '\n"
+			   "printf '\"SessionToken\": \"%s\"}' \"$2\"\n"
+			   "sleep 5 &\n"); /* is not waited for */
+	ck_assert_int_eq(chmod(script, 0700), 0);
+	snprintf(command, sizeof(command), "\"%s\" 'x y' $HOME", script);
+	use_process(command);
+	expect("p", "Px y p $HOME");
+	use_process("/no/such/program");
+	expect_error("p", -EACCES, "/no/such/program: No such file");
+	use_process("/bin/false hunter2");
+	expect_error("p", -EACCES, "/bin/false ended with status 1");
+	ck_assert_ptr_null(strstr(why, "hunter2"));
+	use_process("/bin/echo hello");
+	expect_error("p", -EACCES, "is no JSON");
+	use_process("/bin/echo '{\"AccessKeyId\": \"A\"}'");
+	expect_error("p", -EACCES, "\"Version\": 1");
+	use_process("/bin/echo '{\"Version\": 1, \"AccessKeyId\": \"A\"}'");
+	expect_error("p", -EACCES, "no SecretAccessKey");
+	use_process("/bin/sh -c 'kill -9 $$'");
+	expect_error("p", -EACCES, "died of signal 9");
+	use_process("/bin/sh -c 'yes'");
+	expect_error("p", -EACCES, "printed too much");
+	use_process("'/bin/echo");
+	expect_error("p", -EACCES, "is not closed");
+}
+END_TEST
+
+START_TEST(services_and_profiles_are_read_as_one)
+{
+	struct cred_aws_opts o = { 0 };
+
+	begin();
+	write_file(config, "[default]\nservices = local\n"
+			   "endpoint_url = http://all\nregion = from-config\n"
+			   "[services local]\ns3 =\n"
+			   "  endpoint_url = http://three\n");
+	settings(&o, "from-config", "http://three");
+	/* The credentials file wins, whatever it is that both say. */
+	write_file(credentials, "[default]\nREGION = from-credentials\n");
+	settings(&o, "from-credentials", "http://three");
+	setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true", 1);
+	settings(&o, "from-credentials", NULL);
+	unsetenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
 }
 END_TEST
 
 static void add(TCase *c)
 {
+	tcase_add_test(c, a_command_is_split_as_python_does_it);
+	tcase_add_test(c, secrets_go_to_agents_of_this_machine_alone);
+	tcase_add_test(c,
+		       roles_that_cannot_work_are_refused_before_a_request);
+	tcase_add_test(c,
+		       logins_that_cannot_work_are_refused_before_a_request);
+	tcase_add_test(c, a_process_prints_credentials);
+	tcase_add_test(c, services_and_profiles_are_read_as_one);
 	tcase_add_test(c, the_environment_comes_first);
 	tcase_add_test(c, config_names_its_profiles_otherwise);
 	tcase_add_test(c, whoever_has_nothing_is_named);
@@ -417,10 +487,6 @@ static void add(TCase *c)
 		       s12_a_file_that_others_could_have_written_is_refused);
 	tcase_add_test(c, s12_what_is_no_file_is_refused_at_once);
 	tcase_add_test(c, region_and_endpoint_have_their_order);
-	tcase_add_test(c, what_lasts_is_asked_for_once);
-	tcase_add_test(c, f48_what_expires_is_renewed_ahead_and_kept_meanwhile);
-	tcase_add_test(c, what_the_store_refuses_is_asked_for_again);
-	tcase_add_test(c, many_askers_make_one_request);
 }
 
 int main(void)
