@@ -181,7 +181,7 @@ static void begin_upload(const char *key, char id[STORE_UPLOAD_ID_MAX])
 {
 	struct store_meta meta = { .has_mode = false };
 
-	ck_assert_int_eq(store_mpu_begin(rig.s, key, &meta, id), 0);
+	ck_assert_int_eq(store_mpu_begin(rig.s, key, &meta, false, id), 0);
 }
 
 static int count(void *arg, const char *key, const char *id, int64_t begun)
