@@ -154,10 +154,10 @@ lane_sim-coverage() {
 		"$sim" --replay "$ops" >/dev/null 2>&1 || failed "$ops"
 	done
 	# What breaks a promise is the lane sim's to tell.
-	"$sim" --seconds "$seconds" --no-shrink >/dev/null 2>&1
-	for only in 1 2 8 64 128 256 511; do
-		"$sim" --seconds $((seconds / 7 + 1)) --only $only \
-			--no-shrink >/dev/null 2>&1
+	"$sim" --seconds "$seconds" --go-on >/dev/null 2>&1
+	for only in 1 2 8 64 128 256 512 1023; do
+		"$sim" --seconds $((seconds / 8 + 1)) --only $only \
+			--go-on >/dev/null 2>&1
 	done
 	if "$TOP/tests/sim/coverage.sh" --files "$dir"; then
 		passed 1

@@ -265,8 +265,11 @@ def wait_for_listing():
     """What the bucket has, and no row speaks of, shows once it is listed."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
-        files = {k for k, v in tree(MOUNT).items() if v != "dir"}
-        if {k for k in files if not k.endswith(".tmp")} == bucket()["objects"].keys():
+        found, there = tree(MOUNT), bucket()
+        files = {k for k, v in found.items() if v != "dir"}
+        folders = {k for k, v in found.items() if v == "dir"}
+        files = {k for k in files if not k.endswith(".tmp")}
+        if files == there["objects"].keys() and folders == set(there["folders"]):
             break
         time.sleep(0.1)
 

@@ -16,6 +16,7 @@
 
 #include "chaos.h"
 #include "simdisk_impl.h"
+#include "sums.h"
 
 /* Whoever reads what is not here waits for the network: its troubles end. */
 #define TROUBLE_NS (600 * NS_PER_S)
@@ -37,6 +38,7 @@ struct chaos {
 	int64_t latency_ns;
 	unsigned rate[CHAOS_KINDS]; /* percent */
 	int64_t end_ns; /* of all troubles */
+	struct sums *sums; /* of what was sent in parts */
 };
 
 /* What happens to one request. */
@@ -196,7 +198,7 @@ static int chaos_head(struct store *s, const char *key, struct store_obj *ret)
 	if (r == 0)
 		r = come(of(s), &f, store_head(of(s)->inner, key, &o));
 	if (r == 0)
-		*ret = o;
+		sums_give_object(of(s)->sums, &o, ret);
 	return r;
 }
 
@@ -217,7 +219,7 @@ static int chaos_get(struct store *s, const char *key, const char *if_match,
 	if (r == 0 && f.kind >= 0)
 		r = -ENETUNREACH;
 	if (r == 0)
-		*ret = o;
+		sums_give_object(of(s)->sums, &o, ret);
 	return r;
 }
 
@@ -240,7 +242,7 @@ static int chaos_put(struct store *s, const char *key,
 		r = store_put(c->inner, key, src, meta, cond, &o);
 	r = come(c, &f, r);
 	if (r == 0)
-		*ret = o;
+		sums_give_object(c->sums, &o, ret);
 	return r;
 }
 
@@ -286,11 +288,13 @@ static int chaos_copy(struct store *s, const char *from, const char *from_etag,
 		return r;
 	look_at(c, to, cond);
 	r = store_copy(c->inner, from, from_etag, to, meta, cond, &o);
+	if (r == 0 && from_etag)
+		sums_note_copy(c->sums, from_etag, o.etag);
 	if (r == 0)
 		tell(c, to);
 	r = come(c, &f, r);
 	if (r == 0)
-		*ret = o;
+		sums_give_object(c->sums, &o, ret);
 	return r;
 }
 
@@ -309,7 +313,7 @@ static int chaos_rename(struct store *s, const char *from, const char *to,
 		tell(c, to);
 	r = come(c, &f, r);
 	if (r == 0)
-		*ret = o;
+		sums_give_object(c->sums, &o, ret);
 	return r;
 }
 
@@ -338,11 +342,14 @@ static int chaos_mpu_part(struct store *s, const char *key, const char *id,
 	int r = go(of(s), &f, "mpu_part", key);
 
 	if (r == 0)
-		r = come(of(s), &f,
-			 store_mpu_part(of(s)->inner, key, id, number, src,
-					&part));
+		r = store_mpu_part(of(s)->inner, key, id, number, src, &part);
+	else
+		return r;
+	if (r == 0 && src->has_crc32c)
+		sums_note(of(s)->sums, part.etag, src->crc32c);
+	r = come(of(s), &f, r);
 	if (r == 0)
-		*ret = part;
+		sums_give_part(of(s)->sums, &part, ret);
 	return r;
 }
 
@@ -364,14 +371,30 @@ static int chaos_mpu_copy_part(struct store *s, const char *key, const char *id,
 	return r;
 }
 
+struct part_list {
+	const struct sums *sums;
+	store_part_fn *fn;
+	void *arg;
+};
+
+static int on_part(void *arg, const struct store_part *part)
+{
+	const struct part_list *l = arg;
+	struct store_part given;
+
+	sums_give_part(l->sums, part, &given);
+	return l->fn(l->arg, &given);
+}
+
 static int chaos_mpu_list_parts(struct store *s, const char *key,
 				const char *id, store_part_fn *fn, void *arg)
 {
+	struct part_list l = { of(s)->sums, fn, arg };
 	struct fate f;
 	int r = go(of(s), &f, "mpu_list_parts", key);
 
 	if (r == 0)
-		r = store_mpu_list_parts(of(s)->inner, key, id, fn, arg);
+		r = store_mpu_list_parts(of(s)->inner, key, id, on_part, &l);
 	return r ? r : come(of(s), &f, r);
 }
 
@@ -401,6 +424,8 @@ static int chaos_mpu_commit(struct store *s, const char *key, const char *id,
 		return r;
 	look_at(c, key, cond);
 	r = store_mpu_commit(c->inner, key, id, parts, n, meta, cond, &o);
+	if (r == 0 && parts[0].has_crc32c)
+		sums_note_whole(c->sums, o.etag, parts, n);
 	if (r == 0)
 		tell(c, key);
 	if (is_twice(&f))
@@ -408,7 +433,7 @@ static int chaos_mpu_commit(struct store *s, const char *key, const char *id,
 				     &o);
 	r = come(c, &f, r);
 	if (r == 0)
-		*ret = o;
+		sums_give_object(c->sums, &o, ret);
 	return r;
 }
 
@@ -431,6 +456,7 @@ static void chaos_free(struct store *s)
 {
 	struct chaos *c = of(s);
 
+	sums_free(c->sums);
 	store_free(c->inner);
 	thr_cond_fini(&c->cond);
 	lock_fini(&c->lock);
@@ -468,6 +494,7 @@ struct store *chaos_new(struct store *inner, const struct host *host,
 	c->store.caps = inner->caps;
 	c->store.limits = inner->limits;
 	c->inner = inner;
+	c->sums = sums_new();
 	c->host = host;
 	c->disk = disk;
 	c->changed = changed;

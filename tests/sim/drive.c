@@ -136,7 +136,7 @@ static bool has_disk_faults(const struct prog *p)
 
 	for (i = 0; i < p->n; i++)
 		if (p->op[i].verb == V_DISK || p->op[i].verb == V_FULL ||
-		    p->op[i].verb == V_MEMORY)
+		    p->op[i].verb == V_MEMORY || p->op[i].verb == V_ROWS)
 			return true;
 	return false;
 }

@@ -69,6 +69,11 @@ bool drive_run(struct drive *d, const struct prog *p, bool trace);
 void drive_op(struct drive *d, const struct op *op);
 void drive_close_all(struct drive *d);
 
+/* drive_kept.c: what somebody does by hand. */
+void drive_recover(struct drive *d, int path, int act);
+void drive_prefetch(struct drive *d, int path, int ms);
+void drive_peek(struct drive *d, int path);
+
 /* drive_sync.c: what waits for the disk or for the bucket. */
 void drive_sync_all(struct drive *d, int ms);
 void drive_sync_dir(struct drive *d, int dir);
@@ -91,6 +96,7 @@ void drive_note_durable(struct drive *d);
 /* drive_disk.c: faults of the disk. */
 void drive_break_disk(struct drive *d, const int *a);
 void drive_break_memory(struct drive *d, const int *a);
+void drive_break_rows(struct drive *d, const int *a);
 void drive_set_room(struct drive *d, int pages);
 void drive_mend_disk(struct drive *d);
 void drive_disk_end(struct drive *d);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "drive.h"
+#include "rows.h"
 
 /* A listing is believed for so long; then who looks has it done again. */
 #define LISTED_NS (11 * NS_PER_S)
@@ -152,11 +153,14 @@ static void note_parked(struct drive *d)
 {
 	bool parked = false;
 
-	if (!d->aliens || !d->w.meta || world_is_halted(&d->w) ||
-	    meta_begin(d->w.meta) < 0)
+	if (!d->aliens || !d->w.meta || world_is_halted(&d->w))
 		return;
-	(void)!meta_op_each(d->w.meta, 0, is_parked, &parked);
-	meta_end(d->w.meta);
+	rows_hold();
+	if (meta_begin(d->w.meta) == 0) {
+		(void)!meta_op_each(d->w.meta, 0, is_parked, &parked);
+		meta_end(d->w.meta);
+	}
+	rows_go_on();
 	d->o.off |= parked;
 }
 

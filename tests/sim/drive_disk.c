@@ -21,6 +21,7 @@
 
 #include "drive.h"
 #include "memory.h"
+#include "rows.h"
 #include "simdisk_impl.h"
 
 #define WHOLE_DISK (UINT64_C(1) << 40) /* as at first */
@@ -115,6 +116,12 @@ void drive_break_memory(struct drive *d, const int *a)
 		    a[2]);
 }
 
+void drive_break_rows(struct drive *d, const int *a)
+{
+	begin_faults(d);
+	rows_fail((unsigned long)a[0], a[1], a[2]);
+}
+
 /* It is still to die, if it was. */
 void drive_mend_disk(struct drive *d)
 {
@@ -125,6 +132,7 @@ void drive_mend_disk(struct drive *d)
 	memset(d->held.rules, 0, sizeof(d->held.rules));
 	d->held.capacity = disk->capacity;
 	memory_heal();
+	rows_heal();
 	d->rules = 0;
 	d->faulty_disk = false;
 	d->doubtful = d->was_faulty && (!d->w.fs || is_failed(d));
@@ -137,6 +145,7 @@ void drive_hold_faults(struct drive *d)
 	struct simdisk *disk = sim_of(d->w.disk);
 
 	memory_hold();
+	rows_hold();
 	if (d->held.n++ > 0)
 		return;
 	memcpy(d->held.rules, disk->rules, sizeof(disk->rules));
@@ -150,6 +159,7 @@ void drive_go_on(struct drive *d)
 	struct simdisk *disk = sim_of(d->w.disk);
 
 	memory_go_on();
+	rows_go_on();
 	if (--d->held.n > 0)
 		return;
 	memcpy(disk->rules, d->held.rules, sizeof(disk->rules));

@@ -49,7 +49,7 @@ static int mount_once(struct drive *d)
 	int r = world_mount(&d->w);
 
 	if (r < 0 && d->faulty_disk && !world_is_halted(&d->w)) {
-		d->unbelieved = true;
+		d->unbelieved = d->was_cut = true;
 		drive_note_ahead(d);
 		drive_mend_disk(d);
 		r = world_mount(&d->w);
@@ -239,7 +239,9 @@ void drive_set_option(struct drive *d, const int *a)
 	if (a[0] < 0 || a[0] >= OPTION_COUNT)
 		return;
 	d->o.never |= a[0] == OPTION_ORDER && a[1];
-	d->no_conditions |= a[0] == OPTION_OVERWRITE && a[1];
+	d->no_conditions |= (a[0] == OPTION_OVERWRITE ||
+			     a[0] == OPTION_CONDITIONS) &&
+			    a[1];
 	if (a[0] == OPTION_HELD)
 		let_held_go(&d->m);
 	/* Who waits for room that only a close of his own could make waits for
@@ -304,6 +306,9 @@ void drive_fate(struct drive *d, const struct op *op)
 		break;
 	case V_MEMORY:
 		drive_break_memory(d, a);
+		break;
+	case V_ROWS:
+		drive_break_rows(d, a);
 		break;
 	case V_OPTION:
 		drive_set_option(d, a);

@@ -572,6 +572,15 @@ void drive_op(struct drive *d, const struct op *op)
 	case V_SYNC:
 		drive_sync_all(d, a[0]);
 		break;
+	case V_RECOVER:
+		drive_recover(d, a[0], a[1]);
+		break;
+	case V_PREFETCH:
+		drive_prefetch(d, a[0], a[1]);
+		break;
+	case V_PEEK:
+		drive_peek(d, a[0]);
+		break;
 	case V_EVICT:
 		evict_one(d, a[0]);
 		break;

@@ -5,11 +5,13 @@
  * that finds a broken promise is shrunk and printed; so is its seed.
  *
  *	simulate [--seed N] [--seconds N] [--runs N] [--jobs N] [--only SET]
+ *		[--go-on]
  *	simulate --replay FILE [--trace]
  *
  * SET: the sum of what is drawn beside crashes (prog.h); by itself each seed has
  * some of it.
- * The first failure ends it: exit status 1.
+ * The first failure ends it: exit status 1.  With --go-on none does: for how
+ * much of the core is reached.
  */
 #include "config.h"
 
@@ -45,7 +47,7 @@ struct options {
 	double seconds;
 	unsigned jobs, what;
 	const char *replay;
-	bool trace, no_shrink;
+	bool trace, no_shrink, go_on;
 };
 
 static double now_s(void)
@@ -105,6 +107,13 @@ static pid_t start_job(const struct options *o, struct board *b, unsigned job,
 	return pid;
 }
 
+/* It ended in the midst of what it had to do, and that is no failure. */
+static bool is_to_go_on(const struct options *o, int status)
+{
+	return WIFEXITED(status) &&
+	       (WEXITSTATUS(status) == MEMORY_GAVE_UP || o->go_on);
+}
+
 static int run_jobs(const struct options *o, struct board *b, uint64_t *ret)
 {
 	double end = now_s() + o->seconds;
@@ -124,7 +133,7 @@ static int run_jobs(const struct options *o, struct board *b, uint64_t *ret)
 			;
 		if (i == o->jobs || status == 0)
 			continue;
-		if (WIFEXITED(status) && WEXITSTATUS(status) == MEMORY_GAVE_UP) {
+		if (is_to_go_on(o, status)) {
 			b->runs[i]++;
 			pid[i] = start_job(o, b, i, end);
 			left++;
@@ -192,6 +201,7 @@ static bool parse(struct options *o, int argc, char **argv)
 		{ "replay", required_argument, NULL, 'r' },
 		{ "trace", no_argument, NULL, 'v' },
 		{ "no-shrink", no_argument, NULL, 'k' },
+		{ "go-on", no_argument, NULL, 'g' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -213,6 +223,8 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->trace = true;
 		else if (c == 'k')
 			o->no_shrink = true;
+		else if (c == 'g')
+			o->go_on = true;
 		else
 			return false;
 	}
@@ -233,7 +245,8 @@ int main(int argc, char **argv)
 	if (!parse(&o, argc, argv)) {
 		fprintf(stderr, "usage: simulate [--seed N] [--seconds N] "
 				"[--runs N] [--jobs N] [--only SET] "
-				"[--replay FILE] [--trace] [--no-shrink]\n");
+				"[--replay FILE] [--trace] [--no-shrink] "
+				"[--go-on]\n");
 		return 2;
 	}
 	log.level = o.trace ? LOG_LV_DEBUG : LOG_LV_ERR;

@@ -23,8 +23,7 @@ static void append(struct model *m, struct state *s, int64_t now_ns)
 	m->now = s;
 }
 
-/* A new state like the present one; its number. */
-static int enter(struct model *m, int64_t now_ns)
+int model_enter(struct model *m, int64_t now_ns)
 {
 	struct state *s = sim_alloc(sizeof(*s));
 
@@ -37,7 +36,7 @@ static int enter(struct model *m, int64_t now_ns)
 void model_init(struct model *m)
 {
 	memset(m, 0, sizeof(*m));
-	(void)enter(m, 0);
+	(void)model_enter(m, 0);
 	m->now->dir[0] = true;
 }
 
@@ -124,7 +123,7 @@ int model_open(struct model *m, int64_t now_ns, int path, int handle, int how)
 		return -ENOENT;
 	if (!m->now->at[path].kind && !(how & OPEN_CREATE))
 		return -ENOENT;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = &m->now->at[path];
 	if (!e->kind) {
 		*e = (struct item){ .kind = REGULAR,
@@ -165,7 +164,7 @@ void model_write(struct model *m, int64_t now_ns, int handle, unsigned off,
 	struct item *e;
 	unsigned n;
 
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = model_entry(m, handle);
 	if (!e)
 		return;
@@ -202,7 +201,7 @@ void model_truncate(struct model *m, int64_t now_ns, int path, unsigned n)
 {
 	struct item *e;
 
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = &m->now->at[path];
 	if (e->opens)
 		open_changed(m, e, 0);
@@ -228,7 +227,7 @@ void model_flush(struct model *m, int64_t now_ns, int handle)
 {
 	struct item *e;
 
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = model_entry(m, handle);
 	if (!e || !m->handle[handle].writes)
 		return;
@@ -242,7 +241,7 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 	struct open_file h = m->handle[handle];
 	struct item *e;
 
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = model_entry(m, handle);
 	m->handle[handle].used = false;
 	if (!e)
@@ -272,7 +271,7 @@ int model_unlink(struct model *m, int64_t now_ns, int path)
 {
 	if (!m->now->dir[path_dir(path)] || !m->now->at[path].kind)
 		return -ENOENT;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	if (m->now->at[path].open || m->now->at[path].fuzzy)
 		m->now->fuzzy[path] = true;
 	memset(&m->now->at[path], 0, sizeof(m->now->at[path]));
@@ -315,7 +314,7 @@ int model_rename(struct model *m, int64_t now_ns, int from, int to,
 		return -ENOENT;
 	if (noreplace && m->now->at[to].kind)
 		return -EEXIST;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = &m->now->at[from];
 	if (from != to && (e->pub || e->over) && (e->held || e->open))
 		e->owes |= 1u << from;
@@ -358,7 +357,7 @@ int model_rename_dir(struct model *m, int64_t now_ns, int from, int to)
 		return -ENOENT;
 	if (from != to && m->now->dir[to] && !is_empty(m, to))
 		return -ENOTEMPTY;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	if (from == to)
 		return 0;
 	m->now->dir[from] = false;
@@ -378,7 +377,7 @@ int model_mkdir(struct model *m, int64_t now_ns, int dir)
 {
 	if (m->now->dir[dir])
 		return -EEXIST;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	m->now->dir[dir] = true;
 	return 0;
 }
@@ -389,7 +388,7 @@ int model_rmdir(struct model *m, int64_t now_ns, int dir)
 		return -ENOENT;
 	if (!is_empty(m, dir))
 		return -ENOTEMPTY;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	m->now->dir[dir] = false;
 	return 0;
 }
@@ -402,7 +401,7 @@ int model_symlink(struct model *m, int64_t now_ns, int path, const char *target)
 		return -ENOENT;
 	if (m->now->at[path].kind)
 		return -EEXIST;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	e = &m->now->at[path];
 	*e = (struct item){ .kind = LINK,
 			     .id = ++m->last_id,
@@ -418,7 +417,7 @@ int model_chmod(struct model *m, int64_t now_ns, int path, unsigned mode)
 {
 	if (!m->now->dir[path_dir(path)] || !m->now->at[path].kind)
 		return -ENOENT;
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	m->now->at[path].mode = mode;
 	return 0;
 }
@@ -558,7 +557,7 @@ void model_resume(struct model *m, int64_t now_ns, int i, const struct tree *t,
 	while (m->n > i + 1)
 		free(m->s[--m->n]);
 	m->now = m->s[i];
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	memcpy(m->now->dir, t->dir, sizeof(t->dir));
 	for (k = 0; k < PATHS; k++)
 		resume_entry(m, k, &t->at[k]);
@@ -580,7 +579,7 @@ void model_rest(struct model *m, int64_t now_ns)
 		last.at[k].place = last.at[k].seal = 0;
 		last.at[k].from = -1;
 	}
-	(void)enter(m, now_ns);
+	(void)model_enter(m, now_ns);
 	*m->now = last;
 	for (k = 0; k < PATHS; k++)
 		m->now->fuzzy[k] |= model_owed(m, k);

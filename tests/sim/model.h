@@ -173,6 +173,8 @@ int model_symlink(struct model *m, int64_t now_ns, int path,
 		  const char *target);
 int model_chmod(struct model *m, int64_t now_ns, int path, unsigned mode);
 
+/* A new state like the present one; its number. */
+int model_enter(struct model *m, int64_t now_ns);
 /* The state just entered is not what happened: the one before it goes on. */
 void model_undo(struct model *m, int64_t now_ns);
 void model_ack(struct model *m);
@@ -180,6 +182,15 @@ void model_ack(struct model *m);
 struct item *model_entry(struct model *m, int handle);
 /* An object may be there though nothing is, or is to be published. */
 bool model_owed(const struct model *m, int path);
+
+/* ---- by somebody's word (kept.c) */
+
+/* The name shows this; NULL: it goes.  is_sent: by order, else because it fell
+ * back on it. */
+void model_kept(struct model *m, int64_t now_ns, int path,
+		const struct bytes *b, bool is_sent);
+/* It shows what it did. */
+void model_same(struct model *m, int64_t now_ns, int path);
 
 /* ---- crashes */
 

@@ -40,6 +40,9 @@ static const struct {
 	[V_LIST] = { "list", "d", 2, 0 },
 	[V_SYNC_DIR] = { "sync-dir", "d", 2, 0 },
 	[V_SYNC] = { "sync", "n", 1, 0 },
+	[V_RECOVER] = { "recover", "pn", 6, PROG_KEPT },
+	[V_PREFETCH] = { "prefetch", "pn", 3, PROG_KEPT },
+	[V_PEEK] = { "peek", "p", 3, PROG_KEPT },
 	[V_RUN] = { "run", "n", 16, 0 },
 	[V_SETTLE] = { "settle", "n", 2, 0 },
 	[V_EVICT] = { "evict", "p", 3, 0 },
@@ -53,8 +56,9 @@ static const struct {
 	[V_DISK] = { "disk", "nnnn", 2, PROG_DISK },
 	[V_FULL] = { "full", "n", 1, PROG_DISK },
 	[V_MEMORY] = { "memory", "nnn", 8, PROG_MEMORY },
+	[V_ROWS] = { "rows", "nnn", 6, PROG_ROWS },
 	[V_OPTION] = { "option", "nn", 1, PROG_OPTIONS },
-	[V_HEAL] = { "heal", "", 2, PROG_DISK | PROG_MEMORY },
+	[V_HEAL] = { "heal", "", 2, PROG_DISK | PROG_MEMORY | PROG_ROWS },
 	[V_CLOCK] = { "clock", "n", 1, PROG_CLOCK },
 	[V_FOREIGN] = { "foreign", "ps", 2, PROG_FOREIGN },
 	[V_FOREIGN_DEL] = { "foreign-del", "p", 1, PROG_FOREIGN },
@@ -133,6 +137,10 @@ static int draw_number(struct draw *d, enum verb v, int i)
 	case V_SETTLE:
 	case V_SYNC:
 		return 1000 + below(d, 20000);
+	case V_RECOVER:
+		return below(d, 3);
+	case V_PREFETCH:
+		return below(d, 2) ? 60000 : below(d, 2000);
 	case V_KILL:
 		return below(d, 120);
 	case V_CUT:
@@ -156,6 +164,10 @@ static int draw_number(struct draw *d, enum verb v, int i)
 		return i == 0	? below(d, 2)
 		       : i == 1 ? 1 + below(d, below(d, 2) ? 40 : 1500)
 				: below(d, 6) == 0;
+	case V_ROWS:
+		return i == 0	? 1 + below(d, below(d, 2) ? 20 : 400)
+		       : i == 1 ? below(d, 2)
+				: below(d, 8) == 0;
 	case V_OPTION:
 		return i == 0 ? below(d, OPTION_COUNT) : 0;
 	case V_TURNS:
@@ -190,6 +202,11 @@ static int draw_option(struct draw *d, int o)
 		[OPTION_STORE] = { 0, STORE_CAP_COPY_PART,
 				   STORE_CAP_COPY_PART | STORE_CAP_RENAME,
 				   STORE_CAP_MPU_PREFIX },
+		[OPTION_CONDITIONS] = { 0, STORE_CAP_PUT_COND,
+					STORE_CAP_DEL_COND,
+					STORE_CAP_PUT_COND |
+						STORE_CAP_DEL_COND },
+		[OPTION_SUMS] = { 0, 1, 1, 1 },
 	};
 
 	return of[o][below(d, 4)];

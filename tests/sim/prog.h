@@ -29,6 +29,9 @@ enum verb {
 	V_LIST, /* dir */
 	V_SYNC_DIR, /* dir */
 	V_SYNC, /* ms: all to the bucket, so long at most */
+	V_RECOVER, /* path act: of what waits for a word there, or anywhere */
+	V_PREFETCH, /* path ms */
+	V_PEEK, /* path: opened, and closed at once */
 	V_RUN, /* ms */
 	V_SETTLE, /* ms */
 	V_EVICT, /* path */
@@ -42,6 +45,7 @@ enum verb {
 	V_DISK, /* call n errno for-ever */
 	V_FULL, /* pages left */
 	V_MEMORY, /* whose n for-ever: an allocation fails */
+	V_ROWS, /* n full for-ever: the database does not answer */
 	V_OPTION, /* which value: of the next mount */
 	V_HEAL, /* the disk, and it has room */
 	V_CLOCK, /* seconds */
@@ -77,8 +81,10 @@ enum {
 	PROG_MEMORY = 64, /* allocations fail */
 	PROG_OPTIONS = 128, /* other options than the usual ones */
 	PROG_REFUSE = 256, /* the store refuses changes for good */
-	PROG_ALL = 511,
-	PROG_SWARM = 512, /* some of them, others for each seed */
+	PROG_ROWS = 512, /* the database fails */
+	PROG_KEPT = 1024, /* recover, prefetch */
+	PROG_ALL = 2047,
+	PROG_SWARM = 1 << 16, /* some of them, others for each seed */
 };
 void prog_draw(struct prog *p, uint64_t seed, unsigned what);
 void prog_print(const struct prog *p, FILE *to);

@@ -13,6 +13,8 @@
 
 #include "cache/blob.h"
 #include "chaos.h"
+#include "memory.h"
+#include "rows.h"
 #include "simdisk_impl.h"
 #include "world.h"
 
@@ -141,8 +143,9 @@ int world_mount(struct world *w)
 	int r;
 
 	chaos_revive(w->chaos);
-	chaos_set_late(w->chaos, !w->opts.transfer.overwrite);
-	w->net->caps = w->bucket->caps & ~w->store_lacks;
+	chaos_set_late(w->chaos, !w->opts.transfer.overwrite && !w->no_cond);
+	w->net->caps = (w->bucket->caps & ~(w->store_lacks | w->no_cond)) |
+		       w->more;
 	simdisk_set_lacks(w->disk, w->disk_lacks);
 	w->in_force = w->opts;
 	r = start(w);
@@ -255,6 +258,13 @@ void world_set_option(struct world *w, enum world_option o, int value)
 	case OPTION_STORE:
 		w->store_lacks = (unsigned)v;
 		break;
+	case OPTION_CONDITIONS:
+		w->no_cond = (unsigned)v & (STORE_CAP_PUT_COND |
+					    STORE_CAP_DEL_COND);
+		break;
+	case OPTION_SUMS:
+		w->more = v ? STORE_CAP_PARTS_CRC32C : 0;
+		break;
 	case OPTION_COUNT:
 		break;
 	}
@@ -365,8 +375,14 @@ static uint64_t blob_of(struct world *w, uint64_t ino)
 /* The kernel writes to the blob by itself. */
 static void go_around(struct world *w, struct wfile *f)
 {
-	uint64_t blob = blob_of(w, f->ino);
+	uint64_t blob;
 	char path[64];
+
+	memory_hold();
+	rows_hold();
+	blob = blob_of(w, f->ino);
+	rows_go_on();
+	memory_go_on();
 
 	(void)snprintf(path, sizeof(path), BLOB_ROOT "/%02x/%016" PRIx64,
 		       (unsigned)((blob >> 8) % BLOB_DIRS), blob);

@@ -42,6 +42,8 @@ enum world_option {
 	OPTION_WORKERS, /* of uploads and of downloads, each */
 	OPTION_DISK, /* what the cache's file system lacks: SIM_NO_... */
 	OPTION_STORE, /* what the store cannot do: STORE_CAP_... */
+	OPTION_CONDITIONS, /* those it does not know: STORE_CAP_..._COND */
+	OPTION_SUMS, /* 1: parts go with their CRC-32C */
 	OPTION_COUNT
 };
 
@@ -62,7 +64,7 @@ struct world {
 	bool passthrough; /* the kernel offers it */
 	/* of the disk and of the store's capabilities, from the next mount on
 	 */
-	unsigned disk_lacks, store_lacks;
+	unsigned disk_lacks, store_lacks, no_cond, more;
 	struct fs_opts in_force; /* of this mount */
 	uint64_t ballast; /* bytes kept back for the database */
 	uint64_t random; /* for whoever drives */
