@@ -138,6 +138,7 @@ static int known_part(void *arg, const struct store_part *p)
 		return 0;
 	q->crc64 = crc.crc64;
 	q->crc32c = crc.crc32c;
+	q->has_crc32c = true;
 	memcpy(q->etag, p->etag, sizeof(q->etag));
 	q->state = PART_DONE;
 	return 0;
@@ -481,6 +482,7 @@ int body_part(struct transfer *t, struct titem *it, unsigned i)
 		return r;
 	p->crc64 = src.crc64;
 	p->crc32c = src.crc32c;
+	p->has_crc32c = src.has_crc32c;
 	memcpy(p->etag, got.etag, sizeof(p->etag));
 	row.off = s.base;
 	row.len = src.len;

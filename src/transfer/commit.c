@@ -177,6 +177,7 @@ static int put_parts(struct transfer *t, struct titem *it,
 	bool is_sent_here = true; /* else it is in the bucket already */
 	bool both = (t->store->caps & STORE_CAP_PARTS_CRC32C) &&
 		    !it->lay.copied;
+	bool whole = true; /* crc32 is that of all */
 	uint64_t crc = 0;
 	uint32_t crc32 = 0;
 	unsigned i;
@@ -195,7 +196,8 @@ static int put_parts(struct transfer *t, struct titem *it,
 		parts[i].has_crc64 = true;
 		is_sent_here &= it->parts[i].etag[0] != '\0';
 		parts[i].crc64 = it->parts[i].crc64;
-		parts[i].has_crc32c = both;
+		parts[i].has_crc32c = both && it->parts[i].has_crc32c;
+		whole &= parts[i].has_crc32c;
 		parts[i].crc32c = it->parts[i].crc32c;
 		crc = crc64nvme_combine(crc, parts[i].crc64, parts[i].size);
 		crc32 = crc32c_combine(crc32, parts[i].crc32c, parts[i].size);
@@ -204,7 +206,7 @@ static int put_parts(struct transfer *t, struct titem *it,
 		free(parts);
 		return -EUCLEAN;
 	}
-	*sent = (struct sent){ is_sent_here, both, crc, crc32 };
+	*sent = (struct sent){ is_sent_here, whole, crc, crc32 };
 	put_meta(t, &it->v, &meta);
 	r = store_mpu_commit(t->store, it->key, it->upload_id, parts,
 			     it->nparts, &meta, cond, obj);

@@ -41,7 +41,8 @@ struct tpart {
 	enum part_state state;
 	bool known; /* crc64 is that of the bytes that were sent, as a row says */
 	uint64_t crc64;
-	uint32_t crc32c; /* of one that is DONE, where the store wants it */
+	bool has_crc32c; /* not of what a row alone speaks of */
+	uint32_t crc32c;
 	char etag[STORE_ETAG_MAX];
 };
 
