@@ -75,6 +75,8 @@ enum store_caps {
 	STORE_CAP_COPY_CRC64 = 1 << 13, /* head tells the CRC-64/NVME of an
 					   object some parts of which were
 					   copied (or a copy with cond) */
+	STORE_CAP_DEL_MANY = 1 << 14, /* del_many: one request for many */
+	STORE_CAP_DEL_MANY_COND = 1 << 15, /* and it heeds if_match */
 };
 
 struct store_limits {
@@ -136,6 +138,12 @@ struct store_cond {
 	const char *if_match; /* an etag, or NULL */
 };
 
+/* One of many deletes. */
+struct store_del {
+	const char *key;
+	const char *if_match; /* an etag, or NULL */
+};
+
 struct store_part {
 	unsigned number; /* 1 .. parts_max */
 	bool copied; /* by mpu_copy_part; not told by mpu_list_parts */
@@ -176,7 +184,7 @@ struct store_ops {
 		   const struct store_cond *cond, struct store_obj *ret);
 	int (*del)(struct store *s, const char *key,
 		   const struct store_cond *cond);
-	int (*del_many)(struct store *s, const char *const *keys, size_t n,
+	int (*del_many)(struct store *s, const struct store_del *dels, size_t n,
 			int *ret_errs);
 	int (*list)(struct store *s, const char *prefix, const char *after,
 		    bool delimited, store_list_fn *fn, void *arg);
@@ -261,9 +269,13 @@ int store_put(struct store *s, const char *key, const struct store_src *src,
 /* Deleting what is not there succeeds, unless if_match was asked: -ESTALE. */
 int store_del(struct store *s, const char *key, const struct store_cond *cond)
 	NONNULL(1, 2) MUST_USE;
-/* Unconditional, in no order, at most 1000; ret_errs[i] per key when 0 is
- * returned. */
-int store_del_many(struct store *s, const char *const *keys, size_t n,
+/*
+ * At most 1000, no key twice, in no order; ret_errs[i] as store_del() would say
+ * of each when 0 is returned, but that of what is not there it may be 0 in
+ * spite of if_match.  With an error any of them may be gone.  if_match, of all
+ * or none, needs STORE_CAP_DEL_MANY_COND.
+ */
+int store_del_many(struct store *s, const struct store_del *dels, size_t n,
 		   int *ret_errs) NONNULL(1, 2, 4) MUST_USE;
 /*
  * Keys that begin with prefix, in byte order, all of them however many pages

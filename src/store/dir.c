@@ -370,7 +370,8 @@ int store_dir_new(const char *path, const struct clk *clk, struct store **ret)
 			STORE_CAP_RENAME | STORE_CAP_CRC64 |
 			STORE_CAP_COMMIT_META | STORE_CAP_META |
 			STORE_CAP_CONTROL | STORE_CAP_ANY_BYTES |
-			STORE_CAP_MPU_PREFIX | STORE_CAP_COPY_CRC64;
+			STORE_CAP_MPU_PREFIX | STORE_CAP_COPY_CRC64 |
+			STORE_CAP_DEL_MANY | STORE_CAP_DEL_MANY_COND;
 	d->store.limits.put_max = UINT64_C(1) << 50;
 	d->store.limits.part_min = 1;
 	d->store.limits.part_max = UINT64_C(1) << 50;

@@ -199,15 +199,15 @@ static int fault_del(struct store *s, const char *key,
 	return leave(&h, store_del(f->inner, key, cond));
 }
 
-static int fault_del_many(struct store *s, const char *const *keys, size_t n,
-			  int *ret_errs)
+static int fault_del_many(struct store *s, const struct store_del *dels,
+			  size_t n, int *ret_errs)
 {
 	struct fault_store *f = (struct fault_store *)s;
-	struct hit h = enter(f, "del_many", keys[0], "");
+	struct hit h = enter(f, "del_many", dels[0].key, "");
 
 	if (fails_before(&h))
 		return h.err;
-	return leave(&h, store_del_many(f->inner, keys, n, ret_errs));
+	return leave(&h, store_del_many(f->inner, dels, n, ret_errs));
 }
 
 static int fault_list(struct store *s, const char *prefix, const char *after,

@@ -518,7 +518,8 @@ struct store *store_mem_new(const struct clk *clk)
 			STORE_CAP_FILE_AND_DIR | STORE_CAP_COMMIT_META |
 			STORE_CAP_META | STORE_CAP_CONTROL |
 			STORE_CAP_ANY_BYTES | STORE_CAP_MPU_PREFIX |
-			STORE_CAP_COPY_CRC64;
+			STORE_CAP_COPY_CRC64 | STORE_CAP_DEL_MANY |
+			STORE_CAP_DEL_MANY_COND;
 	m->store.limits = (struct store_limits){ .put_max = UINT64_C(5) << 30,
 						 .part_min = 1,
 						 .part_max = UINT64_C(5) << 30,

@@ -44,7 +44,7 @@ int retry_put(struct store *s, const char *key, const struct store_src *src,
 	      const struct store_meta *meta, const struct store_cond *cond,
 	      struct store_obj *ret);
 int retry_del(struct store *s, const char *key, const struct store_cond *cond);
-int retry_del_many(struct store *s, const char *const *keys, size_t n,
+int retry_del_many(struct store *s, const struct store_del *dels, size_t n,
 		   int *ret_errs);
 int retry_copy(struct store *s, const char *from, const char *from_etag,
 	       const char *to, const struct store_meta *meta,

@@ -76,9 +76,9 @@ int retry_del(struct store *s, const char *key, const struct store_cond *cond)
 	return err ? err : r;
 }
 
-/* Unconditional, so simply asked again; keys that failed by themselves are
- * the caller's. */
-int retry_del_many(struct store *s, const char *const *keys, size_t n,
+/* Where an earlier attempt may have broken a condition the key is looked at;
+ * those that failed by themselves are the caller's. */
+int retry_del_many(struct store *s, const struct store_del *dels, size_t n,
 		   int *ret_errs)
 {
 	struct retry_store *t = (struct retry_store *)s;
@@ -86,8 +86,15 @@ int retry_del_many(struct store *s, const char *const *keys, size_t n,
 	int r;
 
 	do {
-		r = store_del_many(t->inner, keys, n, ret_errs);
+		r = store_del_many(t->inner, dels, n, ret_errs);
 	} while (retry_again(&a, &r));
+	for (size_t i = 0; i < n && r == 0 && a.maybe; i++) {
+		struct store_obj obj;
+
+		if (ret_errs[i] == -ESTALE &&
+		    retry_head(s, dels[i].key, &obj) == -ENOENT)
+			ret_errs[i] = 0;
+	}
 	return r;
 }
 

@@ -226,7 +226,7 @@ int s3_put(struct store *s, const char *key, const struct store_src *src,
 	   const struct store_meta *meta, const struct store_cond *cond,
 	   struct store_obj *ret);
 int s3_del(struct store *s, const char *key, const struct store_cond *cond);
-int s3_del_many(struct store *s, const char *const *keys, size_t n,
+int s3_del_many(struct store *s, const struct store_del *dels, size_t n,
 		int *ret_errs);
 int s3_list(struct store *s, const char *prefix, const char *after,
 	    bool delimited, store_list_fn *fn, void *arg);

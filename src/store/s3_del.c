@@ -17,7 +17,7 @@
 
 /* Keys that fit into XML go together, the others one by one. */
 struct batch {
-	const char *const *keys;
+	const struct store_del *dels;
 	size_t n;
 	int *errs;
 	struct buf body;
@@ -27,8 +27,9 @@ struct batch {
 	struct s3_error e;
 };
 
-static int add_key(struct batch *b, const char *key, bool *ret_fits)
+static int add_key(struct batch *b, const struct store_del *d, bool *ret_fits)
 {
+	const char *key = d->key;
 	size_t len = b->body.len;
 	int r = buf_addf(&b->body, "<Object><Key>");
 
@@ -36,7 +37,15 @@ static int add_key(struct batch *b, const char *key, bool *ret_fits)
 	if (r == 0)
 		r = xml_add_text(&b->body, key, strlen(key));
 	if (r == 0)
-		return buf_addf(&b->body, "</Key></Object>");
+		r = buf_addf(&b->body, "</Key>");
+	if (r == 0 && d->if_match)
+		r = buf_addf(&b->body, "<ETag>&quot;");
+	if (r == 0 && d->if_match)
+		r = xml_add_text(&b->body, d->if_match, strlen(d->if_match));
+	if (r == 0 && d->if_match)
+		r = buf_addf(&b->body, "&quot;</ETag>");
+	if (r == 0)
+		return buf_addf(&b->body, "</Object>");
 	if (r != -EINVAL)
 		return r;
 	b->body.len = len;
@@ -58,15 +67,18 @@ static int fill(struct store *s, struct batch *b)
 				   "doc/2006-03-01/\"><Quiet>true</Quiet>");
 
 	for (i = 0; i < b->n && r == 0; i++) {
-		bool fits = is_plain(b->keys[i]);
+		const struct store_cond cond = { .if_match =
+							 b->dels[i].if_match };
+		bool fits = is_plain(b->dels[i].key);
 
 		b->errs[i] = 0;
 		if (fits)
-			r = add_key(b, b->keys[i], &fits);
+			r = add_key(b, &b->dels[i], &fits);
 		if (r == 0 && fits)
 			b->nin++;
 		else if (r == 0)
-			b->errs[i] = s3_del(s, b->keys[i], NULL);
+			b->errs[i] = s3_del(s, b->dels[i].key,
+					    cond.if_match ? &cond : NULL);
 	}
 	if (r == 0)
 		r = buf_addf(&b->body, "</Delete>");
@@ -92,7 +104,10 @@ static int on_leaf(void *arg, const char *path, const char *text)
 static int on_end(void *arg, const char *path)
 {
 	struct batch *b = arg;
-	struct s3_answer a = { .status = 500, .code = b->e.code };
+	struct s3_answer a = { .status = 500,
+			       .code = b->e.code,
+			       .cond = b->dels[0].if_match ? S3_COND_MATCH :
+							     S3_COND_NONE };
 	size_t i;
 	int err;
 
@@ -104,7 +119,7 @@ static int on_end(void *arg, const char *path)
 	if (err == -ENOENT)
 		err = 0;
 	for (i = 0; i < b->n; i++)
-		if (strcmp(b->keys[i], b->key) == 0)
+		if (strcmp(b->dels[i].key, b->key) == 0)
 			b->errs[i] = err;
 	store_set_error("%s: %s", b->e.code, b->e.message);
 	memset(&b->e, 0, sizeof(b->e));
@@ -144,10 +159,10 @@ static int perform(struct s3 *s3, struct batch *b)
 	return r;
 }
 
-int s3_del_many(struct store *s, const char *const *keys, size_t n,
+int s3_del_many(struct store *s, const struct store_del *dels, size_t n,
 		int *ret_errs)
 {
-	struct batch b = { .keys = keys,
+	struct batch b = { .dels = dels,
 			   .n = n,
 			   .errs = ret_errs,
 			   .body = BUF_INIT(BODY_MAX) };

@@ -388,6 +388,23 @@ static int odd_names(struct probe *p)
 	return r == 1 || is_answer(r) ? 0 : r;
 }
 
+/* Many by one request, here of one key; and does that heed an etag? */
+static int delete_many(struct probe *p)
+{
+	const struct store_del wrong = { .key = p->key, .if_match = NO_ETAG };
+	struct store_obj o;
+	int err = 0, r = s3_del_many(p->s, &wrong, 1, &err);
+
+	if (r || (err && err != -ESTALE))
+		return is_answer(r) ? 0 : r;
+	r = s3_head(p->s, p->key, &o);
+	if (err ? r == 0 : r == -ENOENT)
+		p->s->caps |= STORE_CAP_DEL_MANY;
+	if (err && r == 0)
+		p->s->caps |= STORE_CAP_DEL_MANY_COND;
+	return is_answer(r) ? 0 : r;
+}
+
 static int deletes(struct probe *p)
 {
 	const struct store_cond wrong = { .if_match = NO_ETAG };
@@ -400,7 +417,14 @@ static int deletes(struct probe *p)
 		p->s->caps |= STORE_CAP_DEL_COND;
 	if (!is_answer(r))
 		return r;
-	r = s3_del(p->s, p->key, NULL);
+	if (r == 0) /* it is gone */
+		r = put(p, p->key, NULL);
+	else
+		r = 0;
+	if (r == 0)
+		r = delete_many(p);
+	if (r == 0)
+		r = s3_del(p->s, p->key, NULL);
 	if (r)
 		return r;
 	/* Of what is not there: some do not look at the condition then. */

@@ -246,34 +246,40 @@ int store_del(struct store *s, const char *key, const struct store_cond *cond)
 	return end(s, r);
 }
 
-static void del_each(struct store *s, const char *const *keys, size_t n,
+static void del_each(struct store *s, const struct store_del *dels, size_t n,
 		     int *ret_errs)
 {
 	for (size_t i = 0; i < n; i++) {
-		int r = check_key(keys[i]);
+		const struct store_cond cond = { .if_match = dels[i].if_match };
+		int r = check_key(dels[i].key);
 
 		if (!r)
-			r = s->ops->del(s, keys[i], NULL);
+			r = s->ops->del(s, dels[i].key,
+					cond.if_match ? &cond : NULL);
 		assert(err_is_allowed(r));
 		ret_errs[i] = r;
 	}
 }
 
-int store_del_many(struct store *s, const char *const *keys, size_t n,
+int store_del_many(struct store *s, const struct store_del *dels, size_t n,
 		   int *ret_errs)
 {
 	int r = 0;
 
 	begin(s, "store_del_many");
 	assert(n > 0 && n <= DEL_MANY_MAX);
+	for (size_t i = 0; i < n; i++)
+		check_etag(dels[i].if_match);
+	if (dels[0].if_match && !(s->caps & STORE_CAP_DEL_MANY_COND))
+		return end(s, -EOPNOTSUPP);
 	if (!s->ops->del_many) {
-		del_each(s, keys, n, ret_errs);
+		del_each(s, dels, n, ret_errs);
 		return end(s, 0);
 	}
 	for (size_t i = 0; i < n && !r; i++)
-		r = check_key(keys[i]);
+		r = check_key(dels[i].key);
 	if (!r)
-		r = s->ops->del_many(s, keys, n, ret_errs);
+		r = s->ops->del_many(s, dels, n, ret_errs);
 	return end(s, r);
 }
 

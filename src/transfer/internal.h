@@ -73,6 +73,7 @@ struct titem {
 	bool again; /* its commit was handed out before, perhaps by an earlier
 		       life */
 	bool has_upload; /* there may be a row of one, and an upload */
+	bool alone; /* a delete that did not go with the others */
 	bool no_copies; /* the server did not copy: all of it is sent */
 	bool changed; /* the bucket has none of its beginning, as it is now */
 	bool gone; /* left the line while somebody has it pinned */
@@ -275,6 +276,7 @@ enum act {
 struct action {
 	enum act act;
 	struct titem *it;
+	struct del_run *run; /* deletes that go with it, itself the first */
 	unsigned part; /* from 0 */
 	struct orphan *orphan;
 };
@@ -363,6 +365,21 @@ int commit_item(struct transfer *t, struct titem *it);
 /* beside.c: a version is in conflict still; no lock held */
 bool beside_is_kept(struct transfer *t, uint64_t vid);
 
+/* del_run.c: deletes in a row, by one request */
+struct del_run {
+	size_t n;
+	struct del_one {
+		struct titem *it; /* busy, and pinned */
+		bool left; /* the line, before it was begun */
+		bool known; /* the bucket has something under its key */
+		bool gone; /* it has not, now */
+	} one[];
+};
+/* With the lock, of one that may commit now; NULL: it goes alone. */
+struct del_run *del_run_take(struct transfer *t, struct titem *it);
+/* Frees it. */
+void del_run_commit(struct transfer *t, struct del_run *run);
+
 /* rename.c */
 int commit_rename(struct transfer *t, struct titem *it);
 int commit_rename_dir(struct transfer *t, struct titem *it);
@@ -375,6 +392,10 @@ int record_done(struct transfer *t, struct titem *it,
 int record_park(struct transfer *t, struct titem *it, const char *why);
 int record_conflict(struct transfer *t, struct titem *it);
 int record_begun(struct transfer *t, struct titem *it);
+/* The same of many deletes, each a window of its own; and that they are
+ * done. */
+int record_run_begun(struct transfer *t, struct del_run *run);
+int record_run_done(struct transfer *t, struct del_run *run);
 /* Before the bucket changes: wait until the disk knows the first so many
  * commits, as it must after a power cut. */
 void record_durable(struct transfer *t, uint64_t commits);

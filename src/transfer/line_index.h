@@ -89,6 +89,15 @@ bool line_due(struct line *l, uint64_t seq);
 int line_next_near(struct line *l, const struct line_env *env, size_t look,
 		   size_t *ret, size_t max, size_t *ret_n, bool *ret_end,
 		   bool *ret_cut);
+/*
+ * The deletes at the front of the line, of which seq is the first, and behind
+ * which something else comes: each is a window of its own.  None, if it is not
+ * at the front.  All may go at once: the mount has none of their names, so
+ * whatever of them is shown longer than the others names nothing that is not
+ * deleted as well.
+ */
+int line_deletes_near(struct line *l, uint64_t seq, uint64_t *ret, size_t max,
+		      size_t *ret_n);
 int line_begin_near(struct line *l, uint64_t seq, struct line_change *ret);
 int line_done_near(struct line *l, uint64_t seq, struct line_change *ret);
 int line_park_near(struct line *l, uint64_t seq, struct line_change *ret);

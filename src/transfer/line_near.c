@@ -255,6 +255,32 @@ int line_next_near(struct line *l, const struct line_env *env, size_t look,
 	return r;
 }
 
+/* A delete that nothing of its window goes with. */
+static bool is_lone_delete(const struct line_view *v, size_t w)
+{
+	const struct line_op *op = v->row[v->start[w]];
+
+	return v->start[w + 1] - v->start[w] == 1 && op->kind == LINE_DEL &&
+	       !op->parked && !op->flying;
+}
+
+int line_deletes_near(struct line *l, uint64_t seq, uint64_t *ret, size_t max,
+		      size_t *ret_n)
+{
+	struct line_view v;
+	size_t n = 0;
+	bool all;
+	int r = view_head(&v, l, max, &all);
+
+	if (r)
+		return r;
+	for (size_t w = 0; w < v.n_win && n < max && is_lone_delete(&v, w); w++)
+		ret[n++] = v.row[v.start[w]]->seq;
+	line_view_release(&v);
+	*ret_n = n && ret[0] == seq ? n : 0;
+	return 0;
+}
+
 /* ---- the life of a commit ---- */
 
 typedef int life_fn(const struct line_view *v, uint64_t seq,

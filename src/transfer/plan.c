@@ -176,6 +176,8 @@ static bool plan_one(struct transfer *t, uint64_t seq, struct action *a,
 	it->busy = true;
 	it->pins++;
 	*a = (struct action){ .act = ACT_COMMIT, .it = it };
+	if (op->kind == LINE_DEL)
+		a->run = del_run_take(t, it);
 	return true;
 }
 

@@ -408,7 +408,10 @@ int64_t worker_step(void *arg)
 			return NS_PER_S;
 		break;
 	case ACT_COMMIT:
-		do_commit(t, a.it);
+		if (a.run)
+			del_run_commit(t, a.run);
+		else
+			do_commit(t, a.it);
 		break;
 	case ACT_BEGIN:
 		do_begin(t, a.it);

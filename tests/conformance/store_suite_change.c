@@ -196,6 +196,40 @@ START_TEST(deletes_delete)
 }
 END_TEST
 
+static int del_many(struct store *s, const char *const *keys, size_t n,
+		    int *ret_errs)
+{
+	struct store_del dels[16] = { { .if_match = NULL } };
+
+	for (size_t i = 0; i < n; i++)
+		dels[i].key = keys[i];
+	return store_del_many(s, dels, n, ret_errs);
+}
+
+START_TEST(many_are_deleted_if_they_are_what_they_were)
+{
+	struct store *s = suite_open(_i);
+	struct store_obj a = suite_have(s, k("a"), 5, 1);
+	struct store_obj b = suite_have(s, k("b"), 5, 2);
+	struct store_del dels[] = { { k("a"), a.etag }, { k("b"), b.etag } };
+	int errs[2] = { 1, 1 };
+
+	suite_have(s, k("b"), 6, 3);
+	if (!(s->caps & STORE_CAP_DEL_MANY_COND)) {
+		ck_assert_int_eq(store_del_many(s, dels, 2, errs),
+				 -EOPNOTSUPP);
+		suite_close(s);
+		return;
+	}
+	ck_assert_int_eq(store_del_many(s, dels, 2, errs), 0);
+	ck_assert_int_eq(errs[0], 0);
+	ck_assert_int_eq(errs[1], -ESTALE);
+	suite_expect_none(s, k("a"));
+	suite_expect(s, k("b"), 6, 3);
+	suite_close(s);
+}
+END_TEST
+
 START_TEST(many_are_deleted_at_once)
 {
 	struct store *s = suite_open(_i);
@@ -213,13 +247,13 @@ START_TEST(many_are_deleted_at_once)
 			suite_have(s, alone[i], 1, 1);
 	suite_have(s, k("stays"), 1, 1);
 	memset(errs, 1, sizeof(errs));
-	ck_assert_int_eq(store_del_many(s, alone, ARRAY_SIZE(alone), errs), 0);
+	ck_assert_int_eq(del_many(s, alone, ARRAY_SIZE(alone), errs), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(alone); i++) {
 		ck_assert_int_eq(errs[i], 0);
 		suite_expect_none(s, alone[i]);
 	}
 	memset(errs, 1, sizeof(errs));
-	ck_assert_int_eq(store_del_many(s, keys, ARRAY_SIZE(keys), errs), 0);
+	ck_assert_int_eq(del_many(s, keys, ARRAY_SIZE(keys), errs), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		ck_assert_int_eq(errs[i], 0);
 		suite_expect_none(s, keys[i]);
@@ -464,6 +498,8 @@ void store_suite_add_change(TCase *c, int n)
 	tcase_add_loop_test(c, a_failing_source_leaves_nothing, 0, n);
 	tcase_add_loop_test(c, deletes_delete, 0, n);
 	tcase_add_loop_test(c, many_are_deleted_at_once, 0, n);
+	tcase_add_loop_test(c, many_are_deleted_if_they_are_what_they_were, 0,
+			    n);
 	tcase_add_loop_test(c, a_copy_is_the_same_bytes, 0, n);
 	tcase_add_loop_test(c, a_copy_names_its_source_version, 0, n);
 	tcase_add_loop_test(c, a_marker_can_be_copied, 0, n);

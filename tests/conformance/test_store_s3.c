@@ -101,6 +101,8 @@ static const struct {
 	{ "mpu_prefix", STORE_CAP_MPU_PREFIX },
 	{ "parts_crc32c", STORE_CAP_PARTS_CRC32C },
 	{ "copy_crc64", STORE_CAP_COPY_CRC64 },
+	{ "del_many", STORE_CAP_DEL_MANY },
+	{ "del_many_cond", STORE_CAP_DEL_MANY_COND },
 };
 
 /* False: a word is no name. */

@@ -244,7 +244,10 @@ static int change(struct store *s, uint8_t what, const struct store_cond *cond,
 		{ .number = 1, .size = 5, .etag = "p1" },
 		{ .number = 3, .size = 2, .etag = "p3" },
 	};
-	static const char *const keys[] = { KEY, PREFIX "b" };
+	const struct store_del dels[] = {
+		{ KEY, cond ? cond->if_match : NULL },
+		{ PREFIX "b", cond ? cond->if_match : NULL },
+	};
 	char id[STORE_UPLOAD_ID_MAX];
 	struct store_part part;
 	int errs[2];
@@ -264,7 +267,7 @@ static int change(struct store *s, uint8_t what, const struct store_cond *cond,
 		return store_mpu_copy_part(s, KEY, "id", 2, PREFIX "b", "e1", 0,
 					   7, &part);
 	case 6:
-		return store_del_many(s, keys, 2, errs);
+		return store_del_many(s, dels, 2, errs);
 	case 7:
 		return store_mpu_abort(s, KEY, "id");
 	default:
@@ -337,7 +340,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	((struct s3 *)s)->has_crc_parts = how & 16;
 	((struct s3 *)s)->is_del_blind = how & 32;
 	s->caps = STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY |
-		  STORE_CAP_COPY_PART | STORE_CAP_COMMIT_META;
+		  STORE_CAP_COPY_PART | STORE_CAP_COMMIT_META |
+		  STORE_CAP_DEL_MANY | STORE_CAP_DEL_MANY_COND;
 	call(s, what, how & 64 ? &conds[how >> 7] : NULL);
 	store_free(s);
 	cred_chain_free(creds);

@@ -140,7 +140,7 @@ class VersityGW(Server):
     health = "/health"
     caps = (
         "put_cond del_cond copy crc64 meta mpu_prefix parts_crc32c copy_part"
-        " copy_crc64"
+        " copy_crc64 del_many"
     )
     is_atomic = False
     is_flat = False
@@ -162,7 +162,7 @@ class MinIO(Server):
 
     name = "minio"
     health = "/minio/health/ready"
-    caps = "put_cond copy crc64 meta control copy_part"
+    caps = "put_cond copy crc64 meta control copy_part del_many"
     is_atomic = True
     is_flat = True
 

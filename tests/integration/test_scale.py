@@ -8,6 +8,7 @@ import subprocess
 
 from bench_memory import peak
 from bench_scale import seed
+from conftest import over_all_servers
 from mount import wait_until
 
 NAME = re.compile(r"/f\d{4}$")
@@ -28,6 +29,49 @@ def test_a_listing_takes_little_memory(folder_mount, tmp_path):
     assert len(ls(folder_mount / "dir", "-f")) == names + 2
     grown = peak(folder_mount.pid()) - before
     assert grown < 1500 * names, f"{grown // names} bytes for each name"
+
+
+def deletes(proxy):
+    """By many and by one, since the beginning: the probe's, too."""
+    kinds = [r.commit() for r in proxy.requests()]
+    return kinds.count("delete-many"), kinds.count("delete")
+
+
+@over_all_servers
+def test_a_tree_is_deleted_by_few_requests(mounts, s3_bucket, proxy, s3_server):
+    """As long as that gives up no condition: versitygw heeds none in them."""
+    count = 300
+    keeps = {} if s3_server.name == "minio" else {"conflict": "overwrite"}
+    m = mounts(s3_bucket, **keeps).mount()
+    for folder in ("old/a", "old/b"):
+        (m / folder).mkdir(parents=True)
+        for i in range(count):
+            (m / folder / f"f{i:03}").write_bytes(b"x")
+    (m / "stays").write_bytes(b"x")
+    m.sync(m.path, timeout=300)
+    before = deletes(proxy)
+    subprocess.run(["rm", "-r", m / "old"], check=True)
+    m.sync(m.path, timeout=300)
+    many, single = (a - b for a, b in zip(deletes(proxy), before, strict=True))
+    # A worker may be faster than rm at first; folders' markers go alone.
+    assert 1 <= many <= 40, (many, single)
+    assert single <= 40, (many, single)
+    assert s3_bucket.keys() == ["stays"]
+
+
+def test_no_condition_is_given_up_for_fewer_requests(s3_mount, s3_bucket, proxy):
+    s3_mount.mount()
+    before = deletes(proxy)
+    (s3_mount / "old").mkdir()
+    for i in range(40):
+        (s3_mount / "old" / f"f{i:03}").write_bytes(b"x")
+    s3_mount.sync(s3_mount.path)
+    s3_bucket.put("old/f020", b"theirs")
+    for i in range(40):
+        (s3_mount / "old" / f"f{i:03}").unlink()
+    s3_mount.sync(s3_mount.path)
+    assert deletes(proxy)[0] == before[0]
+    assert s3_bucket.keys() == ["old/f020"]
 
 
 def test_a_long_listing_asks_for_few_objects(mounts, s3_bucket, proxy):

@@ -198,6 +198,7 @@ static void default_opts(struct world *w)
 		.transfer = { .prefix = WORLD_PREFIX,
 			      .max_uploads = 3,
 			      .part_size = WORLD_PART,
+			      .del_run = 2,
 			      .upload_delay_ns = NS_PER_S,
 			      .upload_interval_ns = 30 * NS_PER_S,
 			      .upload_max_delay_ns = 86400 * NS_PER_S },

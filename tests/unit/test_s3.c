@@ -242,7 +242,12 @@ END_TEST
 
 START_TEST(a_batch_delete_tells_each_key)
 {
-	static const char *const keys[] = { "a", "b&b", "c\rc", "d" };
+	static const struct store_del keys[] = {
+		{ .key = "a" },
+		{ .key = "b&b" },
+		{ .key = "c\rc" },
+		{ .key = "d" },
+	};
 	struct httpd_reply script[] = {
 		{ .text = EMPTY("204 No Content") "\r\n" },
 		answer("200 OK", "",
