@@ -23,10 +23,8 @@ static const struct command {
 	{ "evict", cmd_evict, "let go of local copies" },
 	{ "recover", cmd_recover, "decide about what is torn, parked, …" },
 	{ "fsck", cmd_fsck, "check a bucket, or the cache of one" },
+	{ "probe", cmd_probe, "try credentials and bucket before a mount" },
 };
-
-/* Designed, not there yet: a clearer no. */
-static const char *const later[] = { "probe" };
 
 /* Control characters of one byte, or of two (U+0080 to U+009F). */
 static size_t is_order(const char *s)
@@ -119,10 +117,6 @@ static int unknown(const char *name)
 	const char *names[ARRAY_SIZE(commands)], *near;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(later); i++)
-		if (strcmp(name, later[i]) == 0)
-			return cmd_usage("", "the command %s is not built yet",
-					 name);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		names[i] = commands[i].name;
 	near = text_nearest(name, names, ARRAY_SIZE(names));

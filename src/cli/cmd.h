@@ -18,6 +18,7 @@ int cmd_fsck(int argc, char **argv) NONNULL(2);
 int cmd_mount(int argc, char **argv) NONNULL(2);
 /* mount.ckptfs: returns an exit status of mount(8). */
 int cmd_mount_helper(int argc, char **argv) NONNULL(2);
+int cmd_probe(int argc, char **argv) NONNULL(2);
 int cmd_recover(int argc, char **argv) NONNULL(2);
 int cmd_prefetch(int argc, char **argv) NONNULL(2);
 int cmd_status(int argc, char **argv) NONNULL(2);

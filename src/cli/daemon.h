@@ -111,6 +111,8 @@ int daemon_s3_options(struct daemon *d, unsigned char *key,
 		      struct store_s3_opts *ret) NONNULL(1, 2, 3) MUST_USE;
 /* daemon_store.c */
 int daemon_find_endpoint(struct daemon *d) NONNULL(1) MUST_USE;
+/* What credentials are asked for with; none are yet.  For S3; 0 or -errno. */
+int daemon_open_creds(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_open_store(struct daemon *d) NONNULL(1) MUST_USE;
 /* The same in two steps, for who needs no cache: made, and not asked yet; and
  * what there is to say when it does not let us in (CLI_FAILED). */

@@ -105,30 +105,39 @@ static bool wants_path_style(const struct daemon *d)
 	return !source_is_amazon(d->endpoint) || strchr(d->src.where, '.');
 }
 
-static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
-		   struct store **ret)
+int daemon_open_creds(struct daemon *d)
 {
 	struct http_opts http = { .ca_bundle = d->o->ca_bundle };
-	struct store_s3_opts s3 = { .bucket = d->src.where,
-				    .clk = &clk_system };
-	unsigned char key[STORE_SSE_C_KEY];
 	struct cred_aws_opts opts;
-	int r, status;
+	int r = 0;
 
 	if (!http.ca_bundle)
 		http.ca_bundle = getenv("AWS_CA_BUNDLE");
-	status = daemon_s3_options(d, key, &s3);
-	if (status != CLI_DONE)
-		return status;
-	r = http_new(&http, &d->http);
+	if (!d->http)
+		r = http_new(&http, &d->http);
 	aws_opts(d, &opts);
-	if (r == 0 && !d->o->anonymous)
+	if (r == 0 && !d->o->anonymous && !d->creds)
 		r = cred_aws_chain(&opts, &clk_system, &d->creds);
+	cred_env_wipe();
+	return r;
+}
+
+static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
+		   struct store **ret)
+{
+	struct store_s3_opts s3 = { .bucket = d->src.where,
+				    .clk = &clk_system };
+	unsigned char key[STORE_SSE_C_KEY];
+	int status, r = daemon_open_creds(d);
+
 	if (r == 0 && d->creds) {
 		status = try_credentials(d);
 		if (status != CLI_DONE)
 			return status;
 	}
+	status = daemon_s3_options(d, key, &s3);
+	if (status != CLI_DONE)
+		return status;
 	s3.region = set->region;
 	s3.endpoint_url = set->endpoint_url;
 	s3.path_style = wants_path_style(d);
