@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What tests and demos run beside the program: S3 servers, Python.
+# What tests and demos run beside the program: servers of S3 and GCS, Python.
 
 VERSITYGW_VERSION=1.7.0
 VERSITYGW_TOOL=versitygw-$VERSITYGW_VERSION
 # The last state of its sources; later ones are sold, not published.
 MINIO_VERSION=0.0.0-20260212201848-7aac2a2c5b7c
 MINIO_TOOL=minio-$MINIO_VERSION
+FAKE_GCS_VERSION=1.56.1
+FAKE_GCS_TOOL=fake-gcs-server-$FAKE_GCS_VERSION
 # Go for building them, where the machine's is older; a module like any other.
 GO_NEEDED=1.25
 GO_VERSION=1.26.8
@@ -75,6 +77,13 @@ need_minio() {
 	export MINIO=$CKPTFS_TOOLS/$MINIO_TOOL/bin/minio
 	need_go_program "$MINIO_TOOL" "MinIO (5 minutes, 1.6 GB of memory)" \
 		"github.com/minio/minio@v$MINIO_VERSION"
+}
+
+# need_fake_gcs: the server's program is then $FAKE_GCS_SERVER.
+need_fake_gcs() {
+	export FAKE_GCS_SERVER=$CKPTFS_TOOLS/$FAKE_GCS_TOOL/bin/fake-gcs-server
+	need_go_program "$FAKE_GCS_TOOL" "fake-gcs-server $FAKE_GCS_VERSION" \
+		"github.com/fsouza/fake-gcs-server@v$FAKE_GCS_VERSION"
 }
 
 # find_python: sets PYTHON, one that can make environments.

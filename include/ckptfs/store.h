@@ -107,7 +107,8 @@ struct store_obj {
 	bool has_crc64, has_crc32c;
 	uint64_t crc64; /* CRC-64/NVME of the whole */
 	uint32_t crc32c; /* CRC-32C of the whole */
-	bool has_meta; /* meta was told (head, get, changes; never list) */
+	bool has_meta; /* meta was told (head, changes; get, if the store does
+			  it there; never list) */
 	struct store_meta meta;
 };
 
@@ -467,5 +468,19 @@ int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	NONNULL(1, 2) MUST_USE;
 /* Its requests reach another machine unencrypted. */
 bool store_s3_is_in_clear(const struct store *s) NONNULL(1);
+
+struct store_gcs_opts {
+	const char *bucket;
+	/* "" or "a/b/": uploads in parts lie below its .ckptfs/ as objects. */
+	const char *prefix;
+	const char *endpoint_url; /* NULL: Google */
+	struct cred_chain *creds; /* borrowed; tokens; NULL: anonymous */
+	struct http *http; /* borrowed */
+	const struct clk *clk;
+};
+/* -EINVAL too for credentials over an endpoint in clear, but on loopback. */
+int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
+	NONNULL(1, 2) MUST_USE;
+bool store_gcs_is_in_clear(const struct store *s) NONNULL(1);
 
 #endif

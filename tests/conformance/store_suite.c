@@ -272,6 +272,48 @@ void suite_abort(struct store *s, const char *key, const char *id)
 	ck_assert_int_eq(store_mpu_abort(s, key, id), 0);
 }
 
+static const struct {
+	const char *name;
+	unsigned cap;
+} cap_names[] = {
+	{ "put_cond", STORE_CAP_PUT_COND },
+	{ "del_cond", STORE_CAP_DEL_COND },
+	{ "copy", STORE_CAP_COPY },
+	{ "rename", STORE_CAP_RENAME },
+	{ "crc64", STORE_CAP_CRC64 },
+	{ "file_and_dir", STORE_CAP_FILE_AND_DIR },
+	{ "commit_meta", STORE_CAP_COMMIT_META },
+	{ "meta", STORE_CAP_META },
+	{ "copy_part", STORE_CAP_COPY_PART },
+	{ "control", STORE_CAP_CONTROL },
+	{ "any_bytes", STORE_CAP_ANY_BYTES },
+	{ "mpu_prefix", STORE_CAP_MPU_PREFIX },
+	{ "parts_crc32c", STORE_CAP_PARTS_CRC32C },
+	{ "copy_crc64", STORE_CAP_COPY_CRC64 },
+	{ "del_many", STORE_CAP_DEL_MANY },
+	{ "del_many_cond", STORE_CAP_DEL_MANY_COND },
+};
+
+bool suite_caps_of(const char *words, unsigned *ret)
+{
+	char copy[256], *save = NULL;
+	const char *word;
+	size_t i;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	*ret = 0;
+	for (word = strtok_r(copy, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
+		for (i = 0; i < ARRAY_SIZE(cap_names); i++)
+			if (!strcmp(word, cap_names[i].name))
+				break;
+		if (i == ARRAY_SIZE(cap_names))
+			return false;
+		*ret |= cap_names[i].cap;
+	}
+	return true;
+}
+
 /* What a back end lacks is left out by the tests of it: so it is said here. */
 START_TEST(the_probe_finds_what_there_is)
 {

@@ -18,6 +18,7 @@ struct suite_backend {
 	unsigned caps; /* what the probe must find: these and no others */
 	uint64_t part; /* bytes in all parts of an upload but the last */
 	unsigned many; /* objects in the test of long listings */
+	bool get_is_bare; /* get tells no metadata */
 	bool etag_is_content; /* the same bytes may keep their etag */
 	bool is_racy; /* checks and acts, or stats and reads, in two steps */
 };
@@ -25,6 +26,9 @@ struct suite_backend {
 /* Run everything; returns main()'s exit status. */
 int store_suite_run(const char *name, const struct suite_backend *backends,
 		    size_t n);
+
+/* Capabilities from their names, "put_cond copy"; false: a word is none. */
+bool suite_caps_of(const char *words, unsigned *ret);
 
 /* ---- for the files of the suite ---- */
 

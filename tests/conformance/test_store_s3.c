@@ -83,49 +83,6 @@ static struct store *open_retry(void)
 			       &thr_system, &p);
 }
 
-static const struct {
-	const char *name;
-	unsigned cap;
-} cap_names[] = {
-	{ "put_cond", STORE_CAP_PUT_COND },
-	{ "del_cond", STORE_CAP_DEL_COND },
-	{ "copy", STORE_CAP_COPY },
-	{ "rename", STORE_CAP_RENAME },
-	{ "crc64", STORE_CAP_CRC64 },
-	{ "file_and_dir", STORE_CAP_FILE_AND_DIR },
-	{ "commit_meta", STORE_CAP_COMMIT_META },
-	{ "meta", STORE_CAP_META },
-	{ "copy_part", STORE_CAP_COPY_PART },
-	{ "control", STORE_CAP_CONTROL },
-	{ "any_bytes", STORE_CAP_ANY_BYTES },
-	{ "mpu_prefix", STORE_CAP_MPU_PREFIX },
-	{ "parts_crc32c", STORE_CAP_PARTS_CRC32C },
-	{ "copy_crc64", STORE_CAP_COPY_CRC64 },
-	{ "del_many", STORE_CAP_DEL_MANY },
-	{ "del_many_cond", STORE_CAP_DEL_MANY_COND },
-};
-
-/* False: a word is no name. */
-static bool caps_of(const char *words, unsigned *ret)
-{
-	char copy[256], *save = NULL;
-	const char *word;
-	size_t i;
-
-	snprintf(copy, sizeof(copy), "%s", words);
-	*ret = 0;
-	for (word = strtok_r(copy, " ", &save); word;
-	     word = strtok_r(NULL, " ", &save)) {
-		for (i = 0; i < ARRAY_SIZE(cap_names); i++)
-			if (!strcmp(word, cap_names[i].name))
-				break;
-		if (i == ARRAY_SIZE(cap_names))
-			return false;
-		*ret |= cap_names[i].cap;
-	}
-	return true;
-}
-
 #define PART (UINT64_C(5) << 20)
 
 static struct suite_backend backends[] = {
@@ -146,7 +103,7 @@ int main(void)
 				"are not all set\n");
 		return SKIPPED;
 	}
-	if (!caps_of(words, &caps)) {
+	if (!suite_caps_of(words, &caps)) {
 		fprintf(stderr, "CKPTFS_TEST_S3_CAPS: what is '%s'?\n", words);
 		return 1;
 	}

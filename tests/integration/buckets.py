@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in the bucket, read without the program under test."""
 
+import json
 import os
 import stat
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import servers
 from mount import wait_until
@@ -123,6 +126,57 @@ class S3Bucket:
         """Multipart uploads nobody has finished."""
         reply = self.s3.list_multipart_uploads(Bucket=self.name)
         return [u["Key"] for u in reply.get("Uploads", ())]
+
+
+class GCSBucket:
+    """A fresh bucket of a server of Google's JSON API, reached past any proxy."""
+
+    kind = "gs"
+
+    def __init__(self, server, name, endpoint=None):
+        self.server = server
+        self.name = name
+        server.make_bucket(name)
+        self.source = f"gs://{name}"
+        self.options = {"endpoint_url": endpoint or server.endpoint, "anonymous": True}
+        self.env = server.env()
+
+    def _ask(self, method, path, root="", body=None):
+        url = f"{self.server.endpoint}{root}/storage/v1/b/{self.name}/o{path}"
+        request = urllib.request.Request(url, body, method=method)
+        with urllib.request.urlopen(request) as reply:
+            return reply.read()
+
+    def _objects(self, prefix=""):
+        reply = self._ask("GET", f"?prefix={quote(prefix)}&maxResults=100000")
+        return json.loads(reply).get("items", [])
+
+    def keys(self, prefix=""):
+        found = [o["name"] for o in self._objects(prefix)]
+        return sorted(k for k in found if not k.endswith("/") and ".ckptfs/" not in k)
+
+    def get(self, key):
+        return self._ask("GET", f"/{quote(key, safe='')}?alt=media")
+
+    def head(self, key):
+        head = json.loads(self._ask("GET", f"/{quote(key, safe='')}"))
+        text = head.get("metadata", {}).get("mtime")
+        return Object(int(head["size"]), text and seconds_to_ns(text))
+
+    def put(self, key, data):
+        query = f"?uploadType=media&name={quote(key, safe='')}"
+        self._ask("POST", query, "/upload", data)
+
+    def delete(self, key):
+        self._ask("DELETE", f"/{quote(key, safe='')}")
+
+    def hidden(self):
+        """Everything of ours beside the objects, wherever it lies."""
+        return [o["name"] for o in self._objects() if ".ckptfs/" in o["name"]]
+
+    def uploads(self):
+        """Uploads nobody has finished, and parts nobody has deleted."""
+        return [k for k in self.hidden() if "/conflict/" not in k]
 
 
 def seconds_to_ns(text):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from buckets import DirBucket, S3Bucket
+from buckets import DirBucket, GCSBucket, S3Bucket
 from mount import Mount
 from proxy import Proxy
-from servers import SERVERS, MinIO, VersityGW
+from servers import S3_SERVERS, FakeGCS, MinIO, VersityGW
 
 
 def pytest_configure(config):
@@ -72,6 +72,26 @@ def minio(tmp_path_factory):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory):
+    server = FakeGCS(tmp_path_factory.mktemp("gcs")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def gcs_proxy(gcs_server):
+    p = Proxy(gcs_server.endpoint).start()
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def gcs_bucket(gcs_server, gcs_proxy):
+    """A bucket whose mounts go through the proxy."""
+    return GCSBucket(gcs_server, fresh_name(), gcs_proxy.endpoint)
+
+
 @pytest.fixture
 def s3_server(request):
     """versitygw; another one where a test is parametrized, indirectly."""
@@ -122,7 +142,7 @@ over_all_buckets = pytest.mark.parametrize(
 )
 # For tests that want an S3 server and its proxy.
 over_all_servers = pytest.mark.parametrize(
-    "s3_server", sorted(SERVERS) if ROOT else ["versitygw"], indirect=True
+    "s3_server", sorted(S3_SERVERS) if ROOT else ["versitygw"], indirect=True
 )
 
 

@@ -203,10 +203,11 @@ class Mount:
         return problem
 
 
+OURS = ("AWS_", "CKPTFS_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "AZURE_")
+
+
 def _ours(name):
-    return name.startswith(("AWS_", "CKPTFS_", "GOOGLE_", "AZURE_")) and name not in (
-        "CKPTFS_TOOLS",
-    )
+    return name.startswith(OURS) and name not in ("CKPTFS_TOOLS",)
 
 
 def is_mounted(path):

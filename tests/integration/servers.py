@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An S3 server of one's own on 127.0.0.1, over throw-away directories.
+"""An object-store server of one's own on 127.0.0.1, over throw-away directories.
 
-As a program: servers.py run SERVER DIR COMMAND... starts one (versitygw or
-minio) in DIR, sets CKPTFS_TEST_S3_* and AWS_* for COMMAND with an empty
-bucket, and stops it afterwards, DIR going with it.
+As a program: servers.py run SERVER DIR COMMAND... starts one (versitygw, minio
+or fake-gcs-server) in DIR, sets CKPTFS_TEST_S3_* and AWS_*, or
+CKPTFS_TEST_GCS_*, for COMMAND with an empty bucket, and stops it afterwards, DIR
+going with it.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -30,8 +32,9 @@ def tools():
 
 def find_program(name):
     """$NAME, as contrib/lib/tools.sh sets it, or the newest of CKPTFS_TOOLS."""
-    if name.upper() in os.environ:
-        return os.environ[name.upper()]
+    variable = name.upper().replace("-", "_")
+    if variable in os.environ:
+        return os.environ[variable]
     found = sorted(tools().glob(f"{name}-*/bin/{name}"))
     if not found:
         raise FileNotFoundError(f"no {name} in CKPTFS_TOOLS: run contrib/check mount")
@@ -58,7 +61,8 @@ class Server:
     command line.  A kind of server has name, health (a path that answers 200
     once it is up), caps (what the probe must find, as test_store_s3.c names
     it), is_atomic (no request sees half of another), is_flat (it takes a key that
-    is a folder of others, too), command(port), more_env().
+    is a folder of others, too), command(port), more_env(), make_bucket(name),
+    env(), test_env(bucket): for the conformance suite.
     """
 
     folders = ("data",)
@@ -120,6 +124,14 @@ class Server:
             self.process.wait()
         self.process = None
 
+    def more_env(self):
+        return {}
+
+
+class S3Server(Server):
+    def make_bucket(self, name):
+        client(self.endpoint).create_bucket(Bucket=name)
+
     def env(self):
         """What a client needs, and nothing of the user's own configuration."""
         nowhere = str(self.folder / "no-such-file")
@@ -131,8 +143,19 @@ class Server:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def test_env(self, bucket):
+        env = {
+            "CKPTFS_TEST_S3_ENDPOINT": self.endpoint,
+            "CKPTFS_TEST_S3_BUCKET": bucket,
+            "CKPTFS_TEST_S3_DATA": str(self.data),
+            "CKPTFS_TEST_S3_LOG": str(self.access_log),
+            "CKPTFS_TEST_S3_REGION": REGION,
+            "CKPTFS_TEST_S3_CAPS": self.caps,
+        }
+        return env | ({"CKPTFS_TEST_S3_ATOMIC": "1"} if self.is_atomic else {})
 
-class VersityGW(Server):
+
+class VersityGW(S3Server):
     """Objects are files of a folder.  access_log: a line for each request."""
 
     name = "versitygw"
@@ -157,7 +180,7 @@ class VersityGW(Server):
         return {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
 
 
-class MinIO(Server):
+class MinIO(S3Server):
     """A map of keys, nearly flat: what lies below an object is not listed."""
 
     name = "minio"
@@ -182,7 +205,41 @@ class MinIO(Server):
         }
 
 
-SERVERS = {kind.name: kind for kind in (VersityGW, MinIO)}
+class FakeGCS(Server):
+    """The JSON API of Google Cloud Storage, in memory.  It heeds conditions on
+    uploads, and on nothing else; and asks nobody who he is."""
+
+    name = "fake-gcs-server"
+    health = "/_internal/healthcheck"
+    caps = "copy crc64 file_and_dir commit_meta meta control mpu_prefix parts_crc32c"
+
+    def command(self, port):
+        url = f"http://127.0.0.1:{port}"
+        cmd = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
+        cmd += ["-backend", "memory", "-filesystem-root", str(self.data)]
+        cmd += ["-public-host", f"127.0.0.1:{port}", "-external-url", url]
+        return [*cmd, "-log-level", "warn", *self.args]
+
+    def make_bucket(self, name):
+        body = json.dumps({"name": name}).encode()
+        url = f"{self.endpoint}/storage/v1/b?project=test"
+        head = {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(url, body, head)).close()
+
+    def env(self):
+        nowhere = str(self.folder / "no-such-file")
+        return {"GOOGLE_APPLICATION_CREDENTIALS": nowhere, "CLOUDSDK_CONFIG": nowhere}
+
+    def test_env(self, bucket):
+        return {
+            "CKPTFS_TEST_GCS_ENDPOINT": self.endpoint,
+            "CKPTFS_TEST_GCS_BUCKET": bucket,
+            "CKPTFS_TEST_GCS_CAPS": self.caps,
+        }
+
+
+S3_SERVERS = {kind.name: kind for kind in (VersityGW, MinIO)}
+SERVERS = {**S3_SERVERS, FakeGCS.name: FakeGCS}
 
 
 def client(endpoint, attempts=4):
@@ -207,16 +264,8 @@ def client(endpoint, attempts=4):
 def run(kind, folder, command):
     server = kind(folder).start()
     try:
-        client(server.endpoint).create_bucket(Bucket="test")
-        env = dict(os.environ, **server.env())
-        env["CKPTFS_TEST_S3_ENDPOINT"] = server.endpoint
-        env["CKPTFS_TEST_S3_BUCKET"] = "test"
-        env["CKPTFS_TEST_S3_DATA"] = str(server.data)
-        env["CKPTFS_TEST_S3_LOG"] = str(server.access_log)
-        env["CKPTFS_TEST_S3_REGION"] = REGION
-        env["CKPTFS_TEST_S3_CAPS"] = server.caps
-        if server.is_atomic:
-            env["CKPTFS_TEST_S3_ATOMIC"] = "1"
+        server.make_bucket("test")
+        env = {**os.environ, **server.env(), **server.test_env("test")}
         return subprocess.run(command, env=env).returncode
     finally:
         server.stop()

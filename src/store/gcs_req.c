@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request: put together, performed, and what the answer means. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/cred.h"
+#include "ckptfs/text.h"
+
+#include "gcs.h"
+
+#define URL_MAX (64 * 1024)
+#define AUTH_MAX (16 * 1024)
+
+void gcs_req_query(struct gcs_req *q, const char *name, const char *value)
+{
+	assert(q->nquery < GCS_MAX_QUERY);
+	q->query[q->nquery].name = name;
+	q->query[q->nquery++].value = value;
+}
+
+void gcs_req_header(struct gcs_req *q, const char *name, const char *value)
+{
+	assert(q->nheaders < GCS_MAX_HEADERS);
+	q->headers[q->nheaders].name = name;
+	q->headers[q->nheaders++].value = value;
+}
+
+int gcs_req_match(struct gcs_req *q, const char *name, const char *etag)
+{
+	if (!gcs_etag_is_valid(etag)) {
+		store_set_error("no object has that generation");
+		return -ESTALE;
+	}
+	gcs_req_query(q, name, etag);
+	q->cond = GCS_COND_MATCH;
+	return 0;
+}
+
+int gcs_req_cond(struct gcs_req *q, const struct store_cond *cond)
+{
+	if (cond && cond->if_match)
+		return gcs_req_match(q, "ifGenerationMatch", cond->if_match);
+	if (cond && cond->if_absent) {
+		gcs_req_query(q, "ifGenerationMatch", "0");
+		q->cond = GCS_COND_ABSENT;
+	}
+	return 0;
+}
+
+/* ---- what of it is made anew for each try ---- */
+
+struct sent {
+	struct buf url, auth;
+	struct cred *cred; /* NULL: anonymous */
+	struct http_header headers[GCS_MAX_HEADERS + 1];
+	size_t nheaders;
+};
+
+static void sent_clear(struct sent *t)
+{
+	buf_clear(&t->url);
+	if (t->auth.p)
+		explicit_bzero(t->auth.p, t->auth.len);
+	buf_clear(&t->auth);
+	cred_drop(t->cred);
+}
+
+static int add_object(const struct gcs *g, const char *key, struct buf *url)
+{
+	int r = buf_addf(url, "/b/%s/o", g->bucket);
+
+	if (r == 0 && key)
+		r = buf_addf(url, "/");
+	if (r == 0 && key)
+		r = text_percent(url, key, strlen(key), false);
+	return r;
+}
+
+static int set_url(const struct gcs *g, const struct gcs_req *q,
+		   struct buf *url)
+{
+	size_t i;
+	int r = buf_addf(url, "%s%s/storage/v1", g->where.base,
+			 q->is_upload ? "/upload" : "");
+
+	if (r == 0)
+		r = add_object(g, q->key, url);
+	if (r == 0 && q->verb)
+		r = buf_addf(url, "/%s", q->verb);
+	if (r == 0 && q->to)
+		r = add_object(g, q->to, url);
+	for (i = 0; i < q->nquery && r == 0; i++) {
+		r = buf_addf(url, "%c%s=", i ? '&' : '?', q->query[i].name);
+		if (r == 0)
+			r = text_percent(url, q->query[i].value,
+					 strlen(q->query[i].value), false);
+	}
+	return r;
+}
+
+static int add_token(struct gcs *g, struct sent *t)
+{
+	char why[CRED_WHY_MAX];
+	int r;
+
+	if (!g->creds)
+		return 0;
+	r = cred_get(g->creds, why, &t->cred);
+	if (r) {
+		store_set_error("%s", why);
+		if (r == -ENOMEM)
+			return r;
+		/* As gcs_err_of() has it for a token that is not taken. */
+		return atomic_load(&g->has_worked) ? -EAGAIN : -EACCES;
+	}
+	r = buf_addf(&t->auth, "Bearer %s", cred_token(t->cred));
+	t->headers[t->nheaders].name = "Authorization";
+	t->headers[t->nheaders++].value = t->auth.p;
+	return r;
+}
+
+static int prepare(struct gcs *g, const struct gcs_req *q, struct sent *t)
+{
+	size_t i;
+	int r;
+
+	memset(t, 0, sizeof(*t));
+	t->url.max = URL_MAX;
+	t->auth.max = AUTH_MAX;
+	for (i = 0; i < q->nheaders; i++) {
+		t->headers[t->nheaders].name = q->headers[i].name;
+		t->headers[t->nheaders++].value = q->headers[i].value;
+	}
+	r = set_url(g, q, &t->url);
+	if (r == 0)
+		r = add_token(g, t);
+	return r == -EMSGSIZE ? -EINVAL : r;
+}
+
+/* ---- what came of it ---- */
+
+/* No answer came: http.h's error as store.h's. */
+static int no_answer(struct gcs *g, int err, const struct http_resp *resp)
+{
+	if (err == -ECANCELED || err == -ENOMEM)
+		return err;
+	store_set_error("%s", resp->why);
+	/* A server once trusted has a new certificate: nothing to do with
+	 * this request. */
+	if (err == -EACCES && atomic_load(&g->has_worked))
+		return -ENETUNREACH;
+	return err;
+}
+
+/* A name may be written to once in a second; that is not always said. */
+static void note_retry_after(const struct http_resp *resp)
+{
+	const char *s = http_resp_header(resp, "Retry-After");
+	uint64_t v;
+
+	if (s && text_parse_u64(s, &v) == 0 && v < 3600)
+		store_set_retry_after((int64_t)v * NS_PER_S);
+	else if (resp->status == 429)
+		store_set_retry_after(NS_PER_S);
+}
+
+/* The error document, or the beginning of what is none; printable. */
+struct said {
+	char reason[64];
+	char message[256];
+};
+
+static void copy_text(const char *from, size_t n, char *to, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < n && i < size - 1 && from[i]; i++)
+		to[i] = (unsigned char)from[i] < ' ' ? ' ' : from[i];
+	to[i] = '\0';
+}
+
+static void read_error(const struct http_resp *resp, struct said *ret)
+{
+	const struct json *e;
+	const char *s;
+	struct json *j = NULL;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!resp->body.p)
+		return;
+	if (json_parse(resp->body.p, resp->body.len, &j)) {
+		copy_text(resp->body.p, resp->body.len, ret->message,
+			  sizeof(ret->message));
+		return;
+	}
+	e = json_get(j, "error");
+	s = json_get_str(e, "message");
+	if (s)
+		copy_text(s, strlen(s), ret->message, sizeof(ret->message));
+	s = json_get_str(json_at(json_get(e, "errors"), 0), "reason");
+	if (s)
+		copy_text(s, strlen(s), ret->reason, sizeof(ret->reason));
+	json_free(j);
+}
+
+static int judge(struct gcs *g, const struct gcs_req *q,
+		 const struct http_resp *resp, bool *ret_token)
+{
+	struct said said = { .reason = "" };
+	struct gcs_answer a = { .status = resp->status,
+				.reason = said.reason,
+				.message = said.message,
+				.cond = q->cond,
+				.has_crc = q->has_crc,
+				.is_settled = atomic_load(&g->has_worked) };
+	int r;
+
+	if (resp->status < 200 || resp->status > 299)
+		read_error(resp, &said);
+	r = gcs_err_of(&a);
+	*ret_token = gcs_err_is_token(&a);
+	if (r == 0) {
+		atomic_store(&g->has_worked, true);
+		return 0;
+	}
+	if (*said.message)
+		store_set_error("%s (HTTP %d)", said.message, resp->status);
+	else
+		store_set_error("HTTP %d", resp->status);
+	note_retry_after(resp);
+	if (q->is_change && resp->resent &&
+	    (r == -ENOENT || r == -ESTALE || r == -EEXIST)) {
+		store_set_error("sent twice, and the second time refused: "
+				"the first may have been done");
+		return -EAGAIN;
+	}
+	return r;
+}
+
+static int attempt(struct gcs *g, const struct gcs_req *q,
+		   struct http_resp *resp, bool *ret_token)
+{
+	struct http_body body = { 0 };
+	struct http_req req = {
+		.method = q->method,
+		.sink = q->sink,
+		.sink_arg = q->sink_arg,
+		.body_max = q->body_max,
+		.quiet_s = q->quiet_s,
+		.expect_continue = q->expect_continue,
+		.once = q->is_begin,
+	};
+	struct sent t;
+	int r = prepare(g, q, &t);
+
+	if (r)
+		goto out;
+	if (q->src) {
+		body.read = q->src->read;
+		body.arg = q->src->arg;
+		body.len = q->src->len;
+		req.body = &body;
+	}
+	req.url = t.url.p;
+	req.headers = t.headers;
+	req.nheaders = t.nheaders;
+	r = http_perform(g->http, &req, resp);
+	r = r ? no_answer(g, r, resp) : judge(g, q, resp, ret_token);
+	if (*ret_token && t.cred)
+		cred_refuse(g->creds, t.cred);
+	else
+		*ret_token = false;
+out:
+	sent_clear(&t);
+	return r;
+}
+
+int gcs_perform(struct gcs *g, const struct gcs_req *q, struct http_resp *resp)
+{
+	bool token = true;
+	int r = -ECANCELED;
+
+	memset(resp, 0, sizeof(*resp));
+	for (unsigned i = 0; i < 2 && token; i++) {
+		token = false;
+		if (atomic_load(&g->is_shut))
+			return -ECANCELED;
+		http_resp_clear(resp);
+		r = attempt(g, q, resp, &token);
+	}
+	return r;
+}
+
+int gcs_ask(struct gcs *g, const struct gcs_req *q, struct json **ret)
+{
+	struct http_resp resp;
+	int r = gcs_perform(g, q, &resp);
+
+	if (r == 0)
+		r = json_parse(resp.body.p ? resp.body.p : "", resp.body.len,
+			       ret);
+	if (r == -EBADMSG && resp.status >= 200 && resp.status <= 299) {
+		store_set_error("the answer is not JSON");
+		r = -EPROTO;
+	}
+	http_resp_clear(&resp);
+	return r;
+}
