@@ -51,7 +51,7 @@ struct daemon {
 	bool foreground;
 	int null_fd; /* /dev/null, for stderr once ready; -1: stays */
 
-	char *endpoint; /* NULL: Amazon's own */
+	char *endpoint; /* NULL: the vendor's own */
 	char *normal; /* source_normal() */
 	char *cache_path; /* of this source */
 	uint64_t cache_size;
@@ -118,8 +118,15 @@ int daemon_open_store(struct daemon *d) NONNULL(1) MUST_USE;
  * what there is to say when it does not let us in (CLI_FAILED). */
 int daemon_make_store(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_say_unreached(struct daemon *d, int err) NONNULL(1);
+/* What is missing of d->creds should be said now, not at the first upload. */
+int daemon_try_credentials(struct daemon *d) NONNULL(1) MUST_USE;
 /* Words for why a source cannot be used. */
 const char *daemon_probe_hint(int err, bool is_dir, bool anonymous);
+
+/* daemon_gcs.c: where a gs:// source is asked for, and its back end. */
+int daemon_find_gcs(struct daemon *d) NONNULL(1) MUST_USE;
+int daemon_make_gcs(struct daemon *d, struct store **ret) NONNULL(1, 2)
+	MUST_USE;
 
 /* daemon_drain.c */
 int daemon_start_signals(struct daemon *d) NONNULL(1) MUST_USE;

@@ -62,6 +62,10 @@ int daemon_find_endpoint(struct daemon *d)
 		d->endpoint = s.endpoint_url;
 		s.endpoint_url = NULL;
 		cred_aws_settings_clear(&s);
+	} else if (d->src.kind == SOURCE_GCS) {
+		status = daemon_find_gcs(d);
+		if (status != CLI_DONE)
+			return status;
 	}
 	d->normal = source_normal(&d->src, d->endpoint);
 	if (!d->normal)
@@ -69,8 +73,7 @@ int daemon_find_endpoint(struct daemon *d)
 	return CLI_DONE;
 }
 
-/* What is missing should be said now, not at the first upload. */
-static int try_credentials(struct daemon *d)
+int daemon_try_credentials(struct daemon *d)
 {
 	char why[CRED_WHY_MAX] = "";
 	struct cred *c = NULL;
@@ -131,7 +134,7 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 	int status, r = daemon_open_creds(d);
 
 	if (r == 0 && d->creds) {
-		status = try_credentials(d);
+		status = daemon_try_credentials(d);
 		if (status != CLI_DONE)
 			return status;
 	}
@@ -174,6 +177,8 @@ static int make_store(struct daemon *d, struct store **ret)
 		cred_aws_settings_clear(&set);
 		return status;
 	}
+	if (d->src.kind == SOURCE_GCS)
+		return daemon_make_gcs(d, ret);
 	r = store_dir_new(d->src.where, &clk_system, ret);
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED, "%s: %s: %s", d->src.name,

@@ -29,8 +29,8 @@ const struct option_row option_table[] = {
 	  .help = "whether a cache on tmpfs, NFS and the like is taken" },
 
 	{ "endpoint_url", OPTION_STRING, AT(endpoint_url), .good = "a URL",
-	  .def_text = "the profile's, else Amazon's",
-	  .help = "the S3 server, as in http://127.0.0.1:7070" },
+	  .def_text = "the profile's, else the vendor's",
+	  .help = "the server, as in http://127.0.0.1:7070" },
 	{ "region", OPTION_STRING, AT(region), .good = "a region's name",
 	  .def_text = "the profile's, else us-east-1", .help = "S3 region" },
 	{ "profile", OPTION_STRING, AT(profile), .good = "a profile's name",

@@ -23,16 +23,16 @@
 static int bad(char *err, const char *what, const char *text)
 {
 	(void)snprintf(err, SOURCE_ERR_MAX,
-		       "%.200s: %s; give s3://bucket, s3://bucket/prefix or "
-		       "file:///folder",
+		       "%.200s: %s; give s3://bucket/prefix, "
+		       "gs://bucket/prefix or file:///folder",
 		       text, what);
 	return -EINVAL;
 }
 
 static const char *scheme_problem(const char *text)
 {
-	static const char *const later[] = { "gs://", "az://", "abfs://",
-					     "abfss://", "adl://" };
+	static const char *const later[] = { "az://", "abfs://", "abfss://",
+					     "adl://" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(later); i++)
@@ -75,8 +75,8 @@ static bool has_control(const char *s)
 	return false;
 }
 
-static int parse_s3(const char *text, const char *rest, char *err,
-		    struct source *s)
+static int parse_bucket(const char *text, const char *rest, char *err,
+			struct source *s)
 {
 	size_t n = strcspn(rest, "/"), i;
 
@@ -85,7 +85,6 @@ static int parse_s3(const char *text, const char *rest, char *err,
 	for (i = 0; i < n; i++)
 		if (!isalnum((unsigned char)rest[i]) && !strchr("._-", rest[i]))
 			return bad(err, "no bucket has such a name", text);
-	s->kind = SOURCE_S3;
 	s->where = strndup(rest, n);
 	s->prefix = tidy_prefix(rest + n);
 	if (s->where && !s->prefix && errno == EINVAL)
@@ -104,10 +103,14 @@ static int parse_dir(const char *text, const char *rest, char *err,
 		return bad(err, "the folder must begin with /", text);
 	while (n > 1 && rest[n - 1] == '/')
 		n--;
-	s->kind = SOURCE_DIR;
 	s->where = strndup(rest, n);
 	s->prefix = strdup("");
 	return s->where && s->prefix ? 0 : -ENOMEM;
+}
+
+static const char *scheme_of(const struct source *s)
+{
+	return s->kind == SOURCE_GCS ? "gs" : "s3";
 }
 
 static int make_name(struct source *s)
@@ -119,27 +122,53 @@ static int make_name(struct source *s)
 	if (s->kind == SOURCE_DIR)
 		r = buf_addf(&t, "file://%s", s->where);
 	else
-		r = buf_addf(&t, "s3://%s%s%.*s", s->where, n ? "/" : "",
-			     n ? (int)n - 1 : 0, s->prefix);
+		r = buf_addf(&t, "%s://%s%s%.*s", scheme_of(s), s->where,
+			     n ? "/" : "", n ? (int)n - 1 : 0, s->prefix);
 	if (r == 0)
 		s->name = buf_take(&t, NULL);
 	return s->name ? 0 : -ENOMEM;
 }
 
+static const struct {
+	const char *scheme;
+	enum source_kind kind;
+} schemes[] = {
+	{ "s3://", SOURCE_S3 },
+	{ "gs://", SOURCE_GCS },
+	{ "gcs://", SOURCE_GCS }, /* as fsspec takes it, too */
+	{ "file://", SOURCE_DIR },
+};
+
+/* What follows the scheme, or NULL. */
+static const char *take_scheme(const char *text, enum source_kind *ret)
+{
+	size_t i, n;
+
+	for (i = 0; i < ARRAY_SIZE(schemes); i++) {
+		n = strlen(schemes[i].scheme);
+		if (strncmp(text, schemes[i].scheme, n) != 0)
+			continue;
+		*ret = schemes[i].kind;
+		return text + n;
+	}
+	return NULL;
+}
+
 int source_parse(const char *text, char err[SOURCE_ERR_MAX], struct source *ret)
 {
 	struct source s = { .kind = SOURCE_S3 };
+	const char *rest;
 	int r;
 
 	(void)snprintf(err, SOURCE_ERR_MAX, "out of memory");
 	if (has_control(text))
 		r = bad(err, "control characters in a source", "(source)");
-	else if (strncmp(text, "s3://", 5) == 0)
-		r = parse_s3(text, text + 5, err, &s);
-	else if (strncmp(text, "file://", 7) == 0)
-		r = parse_dir(text, text + 7, err, &s);
-	else
+	else if (!(rest = take_scheme(text, &s.kind)))
 		r = bad(err, scheme_problem(text), text);
+	else if (s.kind == SOURCE_DIR)
+		r = parse_dir(text, rest, err, &s);
+	else
+		r = parse_bucket(text, rest, err, &s);
 	if (r == 0)
 		r = make_name(&s);
 	if (r < 0) {
@@ -167,23 +196,34 @@ static size_t host_len(const char *url, const char **ret_host)
 	return strcspn(p, "/");
 }
 
-int source_is_amazon(const char *endpoint)
+/* Does the host's name end like this?  No endpoint does, too. */
+static int is_below(const char *endpoint, const char *tail)
 {
-	static const char *const tails[] = { ".amazonaws.com",
-					     ".amazonaws.com.cn" };
 	const char *host;
-	size_t i, n, m;
+	size_t n, m = strlen(tail);
 
 	if (!endpoint || !*endpoint)
 		return 1;
 	n = host_len(endpoint, &host);
 	n = n > strcspn(host, ":") ? strcspn(host, ":") : n;
-	for (i = 0; i < ARRAY_SIZE(tails); i++) {
-		m = strlen(tails[i]);
-		if (n > m && strncasecmp(host + n - m, tails[i], m) == 0)
-			return 1;
-	}
-	return 0;
+	return n > m && strncasecmp(host + n - m, tail, m) == 0;
+}
+
+int source_is_amazon(const char *endpoint)
+{
+	return is_below(endpoint, ".amazonaws.com") ||
+	       is_below(endpoint, ".amazonaws.com.cn");
+}
+
+int source_is_google(const char *endpoint)
+{
+	return is_below(endpoint, ".googleapis.com");
+}
+
+static int is_vendors(const struct source *s, const char *endpoint)
+{
+	return s->kind == SOURCE_GCS ? source_is_google(endpoint) :
+				       source_is_amazon(endpoint);
 }
 
 /* Lower case, no port that its scheme implies, no slash at the end. */
@@ -214,8 +254,9 @@ char *source_normal(const struct source *s, const char *endpoint)
 		r = buf_addf(&t, "file://%s/",
 			     strcmp(s->where, "/") == 0 ? "" : s->where);
 	else
-		r = buf_addf(&t, "s3://%s/%s", s->where, s->prefix);
-	if (r == 0 && s->kind == SOURCE_S3 && !source_is_amazon(endpoint))
+		r = buf_addf(&t, "%s://%s/%s", scheme_of(s), s->where,
+			     s->prefix);
+	if (r == 0 && s->kind != SOURCE_DIR && !is_vendors(s, endpoint))
 		r = add_endpoint(&t, endpoint);
 	if (r == 0)
 		return buf_take(&t, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is mounted: s3://bucket[/prefix] or file:///path.  Pure. */
+/* What is mounted: s3://bucket[/prefix], gs://bucket[/prefix] or file:///path.
+ * Pure. */
 #ifndef CKPTFS_CLI_SOURCE_H
 #define CKPTFS_CLI_SOURCE_H
 
@@ -7,7 +8,7 @@
 
 #define SOURCE_ERR_MAX 512
 
-enum source_kind { SOURCE_S3, SOURCE_DIR };
+enum source_kind { SOURCE_S3, SOURCE_DIR, SOURCE_GCS };
 
 struct source {
 	enum source_kind kind;
@@ -23,12 +24,13 @@ void source_clear(struct source *s) NONNULL(1);
 
 /*
  * The one spelling of a source, by which its cache is found: scheme, bucket
- * and prefix, and the endpoint unless it is Amazon's (or NULL).  For a folder,
+ * and prefix, and the endpoint unless it is the vendor's (or NULL).  For a folder,
  * where has been resolved.  The caller frees it; NULL: no memory.
  */
 char *source_normal(const struct source *s, const char *endpoint) NONNULL(1);
-/* Whether an endpoint is Amazon's own. */
+/* Whether an endpoint is Amazon's, or Google's, own. */
 int source_is_amazon(const char *endpoint);
+int source_is_google(const char *endpoint);
 /* 16 hex digits that name a text. */
 void source_hash(const char *text, char ret[17]) NONNULL(1, 2);
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,9 @@ static const struct {
 	{ "s3://buck/", "s3://buck", "", "s3://buck/" },
 	{ "s3://buck/a//b/", "s3://buck/a/b", "a/b/", "s3://buck/a/b/" },
 	{ "s3://buck//a", "s3://buck/a", "a/", "s3://buck/a/" },
+	{ "gs://buck", "gs://buck", "", "gs://buck/" },
+	{ "gs://b_u.k//a/", "gs://b_u.k/a", "a/", "gs://b_u.k/a/" },
+	{ "gcs://buck/a", "gs://buck/a", "a/", "gs://buck/a/" },
 	{ "file:///x/y/", "file:///x/y", "", "file:///x/y/" },
 	{ "file:///", "file:///", "", "file:///" },
 };
@@ -38,7 +42,9 @@ END_TEST
 static const struct {
 	const char *in, *says;
 } bad[] = {
-	{ "gs://buck", "not built yet" },
+	{ "gs://", "3 to 63" },
+	{ "gs://buck/..", "prefix" },
+	{ "gs:/buck", "gs://bucket/prefix" },
 	{ "az://c", "not built yet" },
 	{ "abfss://c@a/x", "not built yet" },
 	{ "buck", "give s3://" },
@@ -74,15 +80,23 @@ static const struct {
 	{ "http://h:80", "s3://buck/a/ at http://h" },
 	{ "https://notamazonaws.com",
 	  "s3://buck/a/ at https://notamazonaws.com" },
+	{ "https://storage.googleapis.com",
+	  "s3://buck/a/ at https://storage.googleapis.com" },
+	{ NULL, "gs://buck/a/" },
+	{ "https://private.googleapis.com", "gs://buck/a/" },
+	{ "https://s3.amazonaws.com",
+	  "gs://buck/a/ at https://s3.amazonaws.com" },
 };
 
-START_TEST(the_endpoint_counts_unless_it_is_amazons)
+START_TEST(the_endpoint_counts_unless_it_is_the_vendors)
 {
+	bool gs = strncmp(ends[_i].normal, "gs:", 3) == 0;
+	const char *text = gs ? "gs://buck/a" : "s3://buck/a";
 	char err[SOURCE_ERR_MAX];
 	struct source s;
 	char *n;
 
-	ck_assert_int_eq(source_parse("s3://buck/a", err, &s), 0);
+	ck_assert_int_eq(source_parse(text, err, &s), 0);
 	n = source_normal(&s, ends[_i].endpoint);
 	ck_assert_str_eq(n, ends[_i].normal);
 	free(n);
@@ -105,7 +119,7 @@ static void add(TCase *c)
 			    (int)ARRAY_SIZE(good));
 	tcase_add_loop_test(c, other_texts_are_refused_with_the_forms_that_work,
 			    0, (int)ARRAY_SIZE(bad));
-	tcase_add_loop_test(c, the_endpoint_counts_unless_it_is_amazons, 0,
+	tcase_add_loop_test(c, the_endpoint_counts_unless_it_is_the_vendors, 0,
 			    (int)ARRAY_SIZE(ends));
 	tcase_add_test(c, a_hash_is_16_hex_digits_and_never_changes);
 }

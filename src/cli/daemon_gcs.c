@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A bucket of Google Cloud Storage: who asks it, and where. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/cred.h"
+#include "ckptfs/http.h"
+#include "ckptfs/store.h"
+
+#include "cmd.h"
+#include "daemon.h"
+
+/* As Google's own libraries have it: a server to try things with, which asks
+ * nobody who he is.  NULL: none. */
+static const char *emulator(void)
+{
+	const char *s = getenv("STORAGE_EMULATOR_HOST");
+
+	return s && *s ? s : NULL;
+}
+
+int daemon_find_gcs(struct daemon *d)
+{
+	const char *url = d->o->endpoint_url ? d->o->endpoint_url : emulator();
+
+	if (!url)
+		return CLI_DONE;
+	if (strstr(url, "://"))
+		d->endpoint = strdup(url);
+	else if (asprintf(&d->endpoint, "http://%s", url) < 0)
+		d->endpoint = NULL;
+	return d->endpoint ? CLI_DONE :
+			     say_error(&d->say, CLI_FAILED, "out of memory");
+}
+
+/* Of the options of other stores. */
+static void warn_of_others(struct daemon *d)
+{
+	static const char *const names[] = { "region", "profile",
+					     "addressing_style", "payload" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (options_given(d->o, names[i]))
+			daemon_warn(d, "%s is for s3:// alone, and of no "
+				       "meaning for %s",
+				    names[i], d->src.name);
+}
+
+static int find_credentials(struct daemon *d)
+{
+	if (d->o->anonymous || (emulator() && !d->o->endpoint_url))
+		return CLI_DONE;
+	return say_error(&d->say, CLI_FAILED,
+			 "%s: Google's credentials are not built yet: mount "
+			 "with anonymous, or set STORAGE_EMULATOR_HOST",
+			 d->src.name);
+}
+
+int daemon_make_gcs(struct daemon *d, struct store **ret)
+{
+	const struct http_opts http = { .ca_bundle = d->o->ca_bundle };
+	struct store_gcs_opts o = { .bucket = d->src.where,
+				    .prefix = d->src.prefix,
+				    .endpoint_url = d->endpoint,
+				    .clk = &clk_system };
+	int status, r = http_new(&http, &d->http);
+
+	if (r == 0) {
+		status = find_credentials(d);
+		if (status != CLI_DONE)
+			return status;
+		o.http = d->http;
+		o.creds = d->creds;
+		r = store_gcs_new(&o, ret);
+	}
+	if (r < 0)
+		return say_error(&d->say, r == -EINVAL ? CLI_USAGE : CLI_FAILED,
+				 "%s: %s", d->src.name,
+				 r == -EINVAL ? store_last_error() :
+						strerror(-r));
+	warn_of_others(d);
+	if (store_gcs_is_in_clear(*ret))
+		daemon_warn(d,
+			    "%s is not encrypted: whoever is on the way there "
+			    "can read and change what is sent; use https://",
+			    d->endpoint);
+	return CLI_DONE;
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mount of gs://, over fake-gcs-server: what is here is there."""
+
+import os
+
+import pytest
+
+from buckets import assert_same
+from mount import wait_until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def mnt(gcs_bucket, mounts):
+    gcs_bucket.source += "/runs/7"
+    return mounts(gcs_bucket, part_size="1M")
+
+
+class Below:
+    """The bucket as a mount of a prefix sees it."""
+
+    def __init__(self, bucket, prefix):
+        self.bucket = bucket
+        self.prefix = prefix
+
+    def keys(self):
+        return [k.removeprefix(self.prefix) for k in self.bucket.keys(self.prefix)]
+
+    def get(self, key):
+        return self.bucket.get(self.prefix + key)
+
+    def head(self, key):
+        return self.bucket.head(self.prefix + key)
+
+    def uploads(self):
+        return self.bucket.uploads()
+
+
+@pytest.fixture
+def below(gcs_bucket):
+    return Below(gcs_bucket, "runs/7/")
+
+
+def test_a_save_is_resumed_from_by_an_empty_cache(mnt, below, gcs_bucket, tmp_path):
+    gcs_bucket.put("runs/7/theirs", b"another writer's")
+    large = os.urandom(40 * MIB + 12345)  # more parts than are joined at once
+    mnt.mount()
+    (mnt / "ckpt/step 1").mkdir(parents=True)
+    (mnt / "ckpt/step 1/model.bin").write_bytes(large)
+    (mnt / "ckpt/step 1/optim + 50%.bin").write_bytes(b"small")
+    (mnt / "ckpt/latest").symlink_to("step 1")
+    (mnt / "ckpt/gone").write_bytes(b"soon deleted")
+    os.chmod(mnt / "ckpt/step 1/model.bin", 0o640)
+    mnt.sync()
+    assert below.keys() == [
+        "ckpt/gone",
+        "ckpt/latest",
+        "ckpt/step 1/model.bin",
+        "ckpt/step 1/optim + 50%.bin",
+        "theirs",
+    ]
+    (mnt / "ckpt/gone").unlink()
+    (mnt / "ckpt/step 1").rename(mnt / "ckpt/step 2")
+    (mnt / "ckpt/latest").unlink()
+    (mnt / "ckpt/latest").symlink_to("step 2")
+    mnt.umount()
+    assert gcs_bucket.get("runs/7/ckpt/step 2/model.bin") == large
+    assert below.uploads() == []
+
+    mnt.cache_dir = tmp_path / "another.cache"
+    mnt.cache_dir.mkdir()
+    mnt.mount()
+    assert os.readlink(mnt / "ckpt/latest") == "step 2"
+    assert (mnt / "ckpt/latest/model.bin").read_bytes() == large
+    assert (mnt / "ckpt/step 2/model.bin").stat().st_mode & 0o7777 == 0o640
+    assert (mnt / "theirs").read_bytes() == b"another writer's"
+    (mnt / "ckpt/step 2/model.bin").write_bytes(large[:MIB] + large[2 * MIB :])
+    mnt.sync()
+    assert below.get("ckpt/step 2/model.bin") == large[:MIB] + large[2 * MIB :]
+    names = ["latest", "step 2/model.bin", "step 2/optim + 50%.bin"]
+    assert below.keys() == [*(f"ckpt/{n}" for n in names), "theirs"]
+    assert below.uploads() == []
+
+
+def parts(proxy):
+    """Uploads of parts that were answered."""
+    return [
+        r
+        for r in proxy.requests("POST", "/upload/")
+        if r.status == 200 and r.sent > MIB
+    ]
+
+
+def test_an_upload_is_resumed_after_kill_9(mnt, below, gcs_proxy):
+    data = os.urandom(48 * MIB)
+    mnt.mount()
+    gcs_proxy.limit(up=16 * MIB)
+    (mnt / "big").write_bytes(data)
+    wait_until(lambda: len(parts(gcs_proxy)) >= 12, what="some parts")
+    mnt.kill9()
+    sent = len(parts(gcs_proxy))
+    assert sent < 48
+    gcs_proxy.limit()
+    mnt.mount()
+    mnt.sync()
+    # Eight were under way when it died.
+    assert len(parts(gcs_proxy)) <= 48 + 8
+    assert below.get("big") == data
+    assert_same(below, mnt.path)
+
+
+def test_a_commit_whose_answer_was_lost_is_done(mnt, below, gcs_proxy):
+    data = os.urandom(4 * MIB)
+    mnt.mount()
+    gcs_proxy.fault("drop", method="POST", path="big/compose", count=1)
+    (mnt / "big").write_bytes(data)
+    mnt.sync()
+    assert below.get("big") == data
+    assert_same(below, mnt.path)
