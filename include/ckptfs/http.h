@@ -29,6 +29,7 @@ struct http;
 /* All optional: zeroed is fine.  Strings are copied. */
 struct http_opts {
 	const char *ca_bundle; /* PEM file; NULL: the system's */
+	bool no_verify; /* trust any certificate */
 	unsigned connect_timeout_ms; /* 0: 10 s */
 	/* Less than this many bytes per second for this long: -ETIMEDOUT.
 	 * 0: 1 byte per second for 30 s.  There is no other time limit. */

@@ -45,7 +45,9 @@ struct options {
 	char *endpoint_url, *region, *profile, *ca_bundle;
 	int addressing_style; /* enum opt_addressing */
 	int payload; /* enum opt_payload */
-	bool anonymous, requester_pays;
+	bool anonymous, no_verify_ssl, requester_pays;
+	int64_t connect_timeout;
+	int64_t http_timeout; /* 0: as each request has it */
 	char *sse, *sse_kms_key_id, *sse_c_key_file, *storage_class, *acl;
 	char *tags, *content_type;
 

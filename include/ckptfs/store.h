@@ -453,6 +453,7 @@ struct store_s3_opts {
 	const char *endpoint_url; /* NULL: AWS */
 	bool path_style; /* forced for endpoints that are IP addresses */
 	bool sign_payload; /* also over https and loopback */
+	bool is_impatient; /* http's time limit is that of every request */
 	struct cred_chain *creds; /* borrowed; NULL: anonymous */
 	struct http *http; /* borrowed */
 	const struct clk *clk;

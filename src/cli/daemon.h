@@ -104,9 +104,11 @@ void daemon_tell_holder(struct daemon *d, const char *state) NONNULL(1, 2);
 /* A new file of ours alone to write to; NULL: there is something of that name,
  * if only a link, or it cannot be made. */
 FILE *daemon_create(const char *path) NONNULL(1);
-/* daemon_s3.c: how objects are stored; key is for the one that an option names
+/* daemon_s3.c: how a server is reached; and how objects are stored: key is for the one that an option names
  * a file of, and to be wiped. */
+struct http_opts;
 struct store_s3_opts;
+void daemon_http_options(struct daemon *d, struct http_opts *ret) NONNULL(1, 2);
 int daemon_s3_options(struct daemon *d, unsigned char *key,
 		      struct store_s3_opts *ret) NONNULL(1, 2, 3) MUST_USE;
 /* daemon_store.c */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From options to how objects are stored on an S3 server. */
+/* From options to how an S3 server is reached and objects are stored there. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ckptfs/clock.h"
+#include "ckptfs/http.h"
 #include "ckptfs/store.h"
 #include "ckptfs/text.h"
 
@@ -14,6 +17,30 @@
 #include "daemon.h"
 
 #define FILE_MOST 256
+#define TIME_MOST (24 * 3600 * 1000) /* ms */
+
+static unsigned at_least_one(int64_t n)
+{
+	if (n > TIME_MOST)
+		n = TIME_MOST;
+	return n > 0 ? (unsigned)n : 1;
+}
+
+void daemon_http_options(struct daemon *d, struct http_opts *ret)
+{
+	const struct options *o = d->o;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->ca_bundle = o->ca_bundle ? o->ca_bundle : getenv("AWS_CA_BUNDLE");
+	ret->connect_timeout_ms = at_least_one(o->connect_timeout / NS_PER_MS);
+	if (o->http_timeout > 0)
+		ret->low_speed_s = at_least_one(
+			(o->http_timeout + NS_PER_S - 1) / NS_PER_S);
+	ret->no_verify = o->no_verify_ssl;
+	if (o->no_verify_ssl)
+		daemon_warn(d, "no_verify_ssl: whoever is on the way to the "
+			       "server can pretend to be it");
+}
 
 /* The whole of a small file; its length, or a negative errno. */
 static ssize_t read_file(const char *path, char *buf, size_t size)
@@ -84,6 +111,7 @@ int daemon_s3_options(struct daemon *d, unsigned char *key,
 	ret->tags = o->tags;
 	ret->content_type = o->content_type;
 	ret->requester_pays = o->requester_pays;
+	ret->is_impatient = o->http_timeout > 0;
 	if (!o->sse_c_key_file)
 		return CLI_DONE;
 	ret->sse_c_key = key;

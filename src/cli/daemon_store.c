@@ -110,12 +110,11 @@ static bool wants_path_style(const struct daemon *d)
 
 int daemon_open_creds(struct daemon *d)
 {
-	struct http_opts http = { .ca_bundle = d->o->ca_bundle };
+	struct http_opts http;
 	struct cred_aws_opts opts;
 	int r = 0;
 
-	if (!http.ca_bundle)
-		http.ca_bundle = getenv("AWS_CA_BUNDLE");
+	daemon_http_options(d, &http);
 	if (!d->http)
 		r = http_new(&http, &d->http);
 	aws_opts(d, &opts);

@@ -48,6 +48,13 @@ const struct option_row option_table[] = {
 	{ "ca_bundle", OPTION_STRING, AT(ca_bundle), .good = "a PEM file",
 	  .def_text = "the system's",
 	  .help = "certificates to trust for https" },
+	{ "no_verify_ssl", OPTION_BOOL, AT(no_verify_ssl), .def = "no",
+	  .help = "trust any certificate; each mount warns of it" },
+	{ "connect_timeout", OPTION_DURATION, AT(connect_timeout), .def = "10s",
+	  .help = "how long a connection to the server may take" },
+	{ "http_timeout", OPTION_DURATION, AT(http_timeout),
+	  .def_text = "30s; 1m for bodies, 15m for commits and copies",
+	  .help = "how long the server may be silent within a request" },
 
 	{ "sse", OPTION_WORD, AT(sse), .def_text = "the bucket's",
 	  .good = "AES256|aws:kms|aws:kms:dsse",

@@ -168,8 +168,10 @@ static void set_transport(CURL *easy, const struct http *h)
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION,
 			 (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER,
+			 h->opts.no_verify ? 0L : 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST,
+			 h->opts.no_verify ? 0L : 2L);
 	if (h->ca_bundle)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, h->ca_bundle);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "ckptfs/" PACKAGE_VERSION);

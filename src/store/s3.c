@@ -216,6 +216,7 @@ int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	s3->creds = opts->creds;
 	s3->clk = opts->clk;
 	s3->sign_payload = opts->sign_payload;
+	s3->is_impatient = opts->is_impatient;
 	s3->store.limits.put_max = S3_COPY_MAX;
 	s3->store.limits.part_min = UINT64_C(5) << 20;
 	s3->store.limits.part_max = S3_COPY_MAX;

@@ -58,7 +58,7 @@ struct s3 {
 	struct http *http;
 	struct cred_chain *creds; /* NULL: anonymous */
 	const struct clk *clk;
-	bool sign_payload;
+	bool sign_payload, is_impatient;
 	bool has_crc; /* the server checks x-amz-checksum-crc64nvme */
 	bool has_crc_parts; /* and that of a multipart upload as a whole */
 	bool has_copy_part; /* UploadPartCopy, if no checksum is declared, or */

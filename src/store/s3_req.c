@@ -224,7 +224,7 @@ static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 		.sink = q->sink,
 		.sink_arg = q->sink_arg,
 		.body_max = q->body_max,
-		.quiet_s = q->quiet_s,
+		.quiet_s = s3->is_impatient ? 0 : q->quiet_s,
 		.expect_continue = q->expect_continue,
 		.once = q->is_begin,
 	};

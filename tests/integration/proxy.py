@@ -75,6 +75,12 @@ class Fault:
     reply), 'delay' (seconds, then as usual), 'cut' (reset after `bytes` of the
     body), 'flip' (forward with the first byte of the body changed), 'flip-reply'
     (the same with the body that comes back).
+
+    Silence: 'hang' (nothing is forwarded, and nothing answered), 'hang-reply'
+    (forwarded, and nothing answered), 'loris' (of the reply a byte of its body
+    each `seconds`).  Wrong replies of what was done: 'cut-reply' (reset after
+    `bytes` of the body), 'headers' (some are others: `headers`), 'answer' (never
+    forwarded: `code`, `headers` and `body` are the reply).
     """
 
     act: str
@@ -87,6 +93,8 @@ class Fault:
     seconds: float = 0
     retry_after: int | None = None
     bytes: int = 0
+    headers: dict = field(default_factory=dict)
+    body: str = ""
     hits: int = field(default=0, init=False)
 
     def matches(self, request):
@@ -325,7 +333,9 @@ class Proxy:
                 time.sleep(fault.seconds)
             elif fault and fault.act == "reset":
                 self._break(near)
-            elif fault and fault.act == "status":
+            elif fault and fault.act == "hang":
+                self._hang(near)
+            elif fault and fault.act in ("status", "answer"):
                 return self._refuse(request, fault, near)
             far.sock.sendall(head)
             limit = fault.bytes if fault and fault.act == "cut" else None
@@ -333,6 +343,9 @@ class Proxy:
             self._body(request, headers, near, far, limit, flips)
             if limit is not None:
                 self._break(near)
+            if fault and fault.act == "hang-reply":
+                self._swallow(request, far)
+                self._hang(near)
             return self._reply(request, near, far, fault)
         finally:
             request.end = request.end or time.monotonic()
@@ -341,12 +354,25 @@ class Proxy:
         reset(near.sock)
         raise Broken
 
+    def _hang(self, near):
+        """Say nothing until the client gives up."""
+        while near.some(CHUNK):
+            pass
+        raise Broken
+
+    def _swallow(self, request, far):
+        """The server is done with it once its answer begins."""
+        first, _ = parse_head(far.head())
+        request.status, request.end = int(first.split(" ")[1]), time.monotonic()
+
     def _refuse(self, request, fault, near):
         self._body(request, request.headers, near, None, None)
         request.sent = 0  # the server got none of it
         request.status, request.end = fault.code, time.monotonic()
-        body = _error_body(fault) if request.method != "HEAD" else b""
+        body = fault.body.encode() if fault.act == "answer" else _error_body(fault)
+        body = body if request.method != "HEAD" else b""
         again = f"Retry-After: {fault.retry_after}\r\n" if fault.retry_after else ""
+        again += "".join(f"{n}: {v}\r\n" for n, v in fault.headers.items())
         near.sock.sendall(
             f"HTTP/1.1 {fault.code} Injected\r\nx-amz-request-id: FAULT\r\n"
             f"Content-Type: application/xml\r\n{again}"
@@ -381,8 +407,11 @@ class Proxy:
             status = int(first.split(" ")[1])
             if status >= 200:
                 break
-        drop = fault is not None and fault.act == "drop"
-        flips = fault is not None and fault.act == "flip-reply"
+        act = fault.act if fault else ""
+        drop = act == "drop"
+        flips = act == "flip-reply"
+        if act == "headers":
+            head = _with_headers(head, fault.headers)
         body = request.method != "HEAD" and status not in (204, 304)
         chunked = body and "chunked" in headers.get("transfer-encoding", "")
         length = int(headers.get("content-length", 0)) if body else 0
@@ -400,7 +429,12 @@ class Proxy:
             request.received += len(data)
             if request.received == length and not chunked:
                 finish()
-            if not drop:
+            if act == "loris":
+                self._trickle(near, data, fault.seconds)
+            elif act == "cut-reply" and request.received > fault.bytes:
+                near.sock.sendall(data[: fault.bytes - request.received])
+                self._break(near)
+            elif not drop:
                 near.sock.sendall(data)
 
         if not chunked and length == 0:
@@ -413,8 +447,15 @@ class Proxy:
             self._copy(far, length, forward)
         if drop:
             self._break(near)
+        if act == "headers" and "content-length" in fault.headers:
+            return False  # longer than said, or shorter
         closing = headers.get("connection", "") + request.headers.get("connection", "")
         return "close" not in closing.lower()
+
+    def _trickle(self, near, data, seconds):
+        for i in range(len(data)):
+            near.sock.sendall(data[i : i + 1])
+            time.sleep(seconds)
 
     def _copy(self, source, left, forward):
         while left > 0:
@@ -437,6 +478,14 @@ class Proxy:
             forward(line + b"\r\n")
         finish()
         forward(b"\r\n")
+
+
+def _with_headers(head, headers):
+    """Lines of those names are others; of names that are not there, new ones."""
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    lines = [n for n in lines if n.partition(":")[0].lower() not in headers]
+    lines += [f"{n}: {v}" for n, v in headers.items() if v is not None]
+    return "\r\n".join([first, *lines, "", ""]).encode("latin-1")
 
 
 def _error_body(fault):

@@ -2,16 +2,21 @@
 """Options that say where an S3 server is and how it is spoken to, read off
 the requests that arrive there."""
 
+import contextlib
 import hashlib
 import json
+import os
+import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
 import servers
 from buckets import S3Bucket
 from conftest import fresh_name
+from mount import wait_until
 from proxy import Proxy
 from servers import VersityGW, free_port
 
@@ -173,3 +178,68 @@ def test_f46_ca_bundle_is_whom_to_trust(versitygw, proxies, mounts, certificate)
     (m / "f").write_bytes(b"x")
     m.umount()
     assert bucket.get("f") == b"x"
+
+
+@pytest.mark.option("no_verify_ssl")
+def test_s13_who_trusts_anybody_is_warned_each_time(
+    versitygw, proxies, mounts, certificate
+):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    bucket = S3Bucket(
+        versitygw, fresh_name(), proxies(versitygw.endpoint, context).endpoint
+    )
+    m = mounts(bucket)
+    for _ in range(2):
+        m.mount(no_verify_ssl=True)
+        assert "warning: no_verify_ssl" in m.said
+        warnings = json.dumps(m.status())
+        assert "no_verify_ssl: whoever is on the way" in warnings
+        m.umount()
+    m.mount(status=1)
+    assert "certificate" in m.said
+
+
+@pytest.mark.option("http_timeout")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", r"/f$"),
+        ("PUT", "partNumber="),
+        ("POST", "uploadId="),
+        ("GET", "list-type"),
+    ],
+)
+def test_a_silent_server_is_given_up_on(s3_mount, s3_bucket, proxy, method, path):
+    """Of each kind of request, those that may take longest, too."""
+    s3_mount.mount(http_timeout="1s", part_size="8M", metadata_ttl="100ms")
+    silent = proxy.fault("hang", method=method, path=path, count=1)
+    began = time.monotonic()
+    (s3_mount / "f").write_bytes(b"x")
+    (s3_mount / "big").write_bytes(b"b" * (9 << 20))
+    wait_until(lambda: os.listdir(s3_mount.path) and silent.hits, what="the silence")
+    s3_mount.sync()
+    assert time.monotonic() - began < 20
+    assert s3_bucket.get("f") == b"x"
+    assert s3_bucket.get("big") == b"b" * (9 << 20)
+
+
+@pytest.mark.option("connect_timeout")
+def test_who_cannot_be_connected_to_is_given_up_on(s3_mount, proxy):
+    """The queue of a listener is full: the kernel drops what comes."""
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        url = f"http://127.0.0.1:{address[1]}"
+        began = time.monotonic()
+        s3_mount.mount(status=1, endpoint_url=url, connect_timeout="200ms")
+        assert time.monotonic() - began < 8  # three tries
+        assert (
+            "timed out" in s3_mount.said.lower() or "timeout" in s3_mount.said.lower()
+        )
+    assert proxy.requests() == []
