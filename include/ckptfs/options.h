@@ -46,6 +46,7 @@ struct options {
 	int addressing_style; /* enum opt_addressing */
 	int payload; /* enum opt_payload */
 	bool anonymous, no_verify_ssl, requester_pays;
+	bool fips, dual_stack;
 	int64_t connect_timeout;
 	int64_t http_timeout; /* 0: as each request has it */
 	char *sse, *sse_kms_key_id, *sse_c_key_file, *storage_class, *acl;

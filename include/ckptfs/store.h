@@ -448,9 +448,10 @@ char *store_fault_log(struct store *s) NONNULL(1);
 
 struct cred_chain;
 struct store_s3_opts {
-	const char *bucket;
+	const char *bucket; /* or the ARN of an access point */
 	const char *region; /* "" or NULL: us-east-1 */
 	const char *endpoint_url; /* NULL: AWS */
+	bool fips, dual_stack; /* AWS only */
 	bool path_style; /* forced for endpoints that are IP addresses */
 	bool sign_payload; /* also over https and loopback */
 	bool is_impatient; /* http's time limit is that of every request */

@@ -63,13 +63,15 @@ static int find_credentials(struct daemon *d)
 
 int daemon_make_gcs(struct daemon *d, struct store **ret)
 {
-	const struct http_opts http = { .ca_bundle = d->o->ca_bundle };
+	struct http_opts http;
 	struct store_gcs_opts o = { .bucket = d->src.where,
 				    .prefix = d->src.prefix,
 				    .endpoint_url = d->endpoint,
 				    .clk = &clk_system };
-	int status, r = http_new(&http, &d->http);
+	int status, r;
 
+	daemon_http_options(d, &http);
+	r = http_new(&http, &d->http);
 	if (r == 0) {
 		status = find_credentials(d);
 		if (status != CLI_DONE)

@@ -31,7 +31,9 @@ void daemon_http_options(struct daemon *d, struct http_opts *ret)
 	const struct options *o = d->o;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->ca_bundle = o->ca_bundle ? o->ca_bundle : getenv("AWS_CA_BUNDLE");
+	ret->ca_bundle = o->ca_bundle;
+	if (!ret->ca_bundle && d->src.kind == SOURCE_S3)
+		ret->ca_bundle = getenv("AWS_CA_BUNDLE");
 	ret->connect_timeout_ms = at_least_one(o->connect_timeout / NS_PER_MS);
 	if (o->http_timeout > 0)
 		ret->low_speed_s = at_least_one(
@@ -112,6 +114,8 @@ int daemon_s3_options(struct daemon *d, unsigned char *key,
 	ret->content_type = o->content_type;
 	ret->requester_pays = o->requester_pays;
 	ret->is_impatient = o->http_timeout > 0;
+	ret->fips = o->fips;
+	ret->dual_stack = o->dual_stack;
 	if (!o->sse_c_key_file)
 		return CLI_DONE;
 	ret->sse_c_key = key;

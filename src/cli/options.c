@@ -39,6 +39,10 @@ const struct option_row option_table[] = {
 	{ "addressing_style", OPTION_ENUM, AT(addressing_style), .def = "auto",
 	  .good = "auto|path|virtual",
 	  .help = "bucket in the path or in the host name of a request" },
+	{ "fips", OPTION_BOOL, AT(fips), .def = "no",
+	  .help = "Amazon's hosts with validated cryptography" },
+	{ "dual_stack", OPTION_BOOL, AT(dual_stack), .def = "no",
+	  .help = "Amazon's hosts with IPv6 addresses, too" },
 	{ "payload", OPTION_ENUM, AT(payload), .def = "auto",
 	  .good = "auto|signed",
 	  .help = "whether bodies are signed over https and to this host, "
@@ -180,7 +184,8 @@ _Static_assert(ARRAY_SIZE(option_table) <= OPTIONS_MOST, "a place in given");
 static const char *const aliases[][2] = {
 	{ "endpoint", "endpoint_url" },	    { "url", "endpoint_url" },
 	{ "max_cache_size", "cache_size" }, { "read_only", "ro" },
-	{ "no_sign_request", "anonymous" },
+	{ "no_sign_request", "anonymous" }, { "use_fips_endpoint", "fips" },
+	{ "use_dualstack_endpoint", "dual_stack" },
 };
 
 const struct option_row *option_find(const char *name)

@@ -19,6 +19,7 @@
 #define PREFIX_MAX 900 /* of a key's 1024 bytes */
 #define BUCKET_LEAST 3
 #define BUCKET_MOST 255
+#define ARN_MOST 200
 
 static int bad(char *err, const char *what, const char *text)
 {
@@ -75,11 +76,32 @@ static bool has_control(const char *s)
 	return false;
 }
 
+static int parse_arn(const char *text, const char *rest, char *err,
+		     struct source *s)
+{
+	static const char kind[] = ":accesspoint/";
+	const char *at = strstr(rest, kind);
+	size_t n;
+
+	n = at ? (size_t)(at - rest) + strlen(kind) : 0;
+	n += strcspn(rest + n, "/");
+	if (n > ARN_MOST)
+		return bad(err, "no ARN is that long", text);
+	s->where = strndup(rest, n);
+	s->prefix = tidy_prefix(rest + n);
+	if (s->where && !s->prefix && errno == EINVAL)
+		return bad(err, "no such prefix can be mounted", text);
+	return s->where && s->prefix ? 0 : -ENOMEM;
+}
+
 static int parse_bucket(const char *text, const char *rest, char *err,
 			struct source *s)
 {
 	size_t n = strcspn(rest, "/"), i;
 
+	/* arn:…:accesspoint/NAME stands for a bucket. */
+	if (s->kind == SOURCE_S3 && strncmp(rest, "arn:", 4) == 0)
+		return parse_arn(text, rest, err, s);
 	if (n < BUCKET_LEAST || n > BUCKET_MOST)
 		return bad(err, "a bucket's name has 3 to 63 characters", text);
 	for (i = 0; i < n; i++)

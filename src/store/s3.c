@@ -174,7 +174,6 @@ static void s3_free(struct store *s)
 	s3_where_release(&s3->where);
 	s3_extra_release(&s3->extra);
 	lock_fini(&s3->lock);
-	free(s3->bucket);
 	free(s3);
 }
 
@@ -229,12 +228,12 @@ int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	}
 	snprintf(s3->region, sizeof(s3->region), "%s", region);
 	r = s3_where_init(opts, &s3->where);
+	if (r == 0 && *s3->where.region)
+		memcpy(s3->region, s3->where.region, sizeof(s3->region));
 	if (r == 0)
 		r = s3_extra_init(opts, &s3->where, &s3->extra);
 	if (r)
 		goto out;
-	s3->bucket = strdup(opts->bucket);
-	r = s3->bucket ? 0 : -ENOMEM;
 out:
 	if (r)
 		s3_free(&s3->store);

@@ -31,6 +31,8 @@ struct s3_where {
 	char *scheme; /* "https" */
 	char *host; /* as in the Host header; is_aws: up to the region */
 	char *base; /* before the key, not encoded: "/" or "/bucket/" */
+	char *source; /* before the key of what is copied */
+	char region[S3_REGION_MAX]; /* of an access point; "": not said */
 	bool is_tls, is_loopback, is_aws;
 };
 
@@ -54,7 +56,6 @@ struct s3 {
 	struct store store;
 	struct s3_where where;
 	struct s3_extra extra;
-	char *bucket;
 	struct http *http;
 	struct cred_chain *creds; /* NULL: anonymous */
 	const struct clk *clk;
@@ -93,6 +94,16 @@ struct s3_req {
 	char text[6][S3_ETAG_LEN];
 	unsigned ntext;
 };
+
+/* s3_arn.c: an access point in the place of a bucket. */
+struct s3_arn {
+	char region[S3_REGION_MAX];
+	char account[16];
+	char name[64];
+};
+bool s3_is_arn(const char *bucket) NONNULL(1);
+/* -EINVAL, or such that its fields make a host's name. */
+int s3_arn_parse(const char *arn, struct s3_arn *ret) NONNULL(1, 2) MUST_USE;
 
 /* s3_where.c */
 int s3_where_init(const struct store_s3_opts *opts, struct s3_where *ret)

@@ -17,7 +17,7 @@
 
 static int copy_source(const struct s3 *s3, const char *key, struct buf *ret)
 {
-	int r = buf_addf(ret, "/%s/", s3->bucket);
+	int r = buf_addf(ret, "%s", s3->where.source);
 
 	if (r == 0)
 		r = sign_encode_path(key, ret);

@@ -44,18 +44,39 @@ static bool is_label(const char *bucket, bool is_tls)
 	return strlen(bucket) <= 63;
 }
 
+static int where_arn(const struct store_s3_opts *o, struct s3_where *w)
+{
+	struct s3_arn arn;
+	int r = s3_arn_parse(o->bucket, &arn);
+
+	if (r)
+		return r;
+	w->is_aws = true;
+	w->is_tls = true;
+	memcpy(w->region, arn.region, sizeof(w->region));
+	w->base = strdup("/");
+	if (!w->base || asprintf(&w->host, "%s-%s.s3-accesspoint%s%s.",
+				 arn.name, arn.account, o->fips ? "-fips" : "",
+				 o->dual_stack ? ".dualstack" : "") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 static int where_aws(const struct store_s3_opts *o, struct s3_where *w)
 {
 	const char *bucket = o->bucket;
+	const char *fips = o->fips ? "-fips" : "";
+	const char *dual = o->dual_stack ? ".dualstack" : "";
 	int n;
 
 	w->is_aws = true;
 	w->is_tls = true;
 	if (o->path_style || !is_label(bucket, true)) {
-		w->host = strdup("s3.");
-		n = asprintf(&w->base, "/%s/", bucket);
+		n = asprintf(&w->host, "s3%s%s.", fips, dual);
+		if (n >= 0)
+			n = asprintf(&w->base, "/%s/", bucket);
 	} else {
-		n = asprintf(&w->host, "%s.s3.", bucket);
+		n = asprintf(&w->host, "%s.s3%s%s.", bucket, fips, dual);
 		w->base = n < 0 ? NULL : strdup("/");
 	}
 	if (n < 0 || !w->host || !w->base)
@@ -128,16 +149,35 @@ static int where_url(const struct store_s3_opts *o, struct s3_where *w)
 	return n < 0 ? -ENOMEM : 0;
 }
 
-int s3_where_init(const struct store_s3_opts *o, struct s3_where *ret)
+static int check(const struct store_s3_opts *o, bool is_arn)
 {
-	struct s3_where w = { 0 };
-	int r;
-
-	if (!o->bucket || !*o->bucket || strchr(o->bucket, '/')) {
+	if (!o->bucket || !*o->bucket || (!is_arn && strchr(o->bucket, '/'))) {
 		store_set_error("the bucket's name is empty or has a slash");
 		return -EINVAL;
 	}
-	r = o->endpoint_url ? where_url(o, &w) : where_aws(o, &w);
+	if (o->endpoint_url && (is_arn || o->fips || o->dual_stack)) {
+		store_set_error("access points, fips and dual_stack are "
+				"Amazon's: they exclude endpoint_url");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int s3_where_init(const struct store_s3_opts *o, struct s3_where *ret)
+{
+	struct s3_where w = { 0 };
+	bool is_arn = o->bucket && s3_is_arn(o->bucket);
+	int r = check(o, is_arn);
+
+	if (r)
+		return r;
+	if (is_arn)
+		r = where_arn(o, &w);
+	else
+		r = o->endpoint_url ? where_url(o, &w) : where_aws(o, &w);
+	if (r == 0 &&
+	    asprintf(&w.source, is_arn ? "%s/object/" : "/%s/", o->bucket) < 0)
+		r = -ENOMEM;
 	if (r == 0) {
 		w.scheme = strdup(w.is_tls ? "https" : "http");
 		r = w.scheme ? 0 : -ENOMEM;
@@ -154,4 +194,5 @@ void s3_where_release(struct s3_where *w)
 	free(w->scheme);
 	free(w->host);
 	free(w->base);
+	free(w->source);
 }

@@ -191,6 +191,8 @@ class Proxy:
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname, parts.port)
         self.tls = tls
+        self.tunnels = False  # it is asked by CONNECT for the server
+        self.asked_for = []
         self.log = []
         self.faults = []
         self.up, self.down = Bucket(), Bucket()
@@ -278,6 +280,8 @@ class Proxy:
         server = None
         if self.tls:
             try:
+                if self.tunnels:
+                    self._connect(sock)
                 sock = self.tls.wrap_socket(sock, server_side=True)
             except OSError:  # who does not trust us hangs up
                 sock.close()
@@ -300,6 +304,14 @@ class Proxy:
                 sock.close()
             if server:
                 server.close()
+
+    def _connect(self, sock):
+        """As a proxy of the web: whoever is asked for is us."""
+        first, _ = parse_head(Stream(sock).head())
+        self.asked_for.append(first)
+        if not first.startswith("CONNECT "):
+            raise OSError("not asked to connect")
+        sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
     def _pick(self, request):
         with self.lock:
