@@ -32,7 +32,7 @@ static bool is_replaceable(const struct item *e)
 	/* of a link there is nothing that could be kept beside theirs */
 	if (e->kind != REGULAR)
 		return true;
-	if (e->held)
+	if (e->held && !e->cur->shown)
 		return false;
 	if (e->open || e->dirty)
 		return (e->before && e->before->shown) ||

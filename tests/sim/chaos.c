@@ -32,6 +32,7 @@ struct chaos {
 	void *arg;
 	uint64_t random;
 	bool dead, down, trace;
+	bool held; /* no troubles for now */
 	bool late; /* requests of the dead arrive */
 	bool bare; /* a change without a condition was asked for */
 	unsigned lives; /* a request belongs to one of them */
@@ -81,7 +82,7 @@ static void travel(struct chaos *c)
 
 static bool is_over(const struct chaos *c)
 {
-	return clk_mono(c->host->clk) >= c->end_ns;
+	return c->held || clk_mono(c->host->clk) >= c->end_ns;
 }
 
 static int choose_kind(struct chaos *c)
@@ -540,6 +541,11 @@ void chaos_set_rate(struct store *s, enum chaos_kind kind, unsigned percent)
 void chaos_set_trace(struct store *s, bool trace)
 {
 	of(s)->trace = trace;
+}
+
+void chaos_hold(struct store *s, bool held)
+{
+	of(s)->held = held;
 }
 
 void chaos_set_down(struct store *s, bool down)

@@ -52,6 +52,8 @@ void chaos_set_rate(struct store *s, enum chaos_kind kind, unsigned percent);
 /* Say each request on stderr. */
 void chaos_set_trace(struct store *s, bool trace);
 /* Nobody answers. */
+/* Its troubles are as if over, for who looks from outside. */
+void chaos_hold(struct store *s, bool held);
 void chaos_set_down(struct store *s, bool down);
 
 #endif

@@ -40,6 +40,7 @@ static void on_change(void *arg, const char *key)
 	struct shown now[PATHS];
 	char why[160];
 
+	d->w.looks++;
 	drive_note_poisoned(d);
 	bucket_look(d->w.bucket, &d->m, now);
 	drive_bucket_changed(d, key, now);
@@ -50,6 +51,7 @@ static void on_change(void *arg, const char *key)
 			(long long)(drive_now(d) / NS_PER_MS), key,
 			d->o.n ? d->o.base[0].state : -1,
 			drive_failed(d) ? ": broken" : "");
+	d->w.looks--;
 }
 
 /* It may have waited for long: what it led to is no older than its answer. */
@@ -93,6 +95,7 @@ static void one(struct drive *d, const struct op *op)
 	if (world_draw(&d->w, 3) == 0)
 		(void)sim_run_for(d->w.sim,
 				  (int64_t)world_draw(&d->w, 40) * NS_PER_MS);
+	drive_note_poisoned(d);
 	drive_if_halted(d);
 }
 
@@ -108,6 +111,38 @@ static int on_pending(void *arg, const struct fs_pending *p)
 	return 1;
 }
 
+/* It was written to after its flush, and the power went: what the line has of it
+ * is not what was flushed, and is held back.  Somebody writes it anew. */
+static int on_changed(void *arg, const struct fs_pending *p)
+{
+	struct drive *d = arg;
+	int path = path_of(p->path);
+
+	if (path >= 0 && d->m.now->at[path].loose &&
+	    strcmp(p->state, "parked") == 0 &&
+	    strstr(p->why, "damaged its bytes"))
+		d->changed[path] = true;
+	return 0;
+}
+
+static bool write_anew(struct drive *d)
+{
+	struct op put = { .verb = V_PUT, .arg = { 0, 100 } };
+	bool any = false;
+	int i;
+
+	memset(d->changed, 0, sizeof(d->changed));
+	(void)!fs_each_pending(d->w.fs, "", on_changed, d);
+	for (i = 0; d->was_cut && i < PATHS; i++) {
+		if (!d->changed[i])
+			continue;
+		put.arg[0] = i;
+		drive_op(d, &put);
+		any = true;
+	}
+	return any && world_settle(&d->w, DRAIN_NS);
+}
+
 static void finish(struct drive *d)
 {
 	if (d->armed)
@@ -118,7 +153,7 @@ static void finish(struct drive *d)
 		drive_close_all(d);
 	if (drive_failed(d))
 		return;
-	if (!world_settle(&d->w, DRAIN_NS) &&
+	if (!world_settle(&d->w, DRAIN_NS) && !write_anew(d) &&
 	    !(drive_clear_the_way(d) && world_settle(&d->w, DRAIN_NS))) {
 		(void)!fs_each_pending(d->w.fs, "", on_pending, d);
 		drive_fail(d, "it does not drain");

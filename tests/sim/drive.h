@@ -43,6 +43,7 @@ struct drive {
 	bool aliens; /* others wrote, in this run */
 	struct shown bucket[PATHS]; /* as it was at its last change */
 	const struct bytes *foreign[PATHS]; /* what they put, and nobody saw */
+	bool changed[PATHS]; /* since its flush; held back */
 	/* changed by a mount whose disk had failed */
 	bool ahead[PATHS], ahead_dir[DIRS];
 	struct { /* while faults are held */
@@ -118,6 +119,12 @@ void drive_read_path(struct drive *d, int path, const struct bytes *old,
 /* Files of which the disk lost bytes: no word about them any more. */
 void drive_note_poisoned(struct drive *d);
 void drive_excuse_poisoned(struct drive *d, const struct tree *t);
+/* Of this the disk lost some, as status says. */
+bool drive_lost_bytes(struct drive *d, int path);
+/* There is less of it than its row says. */
+bool drive_is_short(struct drive *d, int path);
+/* And who would write to it is told so: no copy can take its place. */
+bool drive_refuses_poisoned(struct drive *d, int path);
 
 /* drive_alien.c: other writers. */
 void drive_foreign_put(struct drive *d, int path, unsigned size);
@@ -140,6 +147,7 @@ void drive_await_listings(struct drive *d);
 
 /* tell.c: the rows, to stderr. */
 void drive_tell(struct drive *d);
+long long drive_size_of_blob(struct drive *d, uint64_t blob); /* -1: gone */
 
 /* drive_look.c */
 void drive_look_at(struct drive *d, int path, struct found *ret);

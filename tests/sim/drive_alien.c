@@ -71,24 +71,28 @@ void drive_foreign_put(struct drive *d, int path, unsigned size)
 	struct store_obj obj;
 	char key[64];
 
+	d->w.looks++;
 	key_of(path, key);
-	if (store_put(d->w.bucket, key, &src, &meta, NULL, &obj) < 0)
-		return;
-	taint(d, path);
-	look(d);
-	d->foreign[path] = body.b;
+	if (store_put(d->w.bucket, key, &src, &meta, NULL, &obj) == 0) {
+		taint(d, path);
+		look(d);
+		d->foreign[path] = body.b;
+	}
+	d->w.looks--;
 }
 
 void drive_foreign_del(struct drive *d, int path)
 {
 	char key[64];
 
+	d->w.looks++;
 	key_of(path, key);
-	if (store_del(d->w.bucket, key, NULL) < 0)
-		return;
-	taint(d, path);
-	look(d);
-	d->foreign[path] = NULL;
+	if (store_del(d->w.bucket, key, NULL) == 0) {
+		taint(d, path);
+		look(d);
+		d->foreign[path] = NULL;
+	}
+	d->w.looks--;
 }
 
 static void on_kept(void *arg, const struct fs_kept *k, int err,

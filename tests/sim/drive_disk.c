@@ -274,6 +274,8 @@ void drive_read_path(struct drive *d, int path, const struct bytes *old,
 	for (tries = 0; tries < 4 && (n == -EIO || n == -ENOSPC); tries++)
 		n = read_all(d, path);
 	drive_go_on(d);
+	if (n == -EIO && drive_refuses_poisoned(d, path))
+		return;
 	take_partial(d, e, old, new, n);
 }
 
@@ -340,16 +342,16 @@ static void doubt_gone(struct drive *d)
 void drive_note_poisoned(struct drive *d)
 {
 	struct poisoned all = { .n = 0 };
-	unsigned i, turns = d->w.turns;
+	unsigned i;
 	int path;
 
 	if (!d->was_faulty || !d->w.meta || world_is_halted(&d->w))
 		return;
 	drive_hold_faults(d);
-	d->w.turns = 0; /* whoever looks from outside loses none */
+	d->w.looks++;
 	if (is_failed(d))
 		doubt_gone(d);
-	d->w.turns = turns;
+	d->w.looks--;
 	if (meta_begin(d->w.meta) == 0) {
 		(void)!meta_version_each(d->w.meta, on_version, &all);
 		for (i = 0; i < all.n; i++) {
@@ -374,4 +376,36 @@ void drive_excuse_poisoned(struct drive *d, const struct tree *t)
 			    d->m.s[i]->at[k].kind == REGULAR)
 				d->m.s[i]->at[k].loose =
 					d->m.s[i]->fuzzy[k] = true;
+}
+
+bool drive_lost_bytes(struct drive *d, int path)
+{
+	return d->was_faulty && !world_is_halted(&d->w) && !drive_failed(d) &&
+	       strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
+}
+
+bool drive_is_short(struct drive *d, int path)
+{
+	struct meta_version v;
+	struct meta_inode in;
+	int r = 0;
+	uint64_t ino;
+	bool yes = false;
+
+	drive_hold_faults(d);
+	ino = world_ino(&d->w, path_text(path), &r);
+	if (ino && meta_begin(d->w.meta) == 0) {
+		yes = meta_inode_get(d->w.meta, ino, &in) == 0 &&
+		      meta_version_get(d->w.meta, in.vid, &v) == 0 &&
+		      drive_size_of_blob(d, v.blob) < (long long)v.size;
+		meta_end(d->w.meta);
+	}
+	drive_go_on(d);
+	return yes;
+}
+
+bool drive_refuses_poisoned(struct drive *d, int path)
+{
+	return drive_lost_bytes(d, path) &&
+	       (d->m.now->at[path].opens > 1 || drive_is_short(d, path));
 }

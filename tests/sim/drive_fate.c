@@ -54,8 +54,40 @@ static int mount_once(struct drive *d)
 		drive_mend_disk(d);
 		r = world_mount(&d->w);
 	}
+	/* Nor is what no row could say, after one that failed. */
+	if (r == 0 && d->was_faulty && d->w.report.cut && !d->cut) {
+		d->unbelieved = d->was_cut = d->o.cut = true;
+		drive_note_ahead(d);
+	}
 	drive_mend_disk(d);
 	return r;
+}
+
+static bool any_unknown(const struct tree *t)
+{
+	int i;
+
+	for (i = 0; i < PATHS; i++)
+		if (t->at[i].unknown)
+			return true;
+	return false;
+}
+
+/* What is not here is found once the bucket answers. */
+static void look_again(struct drive *d, struct tree *t)
+{
+	int tries;
+
+	if (!d->faulty_net)
+		return;
+	chaos_hold(d->w.chaos, true);
+	for (tries = 0; tries < 3 && any_unknown(t); tries++) {
+		let_time_go(d, 2 * NS_PER_S);
+		if (world_is_halted(&d->w) || drive_failed(d))
+			break;
+		drive_look(d, t);
+	}
+	chaos_hold(d->w.chaos, false);
 }
 
 /* Mounted again, perhaps not the first time: recovery may die, too. */
@@ -71,6 +103,7 @@ static bool mount_again(struct drive *d, struct tree *t)
 			let_time_go(d, (int64_t)world_draw(&d->w, 2000) *
 					       NS_PER_MS);
 			drive_look(d, t);
+			look_again(d, t);
 		}
 		if (!world_is_halted(&d->w))
 			break;
@@ -166,6 +199,7 @@ void drive_remount(struct drive *d)
 	if (world_is_halted(&d->w) || drive_failed(d))
 		return;
 	drive_note_durable(d);
+	drive_note_poisoned(d);
 	world_unmount(&d->w);
 	if (world_is_halted(&d->w))
 		return;

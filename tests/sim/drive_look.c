@@ -25,6 +25,11 @@ static void look_file(struct drive *d, int path, struct found *ret)
 	for (tries = d->was_faulty ? 0 : 3;
 	     tries < 4 && (r == -EIO || r == -ENOSPC); tries++)
 		r = world_open(&d->w, path_text(path), O_RDONLY, &f);
+	if (r == -EIO && drive_lost_bytes(d, path) && drive_is_short(d, path)) {
+		ret->kind = REGULAR; /* none of it can be read */
+		ret->b = model_keep(&d->m, "", 0);
+		return;
+	}
 	if (r < 0) {
 		ret->unknown = true;
 		if (d->trace)

@@ -64,19 +64,6 @@ static int flags_of(int how)
 	return flags | (how & OPEN_TRUNC ? O_TRUNC : 0);
 }
 
-/* Of whose bytes the disk lost some. */
-static bool lost_bytes(struct drive *d, int path)
-{
-	return d->was_faulty && !is_dying(d) &&
-	       strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
-}
-
-/* And others have it open: no copy can take its place. */
-static bool refuses_poisoned(struct drive *d, int path)
-{
-	return lost_bytes(d, path) && d->m.now->at[path].opens > 1;
-}
-
 /* Others had deleted it, the mount saw that just now, and made it anew. */
 static bool is_anew(struct drive *d, int path, int handle, int how)
 {
@@ -95,7 +82,7 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 
 	after = d->m.now->at[path].cur;
 	r = world_open(&d->w, path_text(path), flags_of(how), &d->file[handle]);
-	if (r == -EIO && want == 0 && refuses_poisoned(d, path)) {
+	if (r == -EIO && want == 0 && drive_refuses_poisoned(d, path)) {
 		model_undo(&d->m, drive_now(d));
 		model_ack(&d->m);
 		d->m.handle[handle].used = false;
@@ -187,7 +174,7 @@ static void note_times(struct drive *d, uint64_t ino, unsigned id)
 			continue;
 		e->mtime_ns = a.mtime_ns;
 		e->has_times = !drive_disk_is_bad(d);
-		if (a.size != e->cur->n)
+		if (a.size != e->cur->n && !drive_lost_bytes(d, i))
 			drive_fail(d, "%s has %u bytes, shown as %llu",
 				   path_text(i), e->cur->n,
 				   (unsigned long long)a.size);
@@ -226,6 +213,16 @@ static bool is_poisoned(struct drive *d, int handle)
 	return strcmp(world_state(&d->w, path), "poisoned") == 0;
 }
 
+/* What a refused open left doubtful was torn, and nothing has changed since. */
+static void note_torn(struct drive *d, int path)
+{
+	struct item *e = &d->m.now->at[path];
+
+	if (d->was_faulty && !is_dying(d) && e->kind == REGULAR && !e->opens &&
+	    strcmp(world_state(&d->w, path_text(path)), "torn") == 0)
+		e->torn = e->open = e->loose = true;
+}
+
 static void close_it(struct drive *d, int handle)
 {
 	bool poisoned = is_poisoned(d, handle);
@@ -246,6 +243,8 @@ static void close_it(struct drive *d, int handle)
 		(void)answered(d, 0, 0);
 	else if (answered(d, r, 0)) {
 		note_times(d, f->ino, id);
+		if (path >= 0)
+			note_torn(d, path);
 		if (path >= 0 && old.dirty && old.opens == 1)
 			drive_closed_well(d, path);
 	}
@@ -292,7 +291,7 @@ static void truncate_one(struct drive *d, int path, unsigned size)
 	if (ino)
 		r = fs_setattr(d->w.fs, &ctx, ino, &want, FS_SET_SIZE, NULL,
 			       &got);
-	if (r == -EIO && lost_bytes(d, path)) {
+	if (r == -EIO && drive_lost_bytes(d, path)) {
 		model_undo(&d->m, drive_now(d));
 		model_ack(&d->m);
 	} else if (answered(d, r, 0))
@@ -337,6 +336,8 @@ static void read_one(struct drive *d, int path)
 	}
 	if (is_dying(d) || drive_is_excused(d, (int)n) ||
 	    (d->faulty_net && n == -EIO))
+		return;
+	if (n == -EIO && drive_lost_bytes(d, path))
 		return;
 	if (n < 0)
 		drive_fail(d, "%s: read: %s", path_text(path),
@@ -488,8 +489,10 @@ static void handle_op(struct drive *d, const struct op *op)
 		r = fs_fsync(d->w.fs, d->file[handle].o.file, false);
 		if (world_is_halted(&d->w) || drive_is_excused(d, r))
 			break;
-		if (r < 0)
+		if (r < 0 && !is_surprise(d, r, 0))
 			drive_fail(d, "fsync: %s", strerror(-r));
+		else if (r < 0)
+			break;
 		else
 			d->m.durable = acked;
 	}

@@ -450,7 +450,7 @@ static bool allows_open(const struct model *m, const struct item *e,
 	if (f->kind != REGULAR)
 		return false;
 	return same_bytes(f->b, e->cur) || was_sealed(m, e->id, f->b) ||
-	       (cut && !(e->fresh && e->before && !e->flushed));
+	       (cut && !(e->fresh && e->before && !e->flushed && !e->loose));
 }
 
 bool model_allows_item(const struct model *m, const struct item *e,

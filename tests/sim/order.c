@@ -76,10 +76,12 @@ static bool moved_on(const struct model *m, int state,
 	return false;
 }
 
-/* From which state on, until this one, the name was always there. */
+/* From which state on, until this one, the name was always there, as far as there
+ * is a word about it. */
 static int there_since(const struct model *m, int state, int path)
 {
-	while (state > 0 && m->s[state - 1]->at[path].pub)
+	while (state > 0 && m->s[state - 1]->at[path].pub &&
+	       !m->s[state - 1]->fuzzy[path])
 		state--;
 	return state;
 }

@@ -8,7 +8,7 @@
 #include "cache/blob.h"
 #include "drive.h"
 
-static long long size_of_blob(struct drive *d, uint64_t blob)
+long long drive_size_of_blob(struct drive *d, uint64_t blob)
 {
 	struct simdisk *disk = sim_of(d->w.disk);
 	struct node *n;
@@ -35,7 +35,7 @@ static int on_version(void *arg, const struct meta_version *v)
 		"replaces %" PRIu64 "%s%s%s%s%s\n",
 		v->vid, v->ino, r < 0 ? "gone" : in.name, r < 0 ? 0 : in.parent,
 		r == 0 && in.vid == v->vid ? ", shown" : "", states[v->state],
-		v->size, v->blob, size_of_blob(d, v->blob), v->replaces,
+		v->size, v->blob, drive_size_of_blob(d, v->blob), v->replaces,
 		v->held ? ", held" : "", v->provisional ? ", provisional" : "",
 		v->append_only ? ", appended" : "",
 		v->complete ? ", complete" : "", v->sparse ? ", sparse" : "");

@@ -71,6 +71,7 @@ struct world {
 	unsigned turns; /* percent that are lost */
 	unsigned stall; /* the so manieth from now on, for */
 	int64_t stall_ns;
+	unsigned looks; /* somebody does from outside, and loses no turn */
 	uint64_t turns_random;
 };
 
