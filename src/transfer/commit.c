@@ -102,7 +102,8 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 	r = store_head(t->store, it->key, &now);
 	if (r == 0 && is_ours(t, it, &now)) {
 		*obj = now;
-		if (is_as_sent(it, &now, sent))
+		it->was_found = is_as_sent(it, &now, sent);
+		if (it->was_found)
 			return 0;
 		/* What it was sealed as later, and sent though the disk
 		 * recorded nothing any more; then the power went. */
@@ -255,6 +256,7 @@ static int was_committed(struct transfer *t, struct titem *it,
 		return r == -ENOENT ? 0 : r;
 	if (!is_ours(t, it, &now))
 		return 0;
+	it->was_found = true;
 	*ret = now;
 	return 1;
 }

@@ -48,8 +48,9 @@ static int version_published(struct transfer *t, const struct titem *it,
 		v.crc64 = obj->crc64;
 		r = meta_version_set(t->meta, &v);
 	}
-	/* Sent as a whole after all: what was begun before is to be aborted. */
-	if (r < 0 || !it->upload_id)
+	/* Sent as a whole after all, or by an earlier life: what was begun
+	 * beside is to be aborted. */
+	if (r < 0 || !it->upload_id || it->was_found)
 		return r;
 	r = meta_part_del_all(t->meta, it->vid);
 	if (r == 0)

@@ -208,8 +208,8 @@ static void do_commit(struct transfer *t, struct titem *it)
 	if (op)
 		op->flying = false;
 	it->busy = false;
-	/* Not committed, or as a whole: its upload is of no use. */
-	if (it->gone && (!done || !it->upload_id))
+	/* Not committed, or perhaps as a whole: its upload is of no use. */
+	if (it->gone && (!done || !it->upload_id || it->was_found))
 		it->abandoned = true;
 	t->next_stale = true;
 	if (r == 0 && it->kind == META_OP_PUT)
