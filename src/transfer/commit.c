@@ -46,15 +46,17 @@ bool is_ours(const struct transfer *t, const struct titem *it,
 	return o->has_meta && strcmp(o->meta.write_id, mine) == 0;
 }
 
-/* From an earlier version of this cache? */
-static bool is_our_older(const struct transfer *t, const struct titem *it,
-			 const struct store_obj *o)
+/* Of this cache: negative if it is older than what is to be sent, positive if
+ * it is later.  0: neither. */
+static int our_age(const struct transfer *t, const struct titem *it,
+		   const struct store_obj *o)
 {
 	char mine[STORE_WRITE_ID_MAX];
 
 	write_id_of(t, &it->v, mine);
-	return o->has_meta && strncmp(o->meta.write_id, mine, 17) == 0 &&
-	       strcmp(o->meta.write_id, mine) < 0;
+	return o->has_meta && strncmp(o->meta.write_id, mine, 17) == 0 ?
+		       strcmp(o->meta.write_id, mine) :
+		       0;
 }
 
 /* Checksums of what was sent, if all of it was sent in this life. */
@@ -94,6 +96,7 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 	struct meta_object row;
 	struct store_obj now;
 	char words[160];
+	bool older;
 	int r;
 
 	if (is_refusal(err))
@@ -115,14 +118,17 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 		store_set_error("%s", words); /* not those of the look */
 		return err;
 	}
-	if (r == 0 && !is_our_older(t, it, &now))
+	if (r == 0 && our_age(t, it, &now) >= 0) {
+		*obj = now;
 		return -EBUSY; /* a conflict */
+	}
 	/* Deleted by others, or our own older one: what stands there now is
 	 * what we replace. */
+	older = r == 0;
 	r = meta_begin(t->meta);
 	if (r < 0)
 		return r;
-	if (now.etag[0] && r == 0 && is_our_older(t, it, &now)) {
+	if (older) {
 		r = meta_object_get(t->meta, it->key, &row);
 		if (r == -ENOENT) {
 			memset(&row, 0, sizeof(row));
@@ -434,6 +440,17 @@ static int small_row(struct transfer *t, const struct titem *it,
 	return r;
 }
 
+/* What we put there later is in the bucket, for the disk had failed, and the power
+ * cut took its rows.  The link is of the past: the next listing shows what is
+ * there. */
+static int link_is_behind(struct transfer *t, struct titem *it)
+{
+	log_warn("%s: what was put there later stands, though the cache disk "
+		 "lost its rows: the link before it goes",
+		 it->key);
+	return record_done(t, it, NULL, false);
+}
+
 /* A small object that is all in its row: a symbolic link, a folder's marker. */
 static int commit_small(struct transfer *t, struct titem *it)
 {
@@ -473,6 +490,8 @@ static int commit_small(struct transfer *t, struct titem *it)
 			return r;
 		ino = 0; /* not ours to delete once it is not needed */
 	}
+	if (r == -EBUSY && our_age(t, it, &obj) > 0)
+		return link_is_behind(t, it);
 	return r < 0 ? r : small_done(t, it, &obj, ino);
 }
 
