@@ -413,6 +413,25 @@ static int is_in_the_way(struct transfer *t, const struct meta_object *from,
 	return r < 0 ? r : ino ? -EBUSY : 0;
 }
 
+/* The marker of a folder may be another one by now, which serves as well.
+ * -EAGAIN: so it is, and its row says so. */
+static int relearn_marker(struct transfer *t, const struct meta_object *from)
+{
+	struct meta_object row = *from;
+	struct store_obj now;
+	int r = store_head(t->store, from->key, &now);
+
+	if (r < 0 || strcmp(now.etag, from->etag) == 0)
+		return r;
+	memcpy(row.etag, now.etag, sizeof(row.etag));
+	row.size = now.size;
+	row.mtime_ns = now.mtime_ns;
+	r = meta_begin(t->meta);
+	if (r == 0)
+		r = end(t, meta_object_set(t->meta, &row));
+	return r < 0 ? r : -EAGAIN;
+}
+
 /* What others put there goes along, or stays, and holds up nothing; nor does
  * what they deleted. */
 static int copy_below(struct transfer *t, struct meta_object *from,
@@ -430,6 +449,9 @@ static int copy_below(struct transfer *t, struct meta_object *from,
 		gone = is_gone(t, from, to, 0);
 		r = gone > 0 ? 0 : gone < 0 ? gone : r;
 	}
+	if (r == -EBUSY && from->key[strlen(from->key) - 1] == '/' &&
+	    relearn_marker(t, from) == -EAGAIN)
+		return -EAGAIN;
 	if (r == 0)
 		from->key[0] = '\0';
 	return r;
