@@ -88,6 +88,24 @@ static bool went_on(struct fs *fs, const struct meta_version *v)
 	return yes;
 }
 
+/* The same of one that was held back as torn at some flush: it has the bytes that
+ * came after, too. */
+static bool torn_went_on(struct fs *fs, const struct meta_version *v)
+{
+	struct disk_stat st;
+	bool yes;
+	int fd;
+
+	if (v->state != META_TORN || v->append_only || !v->blob)
+		return false;
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	yes = fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0 &&
+	      (st.size != v->size || (fs->same_boot && v->seal_ctime_ns &&
+				      st.ctime_ns != v->seal_ctime_ns));
+	cache_blob_close(fs->cache, fd);
+	return yes;
+}
+
 static int unseal(struct fs *fs, struct meta_version *v)
 {
 	uint64_t seq = 0;
@@ -358,8 +376,11 @@ static int versions(struct fs *fs, struct all *a)
 
 		if (v->state == META_SEALED)
 			r = finish_seal(fs, v);
+		else if (torn_went_on(fs, v))
+			r = unseal(fs, v);
 		if (r == 0 && !fs->same_boot &&
-		    (v->state == META_SEALED || v->state == META_CONFLICT))
+		    (v->state == META_SEALED || v->state == META_CONFLICT ||
+		     v->state == META_TORN))
 			r = restamp(fs, v);
 		if (r == 0 && v->state == META_UNFINISHED)
 			r = unfinished_row(fs, v);
