@@ -264,6 +264,11 @@ int meta_barrier(struct meta *m, const struct meta_mark *mark)
  * covers. */
 uint64_t meta_commits(const struct meta *m) NONNULL(1);
 uint64_t meta_commits_durable(const struct meta *m) NONNULL(1);
+/* What no barrier covers is not to be believed any more, not by a later process
+ * of this boot either: the next meta_open() takes it for lost, as in a power cut.
+ * For who cannot say in rows what a failed sync lost.  No more barriers may
+ * follow.  -EIO: nor can this be said. */
+int meta_disbelieve(struct meta *m) NONNULL(1) MUST_USE;
 /* Whether the log is long enough for a checkpoint. */
 bool meta_checkpoint_due(const struct meta *m) NONNULL(1);
 /* Checkpoint if the log is exactly as long as the recorded mark; -EAGAIN if

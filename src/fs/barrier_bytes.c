@@ -9,6 +9,7 @@
 #include "ckptfs/disk.h"
 #include "ckptfs/host.h"
 #include "ckptfs/log.h"
+#include "ckptfs/meta.h"
 
 #include "barrier.h"
 
@@ -39,6 +40,16 @@ void barrier_due_list_free(struct barrier *b, struct due *list)
 	due_free(b, d);
 }
 
+/* No row says what was lost, and the next mount must not take it for written: it
+ * finds what the last barrier covers. */
+static int not_said(struct barrier *b, int err)
+{
+	(void)log_err(err, "poison a version");
+	if (meta_disbelieve(b->deps.meta) < 0)
+		log_warn("and the barrier file cannot say so");
+	return err;
+}
+
 /* d is out of its table; from now on it is never synced again. */
 static int poison(struct barrier *b, struct due *d)
 {
@@ -57,9 +68,7 @@ static int poison(struct barrier *b, struct due *d)
 		free(d);
 	lock_release(&b->lock);
 	r = b->deps.poison(b->deps.arg, blob);
-	if (r < 0)
-		return log_err(r, "poison a version");
-	return 0;
+	return r < 0 ? not_said(b, r) : 0;
 }
 
 static int sync_all(struct barrier *b, struct batch *t, bool *ret_poisoned)
@@ -75,9 +84,8 @@ static int sync_all(struct barrier *b, struct batch *t, bool *ret_poisoned)
 	(void)log_err(r, "syncfs of the cache disk");
 	/* Any of those that no barrier covers: nobody else can be named. */
 	if (t->all) {
-		if (b->deps.poison_all && b->deps.poison_all(b->deps.arg) < 0)
-			log_warn("and the database cannot say so");
-		return -EIO;
+		r = b->deps.poison_all ? b->deps.poison_all(b->deps.arg) : 0;
+		return r < 0 ? not_said(b, r) : -EIO;
 	}
 	*ret_poisoned = true;
 	r = 0;

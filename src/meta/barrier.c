@@ -68,6 +68,16 @@ int record_write(struct meta *m, const struct slot *s)
 	return 0;
 }
 
+int meta_disbelieve(struct meta *m)
+{
+	struct slot s;
+	unsigned at;
+
+	(void)get_record(m, &s, &at);
+	memset(s.boot, 0, sizeof(s.boot));
+	return record_write(m, &s);
+}
+
 static void mark_locked(struct meta *m, struct meta_mark *ret)
 {
 	ret->frames = m->frames;

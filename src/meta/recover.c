@@ -162,14 +162,12 @@ static int check_blobs(struct meta *m, const struct meta_opts *opts)
  */
 static int make_durable(struct meta *m)
 {
-	struct slot s = m->rec;
 	int r = disk_syncfs(m->host.disk);
 
 	if (r == 0)
 		return 0;
 	(void)log_err(r, "sync the cache folder");
-	memset(s.boot, 0, sizeof(s.boot));
-	if (record_write(m, &s) < 0)
+	if (meta_disbelieve(m) < 0)
 		log_warn("and the barrier file cannot say so");
 	return -EIO;
 }

@@ -145,6 +145,7 @@ static struct disk disk = { .ops = &fake_ops };
 /* ---- the database */
 
 struct meta db;
+bool fail_poison;
 void (*in_mark)(void), (*after_mark)(void);
 
 void commit(void)
@@ -190,6 +191,13 @@ int meta_barrier(struct meta *d, const struct meta_mark *mark)
 	pthread_mutex_lock(&fake_m);
 	d->durable = mark->commits;
 	pthread_mutex_unlock(&fake_m);
+	return 0;
+}
+
+int meta_disbelieve(struct meta *d)
+{
+	(void)d;
+	call("x ");
 	return 0;
 }
 
@@ -332,7 +340,9 @@ struct barrier *b;
 static int poison(void *arg, uint64_t blob)
 {
 	ck_assert_ptr_eq(arg, &db);
-	call("P%u ", (unsigned)(blob & 0xffff));
+	call("P%u%s ", (unsigned)(blob & 0xffff), fail_poison ? "!" : "");
+	if (fail_poison)
+		return -ENOMEM;
 	commit();
 	return 0;
 }

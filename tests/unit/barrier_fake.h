@@ -5,6 +5,7 @@
  *
  *	m mark  w writeback  f fdatasync  s syncfs  n folder  b barrier
  *	u unlink  d dead row dropped  P poisoned  c checkpoint
+ *	x nobody is to believe the log
  *
  * w, f, u, d and P are followed by the blob, "!" says that the call failed.
  */
@@ -31,6 +32,7 @@ extern int open_files;
 extern void (*in_sync)(unsigned blob); /* called by each fdatasync */
 
 /* The database. */
+extern bool fail_poison; /* no row says what was lost */
 /* Called by each mark, before and after it looks. */
 extern void (*in_mark)(void), (*after_mark)(void);
 struct meta {

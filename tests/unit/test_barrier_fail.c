@@ -76,6 +76,24 @@ START_TEST(a_failed_syncfs_poisons_all_it_covered)
 }
 END_TEST
 
+START_TEST(what_no_row_can_say_is_lost_is_not_believed_again)
+{
+	start_settled();
+	seal(1);
+	seal(2);
+	fail_sync = 1;
+	fail_poison = true;
+	ck_now(-EIO);
+	ck_calls("m w1 w2 f1! P1! x ");
+	fail_sync = 0;
+	fail_poison = false;
+	change();
+	pass(NS_PER_S);
+	ck_calls("");
+	stop();
+}
+END_TEST
+
 static const struct {
 	const char *calls;
 	bool log, names;
@@ -207,6 +225,7 @@ static void add(TCase *c)
 	tcase_add_test(c,
 		       a_failed_sync_poisons_the_blob_before_the_log_is_marked);
 	tcase_add_test(c, a_failed_syncfs_poisons_all_it_covered);
+	tcase_add_test(c, what_no_row_can_say_is_lost_is_not_believed_again);
 	tcase_add_loop_test(c, f18_a_failed_log_ends_all_barriers, 0,
 			    ARRAY_SIZE(broken));
 	tcase_add_test(

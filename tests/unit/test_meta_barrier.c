@@ -127,6 +127,24 @@ START_TEST(what_failed_to_sync_is_whole_after_the_process_is_started_anew)
 }
 END_TEST
 
+/* Of the same boot, and without a power cut. */
+START_TEST(what_is_not_believed_goes_as_in_a_power_cut)
+{
+	add_objects(0, 2);
+	ck_assert_int_eq(barrier(), 0);
+	add_objects(2, 3);
+	if (_i)
+		ck_assert_int_eq(meta_disbelieve(bed_meta), 0);
+	add_objects(5, 1);
+	bed_reopen();
+	ck_assert_uint_eq(objects(), _i ? 2 : 6);
+	/* It goes on from there. */
+	add_objects(6, 1);
+	bed_reopen();
+	ck_assert_uint_eq(objects(), _i ? 3 : 7);
+}
+END_TEST
+
 START_TEST(a_checkpoint_that_cannot_sync_is_the_end_of_barriers)
 {
 	add_objects(0, 5);
@@ -321,6 +339,8 @@ static void add(TCase *c)
 		c,
 		what_failed_to_sync_is_whole_after_the_process_is_started_anew,
 		1, 3);
+	tcase_add_loop_test(c, what_is_not_believed_goes_as_in_a_power_cut, 0,
+			    2);
 	tcase_add_loop_test(
 		c, a_checkpoint_that_cannot_sync_is_the_end_of_barriers, 1, 4);
 	tcase_add_test(c, only_a_log_as_long_as_the_barrier_is_checkpointed);
