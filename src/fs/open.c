@@ -199,8 +199,14 @@ static void await_final(struct fs *fs, struct inode *in)
 static int hydrate_for_reading(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
+	struct disk_stat st;
 	int r = live_hydrate(fs, in, false);
 
+	/* Its end would be read as if it had never been. */
+	if (r == 0 && !l->fetch && in->vid && l->ver.complete &&
+	    live_stat(fs, in, &st) == 0 && st.size < l->ver.size)
+		r = log_err(-EIO, "inode %llu: the cache disk lost bytes of it",
+			    (unsigned long long)in->ino);
 	if (r == 0 && l->fetch && l->nopen == 0 && l->ver.size > 0)
 		r = fetch_wait(l->fetch, 0, 1, CLK_NEVER);
 	if (r == -ESTALE || r == -ENOMEM || r == -ENOSPC)

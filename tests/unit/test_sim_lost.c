@@ -165,6 +165,48 @@ START_TEST(what_the_first_sync_loses_is_poisoned)
 }
 END_TEST
 
+/* Its end went with the power: no reader is to take what is left for all. */
+START_TEST(what_is_short_is_not_read)
+{
+	struct file f;
+
+	ck_assert_int_eq(put_file("first", "x"), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S); /* past the first barrier */
+	ck_assert_int_eq(put_file("a", "bytes"), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, false);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), -EIO);
+	simdisk_heal(disk);
+	(void)sim_run_for(sim, 2 * NS_PER_S); /* and its row is safe */
+	rig_cut(0);
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "poisoned");
+	ck_assert_int_eq(f_open(&f, "a", O_RDONLY), -EIO);
+	ck_assert_int_eq(f_open(&f, "a", O_RDWR), -EIO);
+	ck_assert_int_eq(put_file("a", "again"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("a"), "again");
+}
+END_TEST
+
+/* No row could say so: what no barrier covers is no more, and not believed. */
+START_TEST(what_no_row_says_is_lost_is_gone_for_the_next_mount)
+{
+	ck_assert_int_eq(put_file("first", "x"), 0);
+	(void)sim_run_for(sim, 2 * NS_PER_S);
+	ck_assert_int_eq(put_file("a", "bytes"), 0);
+	simdisk_fail(disk, SIM_FDATASYNC, 1, -EIO, false);
+	simdisk_fail(disk, SIM_PWRITE, 1, -EIO, false);
+	ck_assert_int_eq(fs_fsyncdir(fs, FS_ROOT_INO), -EIO);
+	simdisk_heal(disk);
+	rig_die();
+	ck_assert_int_eq(rig_open(), 0);
+	ck_assert_str_eq(state_of("a"), "gone");
+	(void)sim_run_for(sim, 60 * NS_PER_S);
+	ck_assert_ptr_null(object_of("a"));
+	assert_text(text_of("first"), "x");
+}
+END_TEST
+
 /* Closed, and cut once more while another has it open: the barrier before that
  * fails, so the cut is refused, and what was closed stays. */
 START_TEST(what_a_refused_cut_leaves_is_sealed_again)
@@ -276,6 +318,8 @@ static void add(TCase *c)
 	tcase_add_loop_test(c, a_poisoned_version_is_shown_as_such, 0, 2);
 	tcase_add_test(c, what_waits_is_told_though_the_rows_cannot_be_read);
 	tcase_add_loop_test(c, a_poisoned_file_is_never_closed_well, 0, 2);
+	tcase_add_test(c, what_is_short_is_not_read);
+	tcase_add_test(c, what_no_row_says_is_lost_is_gone_for_the_next_mount);
 	tcase_add_test(c, what_the_first_sync_loses_is_poisoned);
 	tcase_add_test(c, what_a_refused_cut_leaves_is_sealed_again);
 	tcase_add_loop_test(
