@@ -172,7 +172,7 @@ int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
 	NONNULL(1, 3) MUST_USE;
 int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
 	NONNULL(1, 3) MUST_USE;
-/* flags: 0 or RENAME_NOREPLACE; others -EINVAL. */
+/* flags: 0, RENAME_NOREPLACE or RENAME_EXCHANGE; others -EINVAL. */
 int fs_rename(struct fs *fs, uint64_t parent, const char *name,
 	      uint64_t newparent, const char *newname, unsigned flags)
 	NONNULL(1, 3, 5) MUST_USE;

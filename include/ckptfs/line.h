@@ -19,8 +19,8 @@
  * windows but never divides one.  tests/model/test_fold_model.c tries all short
  * histories and holds every state of the bucket to the promises.
  *
- * A window of several rows holds only puts and deletes.  A rename of what the
- * bucket holds, a put whose seal is not final and a parked row are windows of
+ * A window of several rows holds only puts and deletes, or the renames of an
+ * exchange, which no fold touches.  A rename of what the bucket holds, a put whose seal is not final and a parked row are windows of
  * their own; once a row of a window was handed out for its commit the window
  * is *begun*: no fold touches it.
  *
@@ -64,6 +64,8 @@ struct line_op {
 	bool begun; /* a commit of its window was handed out */
 	bool unordered; /* a put outside the line: a live log */
 	bool parked; /* the store refuses it for good */
+	bool keep; /* rename of a file: the old name keeps its object, until
+		      another one comes to its place */
 	/* known at run time */
 	bool big; /* its body is larger than a part */
 	bool underway; /* its body upload has begun */

@@ -135,6 +135,7 @@ struct meta_op {
 	bool begun; /* something of it is visible already */
 	bool unordered; /* outside the line */
 	bool parked;
+	bool keep; /* a rename whose old name keeps its object */
 	char why[160]; /* parked: what the store said */
 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "rename.h"
 
 #define LOG_MODULE "fs"
 
@@ -21,7 +21,7 @@ struct move {
 	int64_t now;
 };
 
-static bool is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
+bool rename_is_below(struct fs *fs, const struct inode *dir, uint64_t ino)
 {
 	while (dir && dir->ino != FS_ROOT_INO) {
 		if (dir->ino == ino)
@@ -52,16 +52,15 @@ static int check_room(struct fs *fs, struct inode *dir, size_t room)
 	return r;
 }
 
-/* What is known below a folder has a key there, too. */
-static int check_keys(struct fs *fs, const struct move *m)
+int rename_check_keys(struct fs *fs, struct inode *in, const char *key,
+		      const char *newkey)
 {
-	size_t n = strlen(m->newkey);
+	size_t n = strlen(newkey);
 
-	if (m->in->kind != META_DIR || n <= strlen(m->key))
+	if (in->kind != META_DIR || n <= strlen(key))
 		return 0;
-	return n + 1 > META_KEY_MAX ?
-		       -ENAMETOOLONG :
-		       check_room(fs, m->in, META_KEY_MAX - n);
+	return n + 1 > META_KEY_MAX ? -ENAMETOOLONG :
+				      check_room(fs, in, META_KEY_MAX - n);
 }
 
 /* POSIX's rules, given both names. */
@@ -71,9 +70,9 @@ static int check_move(struct fs *fs, struct move *m, unsigned flags)
 
 	if (!m->in)
 		return -ENOENT;
-	if (m->over && (flags & 1))
+	if (m->over && (flags & RENAME_NOREPLACE))
 		return -EEXIST;
-	if (m->in->kind == META_DIR && is_below(fs, m->to, m->in->ino))
+	if (m->in->kind == META_DIR && rename_is_below(fs, m->to, m->in->ino))
 		return -EINVAL;
 	if (!m->over || m->over == m->in)
 		return 0;
@@ -90,25 +89,21 @@ static int check_move(struct fs *fs, struct move *m, unsigned flags)
 	return r;
 }
 
-static bool in_line(struct fs *fs, const struct move *m)
+bool rename_in_line(struct fs *fs, const struct inode *in, const char *key)
 {
-	const struct inode *in = m->in;
-
-	return in->seal_seq || (in->key && strcmp(in->key, m->key) == 0) ||
-	       transfer_queued(fs->transfer, m->key);
+	return in->seal_seq || (in->key && strcmp(in->key, key) == 0) ||
+	       transfer_queued(fs->transfer, key);
 }
 
-/* Its next seal is its place in the line: what the bucket holds under the old
- * name stays until then. */
-static int move_later(struct fs *fs, const struct move *m)
+int rename_later(struct fs *fs, const struct inode *in, const char *key)
 {
 	struct meta_object o;
-	int r = meta_object_get(fs->meta, m->key, &o);
+	int r = meta_object_get(fs->meta, key, &o);
 
 	if (r == -ENOENT)
-		r = transfer_queued(fs->transfer, m->key) ? 0 : -ENOENT;
+		r = transfer_queued(fs->transfer, key) ? 0 : -ENOENT;
 	if (r == 0)
-		r = transfer_owe(fs->transfer, m->in->ino, m->key);
+		r = transfer_owe(fs->transfer, in->ino, key);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -146,7 +141,7 @@ static int move_op(struct fs *fs, struct move *m)
 		return r < 0 ? r : held_place(fs, m->key, m->newkey, &m->below);
 	}
 	if (in->kind == META_FILE && in->held) {
-		r = move_later(fs, m);
+		r = rename_later(fs, in, m->key);
 		if (temp || r < 0)
 			return r;
 		r = meta_version_get(fs->meta, in->vid, &v);
@@ -158,8 +153,8 @@ static int move_op(struct fs *fs, struct move *m)
 			r = op_put(fs, in, &v, m->newkey, 0, &m->seq);
 		return r;
 	}
-	if (!in_line(fs, m))
-		return move_later(fs, m);
+	if (!rename_in_line(fs, in, m->key))
+		return rename_later(fs, in, m->key);
 	return op_add(fs, META_OP_RENAME, in->ino,
 		      in->kind == META_FILE && in->seal_seq ? in->vid : 0,
 		      m->key, m->newkey, true, NULL);
@@ -241,7 +236,7 @@ static int move(struct fs *fs, struct move *m, unsigned flags)
 	if (r == 0)
 		r = key_of(fs, m->to, m->newname, m->newkey);
 	if (r == 0)
-		r = check_keys(fs, m);
+		r = rename_check_keys(fs, m->in, m->key, m->newkey);
 	if (r == 0) { /* memory now: it cannot fail once committed */
 		name = strdup(m->newname);
 		d = dentry_new(m->newname, m->in->ino);
@@ -275,7 +270,7 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name,
 	struct inode *to;
 	int r;
 
-	if (flags & ~1u) /* all but RENAME_NOREPLACE */
+	if (flags && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
 		return -EINVAL;
 	to = inode_get(fs, newparent);
 	if (!to)
@@ -293,6 +288,8 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name,
 	r = to->parent || to->ino == FS_ROOT_INO ? dir_load(fs, to) : -ENOENT;
 	if (r < 0)
 		(void)tx_end(fs, r, 0, false);
+	else if (flags == RENAME_EXCHANGE)
+		r = exchange(fs, m.from, name, to, newname);
 	else
 		r = move(fs, &m, flags);
 	inode_put(fs, m.over);

@@ -18,6 +18,7 @@ enum {
 	OP_BEGUN = 4,
 	OP_UNORDERED = 8,
 	OP_PARKED = 16,
+	OP_KEEP = 32,
 };
 
 /* What the column crc64 holds; neither: nothing. */
@@ -29,7 +30,7 @@ static int64_t op_flags(const struct meta_op *op)
 {
 	return (op->final ? OP_FINAL : 0) | (op->cut ? OP_CUT : 0) |
 	       (op->begun ? OP_BEGUN : 0) | (op->unordered ? OP_UNORDERED : 0) |
-	       (op->parked ? OP_PARKED : 0);
+	       (op->parked ? OP_PARKED : 0) | (op->keep ? OP_KEEP : 0);
 }
 
 static void bind_op(struct run *r, const struct meta_op *op)
@@ -64,6 +65,7 @@ static void read_op(struct run *r, struct meta_op *op)
 	op->begun = (flags & OP_BEGUN) != 0;
 	op->unordered = (flags & OP_UNORDERED) != 0;
 	op->parked = (flags & OP_PARKED) != 0;
+	op->keep = (flags & OP_KEEP) != 0;
 	col_str(r, op->why, sizeof(op->why));
 }
 

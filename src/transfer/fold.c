@@ -99,6 +99,7 @@ static bool is_new(const struct fold *f, const struct name *nm)
 
 static int rename_file(struct fold *f, size_t p)
 {
+	const struct line_op *op = f->view.row[p];
 	struct name *from = f->key[p], *to = f->to[p];
 	bool was_new = is_new(f, from), unsure;
 	size_t content = was_new ? from->bind : p;
@@ -106,12 +107,16 @@ static int rename_file(struct fold *f, size_t p)
 
 	if (r)
 		return r;
-	unsure = from->unsure || (!was_new && f->view.row[p]->parked);
+	unsure = from->unsure || (!was_new && op->parked);
 	r = bind(f, to, content, p, unsure);
 	if (!r)
 		r = unbind(f, from, p);
 	if (!r && !was_new && unsure)
 		from->now = MAYBE;
+	if (!r && op->keep && from->base != GONE) {
+		from->now = MAYBE;
+		from->del = LINE_NOWHERE;
+	}
 	return r;
 }
 

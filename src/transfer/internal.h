@@ -70,6 +70,7 @@ struct titem {
 
 	bool busy; /* a worker has it: commits it, or begins its body */
 	bool parked;
+	bool keep; /* as of struct line_op */
 	bool again; /* its commit was handed out before, perhaps by an earlier
 		       life */
 	bool has_upload; /* there may be a row of one, and an upload */

@@ -56,6 +56,7 @@ static int to_line(const struct meta_op *op, struct line_op *ret)
 	ret->begun = op->begun;
 	ret->unordered = op->unordered;
 	ret->parked = op->parked;
+	ret->keep = op->keep;
 	return 0;
 }
 
@@ -73,6 +74,7 @@ static int item_from(struct transfer *t, const struct meta_op *op,
 	it->vid = op->vid;
 	it->bound = op->bound;
 	it->parked = op->parked;
+	it->keep = op->keep;
 	it->key = strdup(op->key);
 	it->to = strdup(op->to);
 	it->error = op->parked ? strdup(op->why) : NULL;
@@ -532,6 +534,7 @@ static int write_edit(struct transfer *t, const struct line_edit *e)
 	op.begun = l->begun;
 	op.unordered = l->unordered;
 	op.parked = l->parked;
+	op.keep = l->keep;
 	return meta_op_set(t->meta, &op);
 }
 

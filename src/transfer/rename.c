@@ -3,7 +3,9 @@
  * Renames of what the bucket holds: one native step where there is one, else
  * server-side copies (oldest first, all of them), then deletes (newest first).
  * The object rows tell how far it is, so it is taken up after a crash; no
- * delete before a power cut leaves the rows of the copies.
+ * delete before a power cut leaves the rows of the copies.  Two names change
+ * places by three renames, one by way of a hidden name (src/fs/exchange.c):
+ * those of files delete nothing but that, so neither name is ever missing.
  */
 #include "config.h"
 
@@ -302,7 +304,8 @@ int commit_rename(struct transfer *t, struct titem *it)
 	if (r < 0)
 		return r;
 	record_durable(t, meta_commits(t->meta));
-	r = delete_one(t, &from);
+	if (!it->keep)
+		r = delete_one(t, &from);
 	return r < 0 ? r : finish(t, it);
 }
 

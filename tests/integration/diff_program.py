@@ -182,6 +182,12 @@ class Generator:
         for p, k in moved.items():
             self.kinds[b + p[len(a) :]] = k
 
+    def exchange(self, a, b):
+        if a in self.kinds and b in self.kinds and a != b:
+            self.move(a, b"/")
+            self.move(b, a)
+            self.move(b"/", b)
+
     # -- one method for each verb: its arguments, or None for no step
 
     def open(self):
@@ -313,6 +319,7 @@ class Generator:
         how = self.rng.choices(("-", "NOREPLACE", "EXCHANGE"), (8, 1.5, 1.5))[0]
         if how == "EXCHANGE":
             b = self.some()
+            self.exchange(a, b)
         else:
             self.move(a, b)
         return quote(a), quote(b), how

@@ -115,7 +115,14 @@ def moved(top, old, new, flag):
 
 @of_a_folder
 @pytest.mark.parametrize(
-    ("flag", "state"), [("-", "new"), ("-", "published"), ("NOREPLACE", "new")]
+    ("flag", "state"),
+    [
+        ("-", "new"),
+        ("-", "published"),
+        ("NOREPLACE", "new"),
+        ("EXCHANGE", "new"),
+        ("EXCHANGE", "published"),
+    ],
 )
 def test_rename_in_every_combination(mnt, bucket, state, flag, tmp_path):
     """Of anything over anything, into itself, of what is open over what is open."""

@@ -98,7 +98,7 @@ static void check(struct run *r, const struct state *s, const struct tree *end)
 	for (size_t i = 0; i < n; i++) {
 		struct shown z = s->bucket.at[i];
 
-		if (!z.v)
+		if (!z.v || name_is_aside(r->m, i))
 			continue;
 		for (size_t k = 0; k < n; k++)
 			if (k != i)
@@ -256,42 +256,27 @@ static void fold_if_due(struct run *r, struct state *s, uint64_t seq)
 
 static void step_verbs(struct run *r, const struct state *s)
 {
+	static const char *const word[] = { "", "put", "del", "ren", "rd" };
 	const struct model *m = r->m;
 	const struct tree *now = &r->mount[s->n_hist];
+	bool full = hist_count(s) >= m->ops;
 
-	for (size_t i = 0; s->n_hist < m->ops && i < m->n_verbs; i++) {
+	for (size_t i = 0; !full && i < m->n_verbs; i++) {
 		const struct verb *v = &m->verbs[i];
-		static const char *const word[] = { "", "put", "del", "ren",
-						    "rd" };
+		bool both = v->kind == MODEL_EXCHANGE;
 		struct state t = *s;
-		struct row *row = &t.row[t.n_rows++];
 		char label[24];
-		size_t key = name_index(m, v->key);
-		signed char moved = 0;
 
-		if (!mount_allows(m, now, v))
+		if (s->n_hist + (both ? 3 : 1) > MODEL_OPS ||
+		    !mount_allows(m, now, v))
 			continue;
-		if (v->kind == LINE_RENAME && now->at[key].v > 0)
-			moved = now->at[key].v;
-		t.hist[t.n_hist++] =
-			(struct hist){ (unsigned char)i, 0, moved };
-		row->seq = row->bound = t.n_hist;
-		row->kind = (unsigned char)v->kind;
-		row->key =
-			(unsigned char)(v->kind == LINE_RENAME_DIR ? i : key);
-		if (v->kind == LINE_RENAME)
-			row->to = (unsigned char)name_index(m, v->to);
-		if (v->kind == LINE_PUT)
-			row->vid = (unsigned char)(t.n_hist + VID);
-		else if (moved)
-			row->vid = (unsigned char)(moved + VID);
-		row->flags = CUT | FINAL;
-		if (v->kind == LINE_PUT && m->withdraw)
-			row->flags = CUT;
-		snprintf(label, sizeof(label), "%s %s %s", word[v->kind],
-			 v->key, v->to ? v->to : "");
+		hist_add(m, now, &t, i);
+		snprintf(label, sizeof(label), "%s %s %s",
+			 both ? "xch" : word[v->kind], v->key,
+			 v->to ? v->to : "");
 		push(r, label, -1);
-		fold_if_due(r, &t, t.n_hist);
+		for (unsigned k = s->n_hist; k < t.n_hist; k++)
+			fold_if_due(r, &t, k + 1);
 		go(r, &t);
 		r->steps--;
 	}

@@ -52,6 +52,10 @@ extern const char *const bad_name[BAD_N];
 #define MODEL_NAMES 8
 #define MODEL_OPS 12
 
+/* Two names change places: three renames, by way of the name ".", which no mount
+ * shows. */
+#define MODEL_EXCHANGE ((enum line_kind)9)
+
 /* What the mount may do: a kind of row, and one or two names (for a folder
  * rename: first letters). */
 struct verb {
@@ -64,7 +68,7 @@ struct model {
 	const struct verb *verbs;
 	size_t n_verbs;
 	const char *start; /* digits: indexes of names the bucket has */
-	unsigned ops; /* length of a history */
+	unsigned ops; /* length of a history; MODEL_OPS renames at most */
 	bool withdraw; /* seals are provisional at first */
 	bool park; /* the store may refuse anything, for a while */
 	bool any_time; /* folds also when none is due */

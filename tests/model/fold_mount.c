@@ -26,6 +26,11 @@ size_t name_index(const struct model *m, const char *key)
 	return i;
 }
 
+bool name_is_aside(const struct model *m, size_t i)
+{
+	return m->names[i][0] == '.';
+}
+
 static bool name_is_in(const char *name, const char *dir)
 {
 	return name[0] == dir[0] && name[1] == '/';
@@ -41,6 +46,17 @@ static size_t name_twin(const struct model *m, size_t i, const char *to)
 }
 
 /* ---- the mount ---- */
+
+static void mount_exchange(const struct model *m, struct tree *t,
+			   const struct verb *v, int i)
+{
+	struct shown *a = &t->at[name_index(m, v->key)];
+	struct shown *b = &t->at[name_index(m, v->to)];
+	signed char was = a->v;
+
+	*a = (struct shown){ b->v, (signed char)i };
+	*b = (struct shown){ was, (signed char)i };
+}
 
 static void mount_apply(const struct model *m, struct tree *t,
 			const struct verb *v, int i)
@@ -99,6 +115,11 @@ void mount_all(const struct model *m, const struct state *s, struct tree *ret)
 		if (v->kind == LINE_RENAME &&
 		    !ret[i].at[name_index(m, v->key)].v)
 			continue;
+		if (v->kind == MODEL_EXCHANGE) {
+			if (h->part == 0)
+				mount_exchange(m, &ret[i], v, i);
+			continue;
+		}
 		mount_apply(m, &ret[i], v, i);
 	}
 }
@@ -138,6 +159,9 @@ bool mount_allows(const struct model *m, const struct tree *t,
 {
 	bool any = false;
 
+	if (v->kind == MODEL_EXCHANGE)
+		return t->at[name_index(m, v->key)].v != 0 &&
+		       t->at[name_index(m, v->to)].v != 0;
 	if (v->kind == LINE_PUT)
 		return has_room(m, t, v);
 	if (v->kind == LINE_RENAME)
@@ -154,6 +178,82 @@ bool mount_allows(const struct model *m, const struct tree *t,
 		any |= name_is_in(m->names[i], v->key);
 	}
 	return any;
+}
+
+static signed char version_at(const struct tree *now, size_t name)
+{
+	return now->at[name].v > 0 ? now->at[name].v : 0;
+}
+
+/* One row more, and its place in the history. */
+static struct row *add_row(struct state *t, size_t verb, unsigned char part,
+			   enum line_kind kind, size_t key, signed char moved)
+{
+	struct row *row = &t->row[t->n_rows++];
+
+	t->hist[t->n_hist++] =
+		(struct hist){ (unsigned char)verb, 0, moved, part };
+	row->seq = row->bound = t->n_hist;
+	row->kind = (unsigned char)kind;
+	row->key = (unsigned char)key;
+	row->vid = (unsigned char)(moved ? moved + VID : 0);
+	row->flags = CUT | FINAL;
+	return row;
+}
+
+static void add_verb(const struct model *m, const struct tree *now,
+		     struct state *t, size_t i)
+{
+	const struct verb *v = &m->verbs[i];
+	size_t key = v->kind == LINE_RENAME_DIR ? i : name_index(m, v->key);
+	signed char moved = v->kind == LINE_RENAME ? version_at(now, key) : 0;
+	struct row *row = add_row(t, i, 0, v->kind, key, moved);
+
+	if (v->kind == LINE_RENAME)
+		row->to = (unsigned char)name_index(m, v->to);
+	if (v->kind == LINE_PUT)
+		row->vid = (unsigned char)(t->n_hist + VID);
+	if (v->kind == LINE_PUT && m->withdraw)
+		row->flags = CUT;
+}
+
+static void add_exchange(const struct model *m, const struct tree *now,
+			 struct state *t, size_t i)
+{
+	const struct verb *v = &m->verbs[i];
+	size_t a = name_index(m, v->key), b = name_index(m, v->to);
+	size_t aside = name_index(m, ".");
+	const size_t from[] = { a, b, aside }, to[] = { aside, a, b };
+	const signed char moved[] = { version_at(now, a), version_at(now, b),
+				      version_at(now, a) };
+	unsigned char bound = (unsigned char)(t->n_hist + 1);
+
+	for (unsigned char k = 0; k < 3; k++) {
+		struct row *row =
+			add_row(t, i, k, LINE_RENAME, from[k], moved[k]);
+
+		row->to = (unsigned char)to[k];
+		row->bound = bound;
+		row->flags |= k < 2 ? KEEP : 0;
+	}
+}
+
+void hist_add(const struct model *m, const struct tree *now, struct state *t,
+	      size_t verb)
+{
+	if (m->verbs[verb].kind == MODEL_EXCHANGE)
+		add_exchange(m, now, t, verb);
+	else
+		add_verb(m, now, t, verb);
+}
+
+unsigned hist_count(const struct state *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n_hist; i++)
+		n += s->hist[i].part == 0;
+	return n;
 }
 
 /* ---- the line ---- */
@@ -189,6 +289,7 @@ size_t rows_load(const struct model *m, const struct state *s,
 			.big = r->kind == LINE_PUT,
 			.underway = r->flags & UNDERWAY,
 			.sent = r->flags & SENT,
+			.keep = r->flags & KEEP,
 		};
 	}
 	return s->n_rows;
@@ -214,7 +315,7 @@ static void row_store(const struct model *m, struct row *r,
 				(op->begun ? BEGUN : 0) |
 				(op->parked ? PARKED : 0) |
 				(op->underway ? UNDERWAY : 0) |
-				(op->sent ? SENT : 0));
+				(op->sent ? SENT : 0) | (op->keep ? KEEP : 0));
 }
 
 void rows_apply(const struct model *m, struct state *s, struct line_change *c)
@@ -362,7 +463,7 @@ static bool move_file(struct tree *b, const struct row *row, bool *ret_src)
 		return true;
 	}
 	*dst = (struct shown){ src->v, (signed char)row->bound };
-	return false;
+	return row->flags & KEEP;
 }
 
 /* Make a step of row visible; whether it was its last. */

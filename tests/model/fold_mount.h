@@ -20,9 +20,16 @@ struct tree {
 struct hist {
 	unsigned char verb, gone; /* gone: withdrawn */
 	signed char moved; /* version a rename moved */
+	unsigned char part; /* of an exchange: 0, 1, 2 */
 };
 
-enum { FINAL = 1, CUT = 2, BEGUN = 4, UNDERWAY = 8, SENT = 16, PARKED = 32 };
+enum { FINAL = 1,
+       CUT = 2,
+       BEGUN = 4,
+       UNDERWAY = 8,
+       SENT = 16,
+       PARKED = 32,
+       KEEP = 64 };
 struct row {
 	unsigned char seq, bound, kind, key, to, vid, flags;
 };
@@ -44,6 +51,8 @@ bool seen_note(struct seen *seen, const struct state *s);
 
 size_t name_count(const struct model *m);
 size_t name_index(const struct model *m, const char *key);
+/* It is one that no mount shows. */
+bool name_is_aside(const struct model *m, size_t i);
 
 /* The mount: at the start, after each operation of s, what it may do next. */
 struct tree mount_start(const struct model *m);
@@ -52,6 +61,12 @@ void mount_all(const struct model *m, const struct state *s, struct tree *ret);
 bool mount_clashes(const struct model *m, const struct tree *t, size_t i);
 bool mount_allows(const struct model *m, const struct tree *t,
 		  const struct verb *v);
+
+/* It does that: into the history, and rows for the line. */
+void hist_add(const struct model *m, const struct tree *now, struct state *t,
+	      size_t verb);
+/* Operations so far; an exchange is one. */
+unsigned hist_count(const struct state *s);
 
 /* The line: as its functions want it, and what they change. */
 size_t rows_load(const struct model *m, const struct state *s,

@@ -64,12 +64,21 @@ static const struct verb four_verbs[] = {
 	{ LINE_RENAME, "m", "b" }, { LINE_RENAME, "m", "c" },
 };
 
+/* Two names change places. */
+static const char *const pairs[] = { "a", "b", "m", ".", NULL };
+static const struct verb pair_verbs[] = {
+	{ LINE_PUT, "a", 0 },	   { LINE_PUT, "b", 0 },
+	{ LINE_PUT, "m", 0 },	   { LINE_DEL, "a", 0 },
+	{ LINE_RENAME, "b", "m" }, { MODEL_EXCHANGE, "a", "b" },
+};
+
 #define FLAT .names = flat, .verbs = flat_verbs, .n_verbs = 8
 #define PLAIN .names = flat, .verbs = plain_verbs, .n_verbs = 5
 #define FOLDERS .names = folders, .verbs = folder_verbs, .n_verbs = 7
 #define MIXED .names = folders, .verbs = mixed_verbs, .n_verbs = 9
 #define EITHER                                                                 \
 	.names = either, .verbs = either_verbs, .n_verbs = 12, .one_name = true
+#define PAIRS .names = pairs, .verbs = pair_verbs, .n_verbs = 6
 #define FOUR .names = four, .verbs = four_verbs, .n_verbs = 20
 
 /* Never allowed, whatever the order. */
@@ -103,6 +112,9 @@ static const struct model all[] = {
 	{ EITHER, .start = "0", .ops = 4 },
 	{ EITHER, .start = "14", .ops = 4 },
 	{ EITHER, .start = "2", .ops = 4 },
+	{ PAIRS, .start = "", .ops = 4 },
+	{ PAIRS, .start = "0", .ops = 4 },
+	{ PAIRS, .start = "012", .ops = 4 },
 };
 
 /* Of the loops over whole models a slow build looks at each n-th. */
@@ -167,6 +179,7 @@ START_TEST(in_other_orders_the_bucket_still_comes_to_equal_the_mount)
 		{ MIXED, .start = "04", .ops = 4, .order = LINE_NONE },
 		{ EITHER, .start = "14", .ops = 3, .order = LINE_NONE },
 		{ EITHER, .start = "0", .ops = 3, .order = LINE_OPEN },
+		{ PAIRS, .start = "01", .ops = 4, .order = LINE_NONE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(run); i++) {
@@ -184,6 +197,7 @@ START_TEST(what_the_store_refuses_is_published_once_it_no_longer_does)
 		{ FLAT, .start = "0", .ops = 3, .park = true },
 		{ FOLDERS, .start = "01", .ops = 3, .park = true },
 		{ MIXED, .start = "04", .ops = 3, .park = true },
+		{ PAIRS, .start = "01", .ops = 3, .park = true },
 		{ PLAIN, .start = "0", .ops = 3, .park = true, .withdraw = true,
 		  .any_time = true },
 	};
@@ -227,6 +241,8 @@ START_TEST(long_histories_drawn_at_random_hold_too)
 		{ MIXED, .start = "04", .ops = 9, .withdraw = true },
 		{ EITHER, .start = "04", .ops = 9 },
 		{ EITHER, .start = "1", .ops = 9, .any_time = true },
+		{ PAIRS, .start = "01", .ops = 9 },
+		{ PAIRS, .start = "0", .ops = 9, .any_time = true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(run); i++) {

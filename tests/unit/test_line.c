@@ -16,7 +16,7 @@
  * A line as text: rows "SEQ[@BOUND] put|del|ren|rd KEY[>TO][=VID] [FLAGS]"
  * with a comma between.  Flags: n not final, c no cut, g begun, o unordered,
  * p parked, b big, u under way (and big), s sent (and big), f flying,
- * 0 to 9 open_seq.
+ * k keep, 0 to 9 open_seq.
  */
 #define ROWS_MAX 32
 
@@ -34,6 +34,7 @@ static void parse_flags(struct line_op *op, const char *flags)
 		op->underway |= strchr("us", *flags) != NULL;
 		op->sent |= *flags == 's';
 		op->flying |= *flags == 'f';
+		op->keep |= *flags == 'k';
 		if (*flags >= '0' && *flags <= '9')
 			op->open_seq = (uint64_t)(*flags - '0');
 	}
@@ -98,8 +99,9 @@ static const char *print(const struct line_op *ops, size_t n)
 				 (unsigned)op->bound);
 		if (op->vid != (op->kind == LINE_PUT ? op->seq : 0))
 			snprintf(vid, sizeof(vid), "=%u", (unsigned)op->vid);
-		snprintf(flags, sizeof(flags), "%s%s%s%s%s%s",
-			 op->final ? "" : "n", op->cut ? "" : "c",
+		snprintf(flags, sizeof(flags), "%s%s%s%s%s%s%s",
+			 op->final ? "" : "n", op->keep ? "k" : "",
+			 op->cut ? "" : "c",
 			 op->begun ? "g" : "", op->parked ? "p" : "",
 			 !op->big	? ""
 			 : op->sent	? "s"
@@ -212,6 +214,15 @@ static const struct {
 	  "1 rd D>E g, 3 put D/x, 4 del E/x" },
 	{ " D/x E/x ", "1 del E/x, 2 rd E>D, 3 put D/x, 4 ren D/x>m=3, 5 put m",
 	  "1 del E/x, 2 rd E>D, 4 del D/x=3 c, 5 put m" },
+	/* The old name keeps its object: it goes when it is deleted. */
+	{ " b ", "1 put b, 2 ren b>a=1 k", "1@2 put a" },
+	{ " b ", "1 put b, 2 ren b>a=1 k, 3 del b", "1@2 put a c, 3 del b" },
+	{ " b ", "1 ren b>a k, 2 put b, 3 del b", "1 ren b>a k, 3 del b" },
+	/* An exchange is whole. */
+	{ " a ", "1 put a, 2 put b, 3 ren a>t=1 k, 4@3 ren b>a=2 k, "
+		 "5@3 ren t>b=1, 6 del a",
+	  "1 put a, 2 put b, 3 ren a>t=1 k, 4@3 ren b>a=2 k, 5@3 ren t>b=1, "
+	  "6 del a" },
 	/* A good version supersedes a parked one. */
 	{ " ", "1 put a p, 2 put b, 3 put a", "2 put b c, 3 put a" },
 	{ " ", "1 put a p, 2 put b, 3 put b", "1 put a p, 3 put b" },
