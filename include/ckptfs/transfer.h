@@ -40,8 +40,6 @@ struct transfer_opts {
 	int64_t upload_delay_ns; /* from the first close to the put's begin */
 	int64_t upload_interval_ns; /* least time between puts of a live log */
 	int64_t upload_max_delay_ns; /* temporary names are held this long */
-	unsigned del_run; /* so many deletes in a row go by one request, where
-			     the store can: 0: 16 */
 	bool overwrite; /* conflict=overwrite */
 	/* The power may have gone: of what is queued uploads may have been
 	 * begun that no row speaks of any more. */

@@ -46,9 +46,9 @@ struct del_run *del_run_take(struct transfer *t, struct titem *it)
 {
 	struct del_run *run = NULL;
 	uint64_t *seq;
-	size_t n = 0, i, least = t->opts.del_run ? t->opts.del_run : RUN_MIN;
+	size_t n = 0, i;
 
-	if (!may_run(t, it) || t->line.n < least)
+	if (!may_run(t, it) || t->line.n < RUN_MIN)
 		return NULL;
 	seq = calloc(RUN_MAX, sizeof(*seq));
 	if (!seq)
@@ -56,7 +56,7 @@ struct del_run *del_run_take(struct transfer *t, struct titem *it)
 	/* Its own row is flying already. */
 	line_find(&t->line, it->seq)->flying = false;
 	if (line_deletes_near(&t->line, it->seq, seq, RUN_MAX, &n) == 0 &&
-	    n >= least)
+	    n >= RUN_MIN)
 		run = calloc(1, sizeof(*run) + n * sizeof(run->one[0]));
 	line_find(&t->line, it->seq)->flying = true;
 	for (i = 0; run && i < n; i++) {
@@ -73,6 +73,112 @@ struct del_run *del_run_take(struct transfer *t, struct titem *it)
 	}
 	free(seq);
 	return run;
+}
+
+/* ---- rows ---- */
+
+/* So many rows by one transaction: others want to change names, too. */
+#define RUN_CHUNK 64
+
+static int begin_one(struct transfer *t, struct del_one *o, bool *ret_first)
+{
+	struct line_change c = { 0 };
+	int r;
+
+	lock_acquire(&t->lock);
+	o->left = o->it->gone;
+	r = o->left ? 0 : line_begin_near(&t->line, o->it->seq, &c);
+	if (!o->left)
+		o->it->again = r == 0 && c.n == 0;
+	lock_release(&t->lock);
+	*ret_first |= r == 0 && c.n > 0;
+	if (r == 0)
+		r = line_write(t, &c);
+	line_change_release(&c);
+	return r;
+}
+
+static int run_begun(struct transfer *t, struct del_run *run)
+{
+	uint64_t commits = 0;
+	size_t i = 0, end;
+	int r = 0;
+
+	while (r == 0 && i < run->n) {
+		bool first = false;
+
+		r = line_tx(t);
+		if (r < 0)
+			return r;
+		end = i + RUN_CHUNK < run->n ? i + RUN_CHUNK : run->n;
+		for (; r == 0 && i < end; i++)
+			r = begin_one(t, &run->one[i], &first);
+		r = line_tx_end(t, r);
+		lock_acquire(&t->lock);
+		if (r == 0 && first)
+			t->begun = meta_commits(t->meta);
+		commits = t->begun;
+		lock_release(&t->lock);
+	}
+	if (r == 0)
+		record_durable(t, commits);
+	return r;
+}
+
+static int done_one(struct transfer *t, const struct del_one *o)
+{
+	int r = 0;
+
+	if (!o->gone)
+		return 0;
+	if (o->known) {
+		have_goes(t, o->it->key);
+		r = meta_object_del(t->meta, o->it->key);
+	}
+	if (r == 0 || r == -ENOENT)
+		r = line_row_done(t, o->it->seq);
+	if (o->known)
+		have_tell(t, o->it->key, false, 0, 0);
+	return r;
+}
+
+static void run_told(struct transfer *t, const struct del_one *o, size_t n,
+		     int err)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!o[i].gone)
+			continue;
+		if (err < 0 && o[i].known)
+			have_tell(t, o[i].it->key, true, 0, 0);
+		if (err < 0)
+			continue;
+		lock_acquire(&t->lock);
+		t->stats.deletes++;
+		t->stats.last_error[0] = '\0';
+		lock_release(&t->lock);
+		if (t->ev.inode_moved)
+			t->ev.inode_moved(t->ev.arg, o[i].it->ino);
+	}
+}
+
+static int run_done(struct transfer *t, struct del_run *run)
+{
+	size_t i, n, k;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < run->n; i += n) {
+		n = run->n - i < RUN_CHUNK ? run->n - i : RUN_CHUNK;
+		r = line_tx(t);
+		if (r < 0)
+			return r;
+		for (k = 0; r == 0 && k < n; k++)
+			r = done_one(t, &run->one[i + k]);
+		r = line_tx_end(t, r);
+		run_told(t, run->one + i, n, r);
+	}
+	return r;
 }
 
 /* ---- with nothing locked ---- */
@@ -187,13 +293,13 @@ void del_run_commit(struct transfer *t, struct del_run *run)
 	int r = work_new(run->n, &w);
 
 	if (r == 0) {
-		r = record_run_begun(t, run);
+		r = run_begun(t, run);
 		if (r == 0)
 			r = look_up(t, run, &w);
 		if (r == 0)
 			r = ask(t, &w);
 		if (r == 0)
-			r = record_run_done(t, run);
+			r = run_done(t, run);
 		work_free(&w);
 	}
 	if (r < 0)

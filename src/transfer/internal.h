@@ -394,10 +394,6 @@ int record_done(struct transfer *t, struct titem *it,
 int record_park(struct transfer *t, struct titem *it, const char *why);
 int record_conflict(struct transfer *t, struct titem *it);
 int record_begun(struct transfer *t, struct titem *it);
-/* The same of many deletes, each a window of its own; and that they are
- * done. */
-int record_run_begun(struct transfer *t, struct del_run *run);
-int record_run_done(struct transfer *t, struct del_run *run);
 /* Before the bucket changes: wait until the disk knows the first so many
  * commits, as it must after a power cut. */
 void record_durable(struct transfer *t, uint64_t commits);

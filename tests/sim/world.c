@@ -148,6 +148,8 @@ int world_mount(struct world *w)
 	chaos_set_late(w->chaos, !w->opts.transfer.overwrite && !w->no_cond);
 	w->net->caps = (w->bucket->caps & ~(w->store_lacks | w->no_cond)) |
 		       w->more;
+	/* The model takes no delete before an earlier one. */
+	w->net->caps &= ~(unsigned)STORE_CAP_DEL_MANY;
 	simdisk_set_lacks(w->disk, w->disk_lacks);
 	w->in_force = w->opts;
 	r = start(w);
@@ -200,7 +202,6 @@ static void default_opts(struct world *w)
 		.transfer = { .prefix = WORLD_PREFIX,
 			      .max_uploads = 3,
 			      .part_size = WORLD_PART,
-			      .del_run = 2,
 			      .upload_delay_ns = NS_PER_S,
 			      .upload_interval_ns = 30 * NS_PER_S,
 			      .upload_max_delay_ns = 86400 * NS_PER_S },
