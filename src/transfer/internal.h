@@ -384,6 +384,25 @@ void del_run_commit(struct transfer *t, struct del_run *run);
 
 /* rename.c */
 int commit_rename(struct transfer *t, struct titem *it);
+/* Commit, if r is 0, and end a transaction. */
+int rename_end(struct transfer *t, int r);
+/* The object of this row is to be under `to`, too; from rename seq on.  -EBUSY:
+ * it is another writer's by now, or what is there is. */
+int rename_copy(struct transfer *t, const struct meta_object *from,
+		const char *to, uint64_t seq);
+int rename_delete(struct transfer *t, const struct meta_object *from);
+int rename_finish(struct transfer *t, struct titem *it);
+void rename_may_upload(struct transfer *t, struct titem *it);
+/*
+ * One that others deleted meanwhile cannot move, and holds up nothing.  What is
+ * here goes to the new name all the same, as what we change does; what is not
+ * is gone, and the next listing takes its name away.
+ */
+enum gone { GONE_NOT, GONE_FOR_GOOD, GONE_SENT_AGAIN };
+int rename_is_gone(struct transfer *t, const struct meta_object *from,
+		   const char *to, uint64_t seq);
+
+/* rename_dir.c */
 int commit_rename_dir(struct transfer *t, struct titem *it);
 
 /* record.c: transactions */

@@ -30,7 +30,7 @@ static int end_moved(struct transfer *t, int r, const struct meta_inode *moved)
 	return r;
 }
 
-static int end(struct transfer *t, int r)
+int rename_end(struct transfer *t, int r)
 {
 	return end_moved(t, r, NULL);
 }
@@ -58,7 +58,7 @@ static int copy_intent(struct transfer *t, uint64_t seq, const char *to)
 	memcpy(up.key, to, strlen(to));
 	up.begun_real_ns = clk_real(t->host->clk);
 	r = meta_begin(t->meta);
-	return r < 0 ? r : end(t, meta_upload_set(t->meta, &up));
+	return r < 0 ? r : rename_end(t, meta_upload_set(t->meta, &up));
 }
 
 /* The object row and its inode's key follow a copy.  swept: it left no upload.
@@ -114,7 +114,7 @@ static int forget(struct transfer *t, const char *key)
 
 	if (r < 0)
 		return r;
-	r = end(t, meta_object_del(t->meta, key));
+	r = rename_end(t, meta_object_del(t->meta, key));
 	return r == 0 ? -EAGAIN : r;
 }
 
@@ -151,7 +151,7 @@ static int is_copied(struct transfer *t, const struct meta_object *from,
 	return r == -ENOENT ? 0 : r;
 }
 
-static int copy_one(struct transfer *t, const struct meta_object *from,
+int rename_copy(struct transfer *t, const struct meta_object *from,
 		    const char *to, uint64_t seq)
 {
 	char mine[STORE_WRITE_ID_MAX] = "";
@@ -203,7 +203,7 @@ static int copy_one(struct transfer *t, const struct meta_object *from,
 	return r < 0 ? r : record_copy(t, from, to, &o, seq, swept);
 }
 
-static int delete_one(struct transfer *t, const struct meta_object *from)
+int rename_delete(struct transfer *t, const struct meta_object *from)
 {
 	struct store_cond cond = { .if_match = from->etag };
 	bool with = t->store->caps & STORE_CAP_DEL_COND && !t->opts.overwrite;
@@ -223,13 +223,13 @@ static int delete_one(struct transfer *t, const struct meta_object *from)
 	have_goes(t, from->key);
 	have_tell(t, from->key, false, 0, 0);
 	r = meta_object_del(t->meta, from->key);
-	r = end(t, r == -ENOENT ? 0 : r);
+	r = rename_end(t, r == -ENOENT ? 0 : r);
 	if (r < 0)
 		have_tell(t, from->key, true, 0, 0);
 	return r;
 }
 
-static int finish(struct transfer *t, struct titem *it)
+int rename_finish(struct transfer *t, struct titem *it)
 {
 	int r = line_tx(t);
 
@@ -248,21 +248,14 @@ static int finish(struct transfer *t, struct titem *it)
 	return r;
 }
 
-static void may_upload(struct transfer *t, struct titem *it)
+void rename_may_upload(struct transfer *t, struct titem *it)
 {
 	lock_acquire(&t->lock);
 	it->has_upload = true;
 	lock_release(&t->lock);
 }
 
-/*
- * One that others deleted meanwhile cannot move, and holds up nothing.  What is
- * here goes to the new name all the same, as what we change does; what is not
- * is gone, and the next listing takes its name away.
- */
-enum gone { GONE_NOT, GONE_FOR_GOOD, GONE_SENT_AGAIN };
-
-static int is_gone(struct transfer *t, const struct meta_object *from,
+int rename_is_gone(struct transfer *t, const struct meta_object *from,
 		   const char *to, uint64_t seq)
 {
 	struct store_obj o;
@@ -288,220 +281,23 @@ int commit_rename(struct transfer *t, struct titem *it)
 
 	if (r < 0)
 		return r;
-	may_upload(t, it);
+	rename_may_upload(t, it);
 	r = meta_object_get(t->meta, it->key, &from);
 	meta_end(t->meta);
 	if (r == -ENOENT)
-		return finish(t, it); /* moved already, or never there */
+		return rename_finish(t, it); /* moved already, or never there */
 	if (r == 0)
-		r = copy_one(t, &from, it->to, it->seq);
+		r = rename_copy(t, &from, it->to, it->seq);
 	if (r == -EBUSY)
-		gone = is_gone(t, &from, it->to, it->seq);
+		gone = rename_is_gone(t, &from, it->to, it->seq);
 	if (gone == GONE_SENT_AGAIN)
 		return 0; /* its row is a put by now */
 	if (gone)
-		return gone < 0 ? gone : finish(t, it);
+		return gone < 0 ? gone : rename_finish(t, it);
 	if (r < 0)
 		return r;
 	record_durable(t, meta_commits(t->meta));
 	if (!it->keep)
-		r = delete_one(t, &from);
-	return r < 0 ? r : finish(t, it);
-}
-
-struct below {
-	struct transfer *t;
-	struct meta_object *o;
-	size_t n, cap;
-};
-
-static int gather(void *arg, const struct meta_object *row)
-{
-	struct below *b = arg;
-
-	if (b->n == b->cap) {
-		size_t cap = b->cap ? b->cap * 2 : 32;
-		struct meta_object *p = realloc(b->o, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		b->o = p;
-		b->cap = cap;
-	}
-	b->o[b->n++] = *row;
-	return 0;
-}
-
-static int by_age(const void *x, const void *y)
-{
-	const struct meta_object *a = x, *b = y;
-
-	if (a->bound != b->bound)
-		return a->bound < b->bound ? -1 : 1;
-	/* One rename made them visible, in this order. */
-	if (a->commit_end_ns != b->commit_end_ns)
-		return a->commit_end_ns < b->commit_end_ns ? -1 : 1;
-	if (a->mtime_ns != b->mtime_ns)
-		return a->mtime_ns < b->mtime_ns ? -1 : 1;
-	return strcmp(a->key, b->key);
-}
-
-/* Objects of others below the folder, which no row knows yet. */
-static int learn(void *arg, const char *key, const struct store_obj *obj)
-{
-	struct below *b = arg;
-	struct meta_object row = { .size = obj->size,
-				   .mtime_ns = obj->mtime_ns };
-
-	memcpy(row.key, key, strlen(key));
-	memcpy(row.etag, obj->etag, sizeof(obj->etag));
-	return gather(b, &row);
-}
-
-static int learn_all(struct transfer *t, const char *prefix)
-{
-	struct below b = { .t = t };
-	struct meta_object have;
-	size_t i;
-	int r = store_list(t->store, prefix, NULL, false, learn, &b), e;
-
-	if (r < 0)
-		goto out;
-	r = meta_begin(t->meta);
-	if (r < 0)
-		goto out;
-	for (i = 0; r == 0 && i < b.n; i++) {
-		e = meta_object_get(t->meta, b.o[i].key, &have);
-		if (e == -ENOENT)
-			r = meta_object_set(t->meta, &b.o[i]);
-		else if (e < 0)
-			r = e;
-	}
-	r = end(t, r);
-out:
-	free(b.o);
-	return r;
-}
-
-/* Nobody was shown it: who makes a file there is not to replace it, so no row is
- * to say that we know it. */
-static int unlearn(struct transfer *t, const char *key)
-{
-	struct meta_object o;
-	int r = meta_begin(t->meta);
-
-	if (r < 0)
-		return r;
-	r = meta_object_get(t->meta, key, &o);
-	if (r == 0 && !o.ino)
-		r = meta_object_del(t->meta, key);
-	return end(t, r == -ENOENT ? 0 : r);
-}
-
-/* Another writer's object that no job was shown, and one of ours is to have the
- * name it would get. */
-static int is_in_the_way(struct transfer *t, const struct meta_object *from,
-			 const char *to)
-{
-	uint64_t ino = 0;
-	int r;
-
-	if (from->ino)
-		return 0;
-	r = meta_begin(t->meta);
-	if (r < 0)
-		return r;
-	r = inode_at(t, to, &ino);
-	meta_end(t->meta);
-	return r < 0 ? r : ino ? -EBUSY : 0;
-}
-
-/* The marker of a folder may be another one by now, which serves as well.
- * -EAGAIN: so it is, and its row says so. */
-static int relearn_marker(struct transfer *t, const struct meta_object *from)
-{
-	struct meta_object row = *from;
-	struct store_obj now;
-	int r = store_head(t->store, from->key, &now);
-
-	if (r < 0 || strcmp(now.etag, from->etag) == 0)
-		return r;
-	memcpy(row.etag, now.etag, sizeof(row.etag));
-	row.size = now.size;
-	row.mtime_ns = now.mtime_ns;
-	r = meta_begin(t->meta);
-	if (r == 0)
-		r = end(t, meta_object_set(t->meta, &row));
-	return r < 0 ? r : -EAGAIN;
-}
-
-/* What others put there goes along, or stays, and holds up nothing; nor does
- * what they deleted. */
-static int copy_below(struct transfer *t, struct meta_object *from,
-		      const char *to, uint64_t seq)
-{
-	int r = is_in_the_way(t, from, to), gone;
-
-	if (r == 0)
-		r = copy_one(t, from, to, seq);
-	if (r != -EBUSY)
-		return r;
-	if (!from->ino && from->key[strlen(from->key) - 1] != '/') {
-		r = unlearn(t, from->key);
-	} else {
-		gone = is_gone(t, from, to, 0);
-		r = gone > 0 ? 0 : gone < 0 ? gone : r;
-	}
-	if (r == -EBUSY && from->key[strlen(from->key) - 1] == '/' &&
-	    relearn_marker(t, from) == -EAGAIN)
-		return -EAGAIN;
-	if (r == 0)
-		from->key[0] = '\0';
-	return r;
-}
-
-/* Markers of the folders below move with them: keys end in '/'. */
-int commit_rename_dir(struct transfer *t, struct titem *it)
-{
-	char from[META_KEY_MAX + 2], to[META_KEY_MAX + 1];
-	size_t n = strlen(it->key), m = strlen(it->to), i;
-	struct below b = { .t = t };
-	int r;
-
-	may_upload(t, it);
-	memcpy(from, it->key, n);
-	memcpy(from + n, "/", 2);
-	r = learn_all(t, from);
-	if (r == 0)
-		r = meta_begin(t->meta);
-	if (r < 0)
-		return r;
-	r = meta_object_each(t->meta, from, gather, &b);
-	meta_end(t->meta);
-	if (b.n)
-		qsort(b.o, b.n, sizeof(*b.o), by_age);
-	for (i = 0; r == 0 && i < b.n; i++) {
-		size_t k = strlen(b.o[i].key) - n;
-
-		if (m + k > META_KEY_MAX) {
-			r = -EINVAL;
-			break;
-		}
-		memcpy(to, it->to, m);
-		memcpy(to + m, b.o[i].key + n, k + 1);
-		r = copy_below(t, &b.o[i], to, it->seq);
-	}
-	if (r == 0)
-		record_durable(t, meta_commits(t->meta));
-	for (i = b.n; r == 0 && i > 0; i--)
-		if (b.o[i - 1].key[0])
-			r = delete_one(t, &b.o[i - 1]);
-	for (i = 0; r == 0 && i < b.n; i++) {
-		if (!b.o[i].key[0] || b.o[i].ino)
-			continue;
-		(void)snprintf(to, sizeof(to), "%s%s", it->to, b.o[i].key + n);
-		r = unlearn(t, to);
-	}
-	free(b.o);
-	return r < 0 ? r : finish(t, it);
+		r = rename_delete(t, &from);
+	return r < 0 ? r : rename_finish(t, it);
 }
