@@ -132,6 +132,33 @@ static bool is_the_same(const struct store_obj *src, const struct store_obj *o,
 	       strcmp(o->meta.write_id, src->meta.write_id) == 0;
 }
 
+static int add_crc(void *arg, const void *p, size_t n)
+{
+	uint64_t *crc = arg;
+
+	*crc = crc64nvme(*crc, p, n);
+	return 0;
+}
+
+/* Nothing but the bytes tells: others' objects may have neither a checksum nor a
+ * write-id.  Both are read; it is the one copy that was under way. */
+static int has_same_bytes(struct transfer *t, const char *a,
+			  const struct store_obj *ao, const char *b,
+			  const struct store_obj *bo, bool *ret)
+{
+	uint64_t x = 0, y = 0;
+	int r;
+
+	if (ao->size != bo->size || (ao->has_crc64 && bo->has_crc64))
+		return 0;
+	r = store_get(t->store, a, ao->etag, 0, ao->size, add_crc, &x, NULL);
+	if (r == 0)
+		r = store_get(t->store, b, bo->etag, 0, bo->size, add_crc, &y,
+			      NULL);
+	*ret = r == 0 && x == y;
+	return r == -ESTALE ? -EAGAIN : r;
+}
+
 /* What stands where it is to go is its copy, whose answer was lost; or that of
  * an earlier life, whose rows are gone, and then the source may be, too.  mine:
  * its write-id, if its row is there. */
@@ -148,6 +175,8 @@ static int is_copied(struct transfer *t, const struct meta_object *from,
 		return 0;
 	r = store_head(t->store, from->key, &src);
 	*ret = r == 0 && is_the_same(&src, o, to);
+	if (r == 0 && !*ret && !src.meta.write_id[0])
+		r = has_same_bytes(t, from->key, &src, to, o, ret);
 	return r == -ENOENT ? 0 : r;
 }
 

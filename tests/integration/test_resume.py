@@ -162,3 +162,32 @@ def test_f67_again_and_again(mnt, s3_bucket):
         assert (mnt / "last").read_bytes() == b"%d" % i * 100_000
     mnt.sync()
     assert_same(s3_bucket, mnt.path)
+
+
+@over_all_servers
+def test_a_folder_of_others_moves_on_after_a_kill(
+    s3_mount, s3_bucket, proxy, s3_server
+):
+    """Objects with no word of ours and no checksum: the copy whose answer nobody
+    heard is known by its bytes."""
+    names = [f"f{i:02}" for i in range(20)]
+    s3_bucket.put_many({f"dir/{name}": name.encode() for name in names})
+    if s3_server.name == "versitygw":  # makes one of each object
+        for name in names:
+            path = s3_server.data / s3_bucket.name / "dir" / name
+            for attr in os.listxattr(path):
+                if "checksum" in attr:
+                    os.removexattr(path, attr)
+    mnt = s3_mount.mount()
+    assert sorted(os.listdir(mnt / "dir")) == names
+    lost = proxy.fault("drop", method="POST", path="uploadId=", skip=5, count=-1)
+    (mnt / "dir").rename(mnt / "new")
+    (mnt / "latest").write_bytes(b"new")
+    wait_until(lambda: lost.hits, what="a copy without an answer")
+    mnt.kill9()
+    proxy.heal()
+    assert len([k for k in s3_bucket.keys() if k.startswith("dir/")]) == 20
+    mnt.mount()
+    mnt.sync()
+    assert s3_bucket.keys() == ["latest", *(f"new/{name}" for name in names)]
+    assert all(s3_bucket.get(f"new/{name}") == name.encode() for name in names)
