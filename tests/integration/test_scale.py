@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from bench_memory import peak
-from bench_scale import seed
+from bench_scale import database_bytes, seed, seed_tree
 from conftest import over_all_servers
 from mount import wait_until
 
@@ -29,6 +29,31 @@ def test_a_listing_takes_little_memory(folder_mount, tmp_path):
     assert len(ls(folder_mount / "dir", "-f")) == names + 2
     grown = peak(folder_mount.pid()) - before
     assert grown < 1500 * names, f"{grown // names} bytes for each name"
+
+
+def test_a_tree_takes_little_memory(folder_mount, tmp_path):
+    """As contrib/bench tree with 1,000,000; by several threads at once, which is
+    what else makes memory large."""
+    names = 10_000
+    seed_tree(tmp_path / "bucket" / "tree", names)
+    folder_mount.mount(metadata_ttl="1h")
+    before = peak(folder_mount.pid())
+    finds = [
+        subprocess.Popen(
+            ["find", folder_mount / "tree", "-size", "1"], stdout=subprocess.PIPE
+        )
+        for _ in range(8)
+    ]
+    for find in finds:
+        assert find.communicate()[0].count(b"\n") == names
+        assert find.returncode == 0
+    grown = peak(folder_mount.pid()) - before
+    print(f"{grown / names:.0f} bytes of memory for each name")
+    assert grown < 1300 * names, f"{grown // names} bytes for each name"
+    folder_mount.umount()
+    rows = database_bytes(folder_mount)
+    print(f"{rows / names:.0f} bytes of database for each name")
+    assert rows < 400 * names, f"{rows // names} bytes for each name"
 
 
 def deletes(proxy):
