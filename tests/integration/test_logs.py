@@ -4,6 +4,7 @@
 import os
 
 import pytest
+
 from conftest import over_all_servers
 from mount import wait_until
 
@@ -12,7 +13,7 @@ STEPS = int(os.environ.get("CKPTFS_LOG_MIB", "14"))
 
 
 def published(bucket, key):
-    return bucket.head(key).size if key in bucket.keys() else 0
+    return bucket.head(key).size if bucket.keys(key) else 0
 
 
 def grow(log, bucket, steps):
@@ -22,8 +23,9 @@ def grow(log, bucket, steps):
         more = os.urandom(MIB)
         log.write(more)
         data += more
+        size = len(data)
         wait_until(
-            lambda size=len(data): published(bucket, "train.log") == size,
+            lambda size=size: published(bucket, "train.log") == size,
             60,
             f"MiB {n + 1} of the log",
             0.05,
