@@ -14,8 +14,11 @@
 static const char *const dirs[DIRS] = { "", "d1", "d2", "d3" };
 static const char *const names[NAMES] = { "a", "b.bin", "c",
 					  "m", "t.tmp", "y.csv",
-					  "w.safetensors" };
+					  "w.safetensors", NULL };
 #define TEMPORARY 4
+/* The last name of a folder, and of the root. */
+#define LAST_NAME "tmp1a2b_c"
+#define CLASH_NAME "d3"
 
 /* ---- names */
 
@@ -29,11 +32,14 @@ const char *path_text(int path)
 {
 	static char text[PATHS][32];
 	const char *dir = dirs[path / NAMES];
+	const char *name = names[path % NAMES];
 	char *t = text[path];
 
 	if (!*t)
 		(void)snprintf(t, sizeof(text[0]), "%s%s%s", dir,
-			       *dir ? "/" : "", names[path % NAMES]);
+			       *dir ? "/" : "", name	 ? name
+			       : *dir	 ? LAST_NAME
+					 : CLASH_NAME);
 	return t;
 }
 
@@ -59,7 +65,8 @@ int dir_of(const char *text)
 
 bool path_is_temporary(int path)
 {
-	return path % NAMES == TEMPORARY;
+	return path % NAMES == TEMPORARY ||
+	       (path % NAMES == NAMES - 1 && path != CLASH);
 }
 
 /* ---- content */

@@ -70,6 +70,35 @@ static void note_torn(struct drive *d)
 		d->unfinished |= d->m.now->at[i].loose;
 }
 
+/* About a name that is of the other kind now: what is refused then is not
+ * the model's to say. */
+static bool is_of_other_kind(const struct drive *d, const struct op *op)
+{
+	const struct state *s = d->m.now;
+	bool file = s->at[CLASH].kind != NONE;
+	int i;
+
+	for (i = 0; i < OP_ARGS; i++) {
+		int a = op->arg[i];
+
+		switch (op_kind(op, i)) {
+		case 'p':
+			if (a == CLASH ? s->dir[CLASH_DIR] :
+					 file && path_dir(a) == CLASH_DIR)
+				return true;
+			break;
+		case 'd':
+		case 'e':
+			if (a == CLASH_DIR && file)
+				return true;
+			break;
+		default:
+			break;
+		}
+	}
+	return false;
+}
+
 static void one(struct drive *d, const struct op *op)
 {
 	int first = d->m.n;
@@ -81,6 +110,8 @@ static void one(struct drive *d, const struct op *op)
 	}
 	d->alive_ns = drive_now(d);
 	drive_note_poisoned(d); /* it may lose its name */
+	if (is_of_other_kind(d, op))
+		return;
 	if (op->verb < V_RUN || op->verb == V_EVICT) {
 		drive_adopt(d);
 		if (!world_is_halted(&d->w) && !drive_failed(d))

@@ -225,7 +225,7 @@ void drive_note_ahead(struct drive *d)
 static void adopt_dir(struct drive *d, int dir)
 {
 	int i, r = 0;
-	bool there = world_ino(&d->w, dir_text(dir), &r) != 0;
+	bool there = world_is_dir(&d->w, dir_text(dir), &r);
 
 	if (world_is_halted(&d->w) || (!there && r != -ENOENT))
 		return;

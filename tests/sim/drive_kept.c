@@ -148,6 +148,11 @@ static void publish(struct drive *d, int path, struct kept_one *one)
 
 static void discard(struct drive *d, int path, struct kept_one *one)
 {
+	const struct item *e = &d->m.now->at[path];
+
+	/* What it replaced stays in the bucket, and shows once it is listed. */
+	if (one->goes && (e->over || e->owes))
+		return;
 	if (d->m.alien[path] || !(one->goes || one->stays || one->falls))
 		return;
 	if (one->stays)

@@ -66,7 +66,7 @@ void drive_look_at(struct drive *d, int path, struct found *ret)
 	if (ino)
 		r = fs_getattr(d->w.fs, ino, NULL, &a);
 	ret->unknown = r < 0 && r != -ENOENT;
-	if (!ino || r < 0)
+	if (!ino || r < 0 || S_ISDIR(a.mode))
 		return;
 	if (S_ISLNK(a.mode)) {
 		if (fs_readlink(d->w.fs, ino, target) == 0) {
@@ -94,7 +94,7 @@ void drive_look(struct drive *d, struct tree *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	for (i = 0; i < DIRS; i++)
-		ret->dir[i] = world_ino(&d->w, dir_text(i), &r) != 0;
+		ret->dir[i] = world_is_dir(&d->w, dir_text(i), &r);
 	for (i = 0; i < PATHS; i++)
 		if (ret->dir[path_dir(i)])
 			drive_look_at(d, i, &ret->at[i]);

@@ -24,7 +24,9 @@
 #include <stdint.h>
 
 #define DIRS 4
-#define NAMES 7
+#define NAMES 8
+#define CLASH (NAMES - 1) /* in the root: the path with the name of a folder */
+#define CLASH_DIR 3
 #define PATHS (DIRS * NAMES)
 #define HANDLES 5 /* the last one is for what opens and closes at once */
 #define SIZE_MOST 20480u

@@ -72,6 +72,7 @@ static const struct {
 struct draw {
 	uint64_t state;
 	int path, handle; /* the last ones: chances are they come again */
+	bool names; /* the last name of each folder, too */
 	bool again; /* it was flushed, to be written to once more */
 };
 
@@ -83,13 +84,16 @@ static int below(struct draw *d, unsigned n)
 /* The root more often than the folders, and what was just used. */
 static int draw_path(struct draw *d)
 {
-	int dir = below(d, 5);
+	int dir = below(d, 5), n = d->names ? NAMES : NAMES - 1;
 
 	if (below(d, 3) == 0)
 		return d->path;
-	d->path = (dir < 3 ? 0 : dir - 2) * NAMES + below(d, NAMES);
-	if (below(d, 6) == 0)
-		d->path = below(d, PATHS);
+	dir = dir < 3 ? 0 : dir - 2;
+	d->path = dir * NAMES + below(d, (unsigned)n);
+	if (below(d, 6) == 0) {
+		d->path = below(d, (unsigned)(DIRS * n));
+		d->path = d->path / n * NAMES + d->path % n;
+	}
 	return d->path;
 }
 
@@ -207,6 +211,7 @@ static int draw_option(struct draw *d, int o)
 					STORE_CAP_PUT_COND |
 						STORE_CAP_DEL_COND },
 		[OPTION_SUMS] = { 0, 1, 1, 1 },
+		[OPTION_TREE] = { 0 }, /* see prog_draw() */
 	};
 
 	return of[o][below(d, 4)];
@@ -363,6 +368,53 @@ static void draw_late_delete(struct draw *d, struct prog *p)
 	add(p, V_RUN, 1500, 0, 0);
 }
 
+/* A file goes and a folder takes its name, or the other way round; before all
+ * that is known in the bucket, or after. */
+static void draw_clash(struct draw *d, struct prog *p)
+{
+	bool file = below(d, 2);
+	int i, below_it = CLASH_DIR * NAMES + below(d, 3);
+
+	for (i = 0; i < 2; i++, file = !file) {
+		if (!file)
+			add(p, V_MKDIR, CLASH_DIR, 0, 0);
+		add(p, V_PUT, file ? CLASH : below_it, draw_size(d), 0);
+		if (below(d, 2))
+			add(p, V_RUN, below(d, 3000), 0, 0);
+		if (i == 0 && below(d, 3) == 0) { /* it goes elsewhere */
+			add(p, file ? V_RENAME : V_RENAME_DIR,
+			    file ? CLASH : CLASH_DIR, file ? draw_path(d) : 1,
+			    0);
+			continue;
+		}
+		add(p, V_UNLINK, file ? CLASH : below_it, 0, 0);
+		if (!file)
+			add(p, V_RMDIR, CLASH_DIR, 0, 0);
+	}
+}
+
+/* What an open file owes under its old names moves with their folder. */
+static void draw_debt(struct draw *d, struct prog *p)
+{
+	int to = draw_path(d);
+
+	add(p, V_MKDIR, 1, 0, 0);
+	add(p, V_PUT, NAMES, draw_size(d), 0);
+	if (below(d, 2))
+		add(p, V_SETTLE, 20000, 0, 0);
+	add(p, V_OPEN, NAMES, 3, OPEN_WRITE);
+	add(p, V_WRITE, 3, 0, 100);
+	if (below(d, 2))
+		add(p, V_FLUSH, 3, 0, 0);
+	add(p, V_RENAME, NAMES, to, 0);
+	add(p, V_RUN, below(d, 1500), 0, 0);
+	add(p, V_RENAME_DIR, 1, 2 + below(d, 2), 0);
+	if (below(d, 2))
+		add(p, V_PUT, to, draw_size(d), 0);
+	if (below(d, 2))
+		add(p, V_CLOSE, 3, 0, 0);
+}
+
 static void draw_scene(struct draw *d, struct prog *p, unsigned what)
 {
 	if ((what & PROG_DISK) && below(d, 25) == 0)
@@ -371,6 +423,10 @@ static void draw_scene(struct draw *d, struct prog *p, unsigned what)
 		draw_race(d, p);
 	if ((what & PROG_TURNS) && below(d, 25) == 0)
 		draw_late_delete(d, p);
+	if (d->names && below(d, 12) == 0)
+		draw_clash(d, p);
+	if (d->names && below(d, 25) == 0)
+		draw_debt(d, p);
 }
 
 void prog_draw(struct prog *p, uint64_t seed, unsigned what)
@@ -382,8 +438,12 @@ void prog_draw(struct prog *p, uint64_t seed, unsigned what)
 		what = swarm(seed);
 	all = choose_weights(&d, what, weight);
 	want = 50 + (unsigned)below(&d, 40);
+	/* where others write, too, nobody says which of the two it is */
+	d.names = (what & PROG_NAMES) && !(what & PROG_FOREIGN);
 	p->seed = seed;
 	p->n = 0;
+	if (d.names && below(&d, 3))
+		add(p, V_OPTION, OPTION_TREE, 1, 0);
 	while ((what & PROG_OPTIONS) && p->n < 6 && below(&d, 5))
 		draw_op(&d, &p->op[p->n++], V_OPTION);
 	if ((what & PROG_OPTIONS) && (what & PROG_TURNS) && below(&d, 2)) {
@@ -407,6 +467,13 @@ void prog_draw(struct prog *p, uint64_t seed, unsigned what)
 }
 
 /* ---- text */
+
+char op_kind(const struct op *op, int i)
+{
+	const char *a = verbs[op->verb].args;
+
+	return (size_t)i < strlen(a) ? a[i] : '\0';
+}
 
 void op_print(const struct op *op, FILE *to)
 {

@@ -83,9 +83,12 @@ enum {
 	PROG_REFUSE = 256, /* the store refuses changes for good */
 	PROG_ROWS = 512, /* the database fails */
 	PROG_KEPT = 1024, /* recover, prefetch */
-	PROG_ALL = 2047,
+	PROG_NAMES = 2048, /* more names, files and folders of one name */
+	PROG_ALL = 4095,
 	PROG_SWARM = 1 << 16, /* some of them, others for each seed */
 };
+/* 'p': argument i is a path; 'd', 'e': a folder; else neither. */
+char op_kind(const struct op *op, int i);
 void prog_draw(struct prog *p, uint64_t seed, unsigned what);
 void prog_print(const struct prog *p, FILE *to);
 void op_print(const struct op *op, FILE *to);

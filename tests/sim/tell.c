@@ -70,6 +70,14 @@ static int on_object(void *arg, const struct meta_object *o)
 	return 0;
 }
 
+static int on_owed(void *arg, const char *key, uint64_t ino)
+{
+	(void)arg;
+	fprintf(stderr, "    owed: delete of %s, by inode %" PRIu64 "\n", key,
+		ino);
+	return 0;
+}
+
 void drive_tell(struct drive *d)
 {
 	if (!d->w.meta || world_is_halted(&d->w) || meta_begin(d->w.meta) < 0)
@@ -77,5 +85,6 @@ void drive_tell(struct drive *d)
 	(void)!meta_version_each(d->w.meta, on_version, d);
 	(void)!meta_op_each(d->w.meta, 0, on_op, d);
 	(void)!meta_object_each(d->w.meta, "", on_object, d);
+	(void)!meta_owed_each(d->w.meta, on_owed, d);
 	meta_end(d->w.meta);
 }

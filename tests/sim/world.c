@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ckptfs/cache.h"
 #include "ckptfs/lock.h"
@@ -269,6 +270,12 @@ void world_set_option(struct world *w, enum world_option o, int value)
 	case OPTION_SUMS:
 		w->more = v ? STORE_CAP_PARTS_CRC32C : 0;
 		break;
+	case OPTION_TREE:
+		if (v && !w->report.epoch) {
+			w->bucket->caps &= ~(unsigned)STORE_CAP_FILE_AND_DIR;
+			w->chaos->caps = w->net->caps = w->bucket->caps;
+		}
+		break;
 	case OPTION_COUNT:
 		break;
 	}
@@ -359,6 +366,16 @@ uint64_t world_ino(struct world *w, const char *path, int *err)
 		return 0;
 	fs_forget(w->fs, e.attr.ino, 1);
 	return e.attr.ino;
+}
+
+bool world_is_dir(struct world *w, const char *path, int *err)
+{
+	uint64_t ino = world_ino(w, path, err);
+	struct fs_attr a;
+
+	if (ino)
+		*err = fs_getattr(w->fs, ino, NULL, &a);
+	return ino && *err == 0 && S_ISDIR(a.mode);
 }
 
 /* ---- files */

@@ -44,6 +44,8 @@ enum world_option {
 	OPTION_STORE, /* what the store cannot do: STORE_CAP_... */
 	OPTION_CONDITIONS, /* those it does not know: STORE_CAP_..._COND */
 	OPTION_SUMS, /* 1: parts go with their CRC-32C */
+	OPTION_TREE, /* 1: no file and folder of one name; before the first
+			mount alone */
 	OPTION_COUNT
 };
 
@@ -121,6 +123,8 @@ uint64_t world_ino(struct world *w, const char *path, int *err);
 int world_open(struct world *w, const char *path, int flags, struct wfile *ret);
 int world_write(struct world *w, struct wfile *f, const void *p, size_t n,
 		uint64_t off);
+/* There is such a folder. */
+bool world_is_dir(struct world *w, const char *path, int *err);
 /* The bytes, at most n of them: how many, or a negative errno. */
 ssize_t world_read(struct world *w, struct wfile *f, void *p, size_t n);
 int world_flush(struct world *w, struct wfile *f);
