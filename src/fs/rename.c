@@ -133,11 +133,12 @@ static int move_op(struct fs *fs, struct move *m)
 	if (in->kind == META_DIR) {
 		r = transfer_make_room(fs->transfer, m->newkey, true);
 		if (r == 0)
-			r = transfer_owed_moved(fs->transfer, m->key,
-						m->newkey);
-		if (r == 0)
 			r = op_add(fs, META_OP_RENAME_DIR, in->ino, 0, m->key,
 				   m->newkey, true, NULL);
+		/* now: what comes along is in nobody's way */
+		if (r == 0)
+			r = transfer_owed_moved(fs->transfer, m->key,
+						m->newkey);
 		return r < 0 ? r : held_place(fs, m->key, m->newkey, &m->below);
 	}
 	if (in->kind == META_FILE && in->held) {
