@@ -235,34 +235,43 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 	return r;
 }
 
-/* Something is to come to this key by then: put, or renamed to it. */
-static bool comes_to(const struct titem *it, const char *key, uint64_t ino)
+/* Where it shows something of another inode, or puts something; NULL: nowhere. */
+static const char *comes_to(const struct titem *it, uint64_t ino)
 {
 	if (it->kind == META_OP_RENAME)
-		return it->ino != ino && strcmp(it->to, key) == 0;
-	return it->kind != META_OP_DEL && it->kind != META_OP_RENAME_DIR &&
-	       strcmp(it->key, key) == 0;
+		return it->ino != ino ? it->to : NULL;
+	return it->kind != META_OP_DEL && it->kind != META_OP_RENAME_DIR ?
+		       it->key :
+		       NULL;
 }
 
-/* A put of this key is in the line, or what another file is renamed to it; *ret:
- * its version if it is this inode's, else 0. */
+/* When the line is done something is at this key that it puts, or renames there
+ * from another file; *ret: its version if it is this inode's, else 0. */
 static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
 		      uint64_t *ret)
 {
-	const struct line_seqs *rows;
-	struct titem *it;
 	bool yes = false;
 	size_t i;
 
 	*ret = 0;
 	lock_acquire(&t->lock);
-	rows = line_at(&t->line, key);
-	for (i = 0; rows && i < rows->n; i++) {
-		it = item_find(t, rows->seq[i]);
-		if (!it || !comes_to(it, key, ino))
+	for (i = 0; i < t->line.n; i++) {
+		const struct titem *it = item_find(t, t->line.ops[i].seq);
+		const char *at = it ? comes_to(it, ino) : NULL;
+		char *then;
+
+		if (!at)
 			continue;
-		yes = true;
-		*ret = it->kind == META_OP_PUT && it->ino == ino ? it->vid : 0;
+		/* folders that are renamed later take it along */
+		then = line_moved_key(t->line.ops, t->line.n, it->seq + 1, at);
+		if (!then || strcmp(then, key) == 0) { /* in doubt: yes */
+			yes = true;
+			*ret = then && it->kind == META_OP_PUT &&
+					       it->ino == ino ?
+				       it->vid :
+				       0;
+		}
+		free(then);
 	}
 	lock_release(&t->lock);
 	return yes;
