@@ -324,6 +324,67 @@ def test_f29_the_disk_dies(disk, s3_bucket, mounts, passthrough):
     assert s3_bucket.get("published") == b"published"
 
 
+def go_read_only(folder):
+    """As ext4 does when it finds itself damaged (errors=remount-ro): all that is
+    read is still there."""
+    source = ["findmnt", "-no", "SOURCE", folder]
+    device = Path(subprocess.check_output(source, text=True).strip()).name
+    Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("test")
+    with pytest.raises(OSError, match="Read-only"):
+        (folder / "x").touch()
+
+
+@root
+def test_a_disk_that_goes_read_only_under_the_mount(
+    disk, s3_bucket, mounts, passthrough
+):
+    """Whoever writes is told, status says it, and what was promised before is
+    there when the disk is in order again."""
+    folder = disk(300, "-e", "remount-ro")
+    m = mounts(
+        s3_bucket,
+        passthrough=passthrough,
+        cache_dir=folder / "cache",
+        cache_min_free="1M",
+        upload_delay="1h",
+    ).mount()
+    (m / "queued").write_bytes(b"queued" * 1000)
+    (m / "moved.tmp").write_bytes(b"renamed")
+    (m / "moved.tmp").rename(m / "moved")
+    w = Writer(m / "open.ckpt")
+    refused = (errno.EIO, errno.EROFS)
+    try:
+        assert w("write", "o", 1000) == 0
+        assert w("fsync") == 0  # of all that was done before, too
+        go_read_only(folder)
+        assert w("write", "p", 1000) in (0, *refused)
+        assert w("fsync") in refused
+        assert w("fsync") in refused, "a second fsync is believed"
+    finally:
+        w.end()
+    with pytest.raises(OSError, match=r"Input/output|Read-only"):
+        (m / "new").write_bytes(b"new")
+    with pytest.raises(OSError, match=r"Input/output|Read-only"):
+        (m / "queued").unlink()
+    assert (m / "queued").read_bytes() == b"queued" * 1000
+    wait_until(lambda: m.status()["cache"]["failed"], what="status to say so")
+    m.run("status", "--check", m.path, status=1)
+    m.kill9()
+    m.detach()
+    subprocess.run(["umount", folder], check=True)
+    image = folder.with_name("disk.img")
+    subprocess.run(["fsck.ext4", "-fy", image], stdout=subprocess.DEVNULL)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    m.mount(upload_delay="0s")
+    assert (m / "queued").read_bytes() == b"queued" * 1000
+    assert (m / "moved").read_bytes() == b"renamed"
+    assert (m / "open.ckpt").read_bytes()[:1000] == b"o" * 1000
+    assert not (m / "new").exists()
+    m.run("recover", "publish", m / "open.ckpt")
+    m.sync()
+    assert_same(s3_bucket, m.path)
+
+
 def test_a_cache_that_may_not_be_written_is_refused(tmp_path, mounts):
     folder = tmp_path / "ro"
     m = mounts(DirBucket(tmp_path / "bucket"), cache_dir=folder)
