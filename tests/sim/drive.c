@@ -193,6 +193,11 @@ static void finish(struct drive *d)
 		drive_check_rest(d);
 	if (!drive_failed(d))
 		drive_check_leaks(d);
+	/* Not yet of what was open when it died: fsck takes the blob that such
+	 * a version shares with a published one for one of the latter alone. */
+	if (!drive_failed(d) && !d->was_faulty && !d->aliens &&
+	    !d->unfinished && world_draw(&d->w, 4) == 0)
+		drive_check_lost(d);
 }
 
 /* Then the database has a reserve, as the daemon's. */

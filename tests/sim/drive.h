@@ -74,6 +74,11 @@ void drive_close_all(struct drive *d);
 void drive_recover(struct drive *d, int path, int act);
 void drive_prefetch(struct drive *d, int path, int ms);
 void drive_peek(struct drive *d, int path);
+/* What lies there in the cache folder; NULL: it cannot be read. */
+const struct bytes *drive_bytes_at(struct drive *d, const char *where);
+
+/* drive_lost.c: of the cache, unmounted at the end. */
+void drive_check_lost(struct drive *d);
 
 /* drive_sync.c: what waits for the disk or for the bucket. */
 void drive_sync_all(struct drive *d, int ms);

@@ -29,7 +29,7 @@ struct kept_one {
 	struct drive *d;
 };
 
-static const struct bytes *bytes_at(struct drive *d, const char *where)
+const struct bytes *drive_bytes_at(struct drive *d, const char *where)
 {
 	struct disk_stat st;
 	ssize_t n = -EIO;
@@ -58,7 +58,7 @@ static const struct bytes *earlier_bytes(struct drive *d, const char *id,
 		cache_blob_path(v.blob, where);
 	*ret_kept = v.state != META_SEALED && v.state != META_PUBLISHED;
 	meta_end(d->w.meta);
-	b = where[0] ? bytes_at(d, where) : NULL;
+	b = where[0] ? drive_bytes_at(d, where) : NULL;
 	return b && b->n == v.size ? b : NULL;
 }
 
@@ -78,7 +78,7 @@ static void on_kept(void *arg, const struct fs_kept *k, int err,
 	one->shown = k->shown;
 	(void)snprintf(one->id, sizeof(one->id), "%s", k->id);
 	(void)snprintf(one->state, sizeof(one->state), "%s", k->state);
-	one->b = k->where[0] ? bytes_at(d, k->where) : NULL;
+	one->b = k->where[0] ? drive_bytes_at(d, k->where) : NULL;
 	one->goes = strcmp(k->then, "its name goes, too") == 0;
 	one->stays = strcmp(k->then, "what its name shows is not touched") == 0;
 	if (strcmp(k->then, "its name shows the version before it again") == 0)

@@ -575,7 +575,8 @@ void model_rest(struct model *m, int64_t now_ns)
 	drop_states(m);
 	for (k = 0; k < PATHS; k++) {
 		last.fuzzy[k] = last.at[k].fuzzy =
-			last.at[k].loose || (last.at[k].held && m->held_ends);
+			last.at[k].loose || (last.at[k].held && m->held_ends) ||
+			last.at[k].owes; /* it may come after its file */
 		last.at[k].place = last.at[k].seal = 0;
 		last.at[k].from = -1;
 	}

@@ -113,6 +113,16 @@ static int draw_size(struct draw *d)
 	}
 }
 
+/* Mostly what matters most. */
+static int draw_call(struct draw *d)
+{
+	static const int calls[] = { SIM_PWRITE,   SIM_FDATASYNC, SIM_SYNCFS,
+				     SIM_SYNC_DIR, SIM_OPEN,	  SIM_ANY };
+	int call = calls[below(d, 6)];
+
+	return call == SIM_ANY && below(d, 2) ? below(d, SIM_ANY) : call;
+}
+
 static int draw_number(struct draw *d, enum verb v, int i)
 {
 	static const int hows[] = {
@@ -124,8 +134,6 @@ static int draw_number(struct draw *d, enum verb v, int i)
 		0,
 	};
 	static const int errs[] = { EIO, ENOSPC };
-	static const int calls[] = { SIM_PWRITE,   SIM_FDATASYNC, SIM_SYNCFS,
-				     SIM_SYNC_DIR, SIM_OPEN,	  SIM_ANY };
 
 	switch (v) {
 	case V_SAVE:
@@ -158,7 +166,7 @@ static int draw_number(struct draw *d, enum verb v, int i)
 	case V_DOWN:
 		return below(d, 3) == 0;
 	case V_DISK:
-		return i == 0	? calls[below(d, 6)]
+		return i == 0	? draw_call(d)
 		       : i == 1 ? 1 + below(d, 30)
 		       : i == 2 ? errs[below(d, 2)]
 				: below(d, 4) == 0;
