@@ -304,11 +304,12 @@ lane_store() {
 	build_make build "test programs" tests/unit/sigv4_dump \
 		tests/conformance/test_store_gcs \
 		tests/conformance/test_store_s3 || return 1
-	run_pytest store "$TOP/tests/integration/test_sigv4.py" || return 1
-	for server in versitygw minio fake-gcs-server; do
+	run_pytest store "$TOP/tests/integration/test_sigv4.py" \
+		"$TOP/tests/integration/test_gcs_fake.py" || return 1
+	for server in versitygw minio fake-gcs-server strict-gcs; do
 		say "store: $server"
 		program=test_store_s3
-		[ $server != fake-gcs-server ] || program=test_store_gcs
+		[[ $server != *gcs* ]] || program=test_store_gcs
 		log=$TOP/build/store-$server.log
 		status=PASS
 		"$TEST_PYTHON" "$TOP/tests/integration/servers.py" run $server \
@@ -333,6 +334,7 @@ lane_mount() {
 	run_pytest mount -n 4 --dist worksteal \
 		-m 'not lightning and not kills and not tools and not suites' \
 		"$TOP/tests/integration" \
+		--ignore "$TOP/tests/integration/test_gcs_fake.py" \
 		--ignore "$TOP/tests/integration/test_sigv4.py" || return 1
 	sed -n 's,^ran \(.*\)::\(.*\),tests/integration/\1:\2,p' "$RESULTS" |
 		page_ran mount tests/integration

@@ -77,6 +77,8 @@ enum store_caps {
 					   copied (or a copy with cond) */
 	STORE_CAP_DEL_MANY = 1 << 14, /* del_many: one request for many */
 	STORE_CAP_DEL_MANY_COND = 1 << 15, /* and it heeds if_match */
+	STORE_CAP_ONE_LINE = 1 << 16, /* keys may hold no line feed: what it
+					 cannot, so that others need not tell */
 };
 
 struct store_limits {

@@ -22,6 +22,7 @@ static const char text[] = "ckptfs";
 #define TEXT_LEN (sizeof(text) - 1)
 /* What not every store takes in a name. */
 #define ODD "-\x01\r\xef\xbf\xbe"
+#define LINES "-\n"
 /* A generation nothing has. */
 #define NO_ETAG "1"
 
@@ -30,7 +31,7 @@ static const char text[] = "ckptfs";
 	 STORE_CAP_PARTS_CRC32C)
 #define GOOGLE                                                                 \
 	(ALWAYS | STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY |   \
-	 STORE_CAP_CRC64 | STORE_CAP_FILE_AND_DIR)
+	 STORE_CAP_CRC64 | STORE_CAP_FILE_AND_DIR | STORE_CAP_ONE_LINE)
 
 struct probe {
 	struct gcs *g;
@@ -40,7 +41,7 @@ struct probe {
 	char key[STORE_KEY_MAX + 1]; /* there from the first step on */
 	char other[STORE_KEY_MAX + 1];
 	char below[STORE_KEY_MAX + 1]; /* as if key were a folder */
-	char odd[STORE_KEY_MAX + 1];
+	char odd[STORE_KEY_MAX + 1], lines[STORE_KEY_MAX + 1];
 	struct store_obj obj; /* what key is now */
 	bool is_cond; /* conditions are heeded so far */
 };
@@ -182,7 +183,12 @@ static int odd_names(struct probe *p)
 		r = gcs_list(p->s, p->key, NULL, false, is_it, p->odd);
 	if (r == 1)
 		p->s->caps |= STORE_CAP_CONTROL;
-	return r == 1 || is_answer(r) ? 0 : r;
+	if (r != 1 && !is_answer(r))
+		return r;
+	r = put(p, p->lines, NULL);
+	if (r)
+		p->s->caps |= STORE_CAP_ONE_LINE;
+	return is_answer(r) ? 0 : r;
 }
 
 static int delete_others(struct probe *p)
@@ -194,6 +200,8 @@ static int delete_others(struct probe *p)
 	/* Who takes no such name may not look for it either. */
 	if (r == 0 && p->s->caps & STORE_CAP_CONTROL)
 		r = gcs_del(p->s, p->odd, NULL);
+	if (r == 0 && !(p->s->caps & STORE_CAP_ONE_LINE))
+		r = gcs_del(p->s, p->lines, NULL);
 	return r;
 }
 
@@ -251,6 +259,7 @@ static int names(struct probe *p, const char *prefix)
 	snprintf(p->other, sizeof(p->other), "%.*s-2", n, p->key);
 	snprintf(p->below, sizeof(p->below), "%.*s/x", n, p->key);
 	snprintf(p->odd, sizeof(p->odd), "%.*s" ODD, n, p->key);
+	snprintf(p->lines, sizeof(p->lines), "%.*s" LINES, n, p->key);
 	snprintf(p->meta.write_id, sizeof(p->meta.write_id), "probe-%" PRIx64,
 		 now);
 	return 0;

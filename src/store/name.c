@@ -31,6 +31,8 @@ bool store_holds_name(const struct store *s, const char *name)
 			cap = STORE_CAP_CONTROL;
 		if (cap && !(s->caps & cap))
 			return false;
+		if (*name == '\n' && s->caps & STORE_CAP_ONE_LINE)
+			return false;
 		name += len ? len : 1;
 	}
 	return true;

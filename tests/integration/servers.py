@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An object-store server of one's own on 127.0.0.1, over throw-away directories.
 
-As a program: servers.py run SERVER DIR COMMAND... starts one (versitygw, minio
-or fake-gcs-server) in DIR, sets CKPTFS_TEST_S3_* and AWS_*, or
+As a program: servers.py run SERVER DIR COMMAND... starts one (versitygw, minio,
+fake-gcs-server or strict-gcs) in DIR, sets CKPTFS_TEST_S3_* and AWS_*, or
 CKPTFS_TEST_GCS_*, for COMMAND with an empty bucket, and stops it afterwards, DIR
 going with it.
 """
@@ -88,7 +88,7 @@ class Server:
 
     def _try_start(self, port):
         # It ends with whoever started it, however that ends.
-        cmd = ["setpriv", "--pdeathsig", "TERM", find_program(self.name)]
+        cmd = ["setpriv", "--pdeathsig", "TERM", *self.program()]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 cmd + self.command(port),
@@ -111,6 +111,9 @@ class Server:
                 time.sleep(0.025)
         self.stop()
         return False
+
+    def program(self):
+        return [find_program(self.name)]
 
     def stop(self, sig=signal.SIGTERM):
         if self.process is None:
@@ -238,8 +241,30 @@ class FakeGCS(Server):
         }
 
 
+class StrictGCS(FakeGCS):
+    """Ours (fake_gcs.py): what the other lacks, and nothing that is not
+    documented."""
+
+    name = "strict-gcs"
+    health = "/"
+    caps = (
+        "put_cond del_cond copy crc64 file_and_dir commit_meta meta mpu_prefix "
+        "parts_crc32c one_line"
+    )
+
+    def program(self):
+        return [sys.executable, str(Path(__file__).with_name("fake_gcs.py"))]
+
+    def command(self, port):
+        return [str(port), *self.args]
+
+    def test_env(self, bucket):
+        more = {"CKPTFS_TEST_GCS_BARE": "1", "CKPTFS_TEST_GCS_MANY": "250"}
+        return super().test_env(bucket) | more
+
+
 S3_SERVERS = {kind.name: kind for kind in (VersityGW, MinIO)}
-SERVERS = {**S3_SERVERS, FakeGCS.name: FakeGCS}
+SERVERS = {**S3_SERVERS, FakeGCS.name: FakeGCS, StrictGCS.name: StrictGCS}
 
 
 def client(endpoint, attempts=4):
