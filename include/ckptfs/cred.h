@@ -115,6 +115,14 @@ int cred_aws_chain(const struct cred_aws_opts *opts, const struct clk *clk,
 void cred_env_wipe(void);
 
 /*
+ * Google: access tokens, from where its own libraries look for them: the file
+ * of GOOGLE_APPLICATION_CREDENTIALS, that of gcloud, the metadata server.  http
+ * outlives the chain.
+ */
+int cred_google_chain(struct http *http, const struct clk *clk,
+		      struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
+
+/*
  * Region: option, AWS_REGION, AWS_DEFAULT_REGION, profile, us-east-1.
  * Endpoint: option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the s3 of the
  * profile's services, profile.

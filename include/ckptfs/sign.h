@@ -68,6 +68,15 @@ int sign_encode_path(const char *path, struct buf *out) NONNULL(1, 2) MUST_USE;
 int sign_encode_query(const struct sign_pair *query, size_t n, struct buf *out)
 	NONNULL(3) MUST_USE;
 
+#define SIGN_JWT_MAX (16 * 1024)
+/*
+ * Append a JSON web token of these two JSON texts, signed by RS256 with the
+ * private key in PEM.  0, -EINVAL (no RSA key without passphrase), -ENOMEM,
+ * -EMSGSIZE.
+ */
+int sign_jwt_rs256(const char *header, const char *claims, const char *pem,
+		   struct buf *out) NONNULL(1, 2, 3, 4) MUST_USE;
+
 /* SHA-256 in hex of len bytes from a source as in http.h.  0, -ENOMEM, or
  * what read() said (-EIO if it was short). */
 int sign_sha256_of(ssize_t (*read)(void *arg, uint64_t off, void *p, size_t n),

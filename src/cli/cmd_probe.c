@@ -144,7 +144,7 @@ static int run(struct probe *p, const char *source, const char *dash_o,
 		(void)printf("%s: small objects are written below %s%s/ and "
 			     "deleted again\n",
 			     p->d.src.name, p->d.src.prefix, STORE_HIDDEN);
-	if (p->d.src.kind != SOURCE_S3 || probe_credentials(p))
+	if (p->d.src.kind == SOURCE_DIR || probe_credentials(p))
 		(void)probe_store(p);
 	for (i = 0; !json && i < p->n; i++)
 		print_trial(&p->trials[i]);

@@ -125,8 +125,10 @@ int daemon_try_credentials(struct daemon *d) NONNULL(1) MUST_USE;
 /* Words for why a source cannot be used. */
 const char *daemon_probe_hint(int err, bool is_dir, bool anonymous);
 
-/* daemon_gcs.c: where a gs:// source is asked for, and its back end. */
+/* daemon_gcs.c: where a gs:// source is asked for, by whom (0, -ENOMEM), and
+ * its back end. */
 int daemon_find_gcs(struct daemon *d) NONNULL(1) MUST_USE;
+int daemon_open_google(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_make_gcs(struct daemon *d, struct store **ret) NONNULL(1, 2)
 	MUST_USE;
 

@@ -51,35 +51,37 @@ static void warn_of_others(struct daemon *d)
 				    names[i], d->src.name);
 }
 
-static int find_credentials(struct daemon *d)
+int daemon_open_google(struct daemon *d)
 {
-	if (d->o->anonymous || (emulator() && !d->o->endpoint_url))
-		return CLI_DONE;
-	return say_error(&d->say, CLI_FAILED,
-			 "%s: Google's credentials are not built yet: mount "
-			 "with anonymous, or set STORAGE_EMULATOR_HOST",
-			 d->src.name);
+	struct http_opts http;
+	int r = 0;
+
+	daemon_http_options(d, &http);
+	if (!d->http)
+		r = http_new(&http, &d->http);
+	if (r || d->creds || d->o->anonymous ||
+	    (emulator() && !d->o->endpoint_url))
+		return r;
+	return cred_google_chain(d->http, &clk_system, &d->creds);
 }
 
 int daemon_make_gcs(struct daemon *d, struct store **ret)
 {
-	struct http_opts http;
 	struct store_gcs_opts o = { .bucket = d->src.where,
 				    .prefix = d->src.prefix,
 				    .endpoint_url = d->endpoint,
 				    .clk = &clk_system };
-	int status, r;
+	int status, r = daemon_open_google(d);
 
-	daemon_http_options(d, &http);
-	r = http_new(&http, &d->http);
-	if (r == 0) {
-		status = find_credentials(d);
+	if (r == 0 && d->creds) {
+		status = daemon_try_credentials(d);
 		if (status != CLI_DONE)
 			return status;
-		o.http = d->http;
-		o.creds = d->creds;
-		r = store_gcs_new(&o, ret);
 	}
+	o.http = d->http;
+	o.creds = d->creds;
+	if (r == 0)
+		r = store_gcs_new(&o, ret);
 	if (r < 0)
 		return say_error(&d->say, r == -EINVAL ? CLI_USAGE : CLI_FAILED,
 				 "%s: %s", d->src.name,

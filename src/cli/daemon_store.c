@@ -114,6 +114,8 @@ int daemon_open_creds(struct daemon *d)
 	struct cred_aws_opts opts;
 	int r = 0;
 
+	if (d->src.kind == SOURCE_GCS)
+		return daemon_open_google(d);
 	daemon_http_options(d, &http);
 	if (!d->http)
 		r = http_new(&http, &d->http);

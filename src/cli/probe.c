@@ -62,9 +62,11 @@ bool probe_credentials(struct probe *p)
 	struct cred *c = NULL;
 	int r = daemon_open_creds(&p->d);
 
-	if (r == 0 && p->o.anonymous) {
-		(void)probe_add(p, "credentials", PROBE_OK,
-				"none: the option anonymous is set");
+	if (r == 0 && !p->d.creds) {
+		(void)probe_add(p, "credentials", PROBE_OK, "none: %s",
+				p->o.anonymous ?
+					"the option anonymous is set" :
+					"STORAGE_EMULATOR_HOST is set");
 		return true;
 	}
 	if (r == 0)

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking for an access token, and reading it. */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ckptfs/clock.h"
+#include "ckptfs/json.h"
+#include "ckptfs/text.h"
+
+#include "google_priv.h"
+
+#define PAUSE_MS 100 /* doubled each time */
+#define LIFE_MAX INT64_C(86400) /* seconds; more is not believed */
+
+static ssize_t read_text(void *arg, uint64_t off, void *p, size_t n)
+{
+	memcpy(p, (const char *)arg + off, n);
+	return (ssize_t)n;
+}
+
+static bool is_later(int r, const struct http_resp *resp)
+{
+	if (r == 0)
+		return resp->status >= 500 || resp->status == 429;
+	return r == -ETIMEDOUT || r == -ENETUNREACH || r == -EPROTO;
+}
+
+void google_done(struct http_resp *resp)
+{
+	if (resp->body.p)
+		explicit_bzero(resp->body.p, resp->body.len);
+	http_resp_clear(resp);
+}
+
+static int judge(const struct google_ask *q, int r,
+		 const struct http_resp *resp, char why[CRED_WHY_MAX])
+{
+	if (is_later(r, resp)) {
+		if (r)
+			cred_why(why, "%s did not answer at %s: %s", q->who,
+				 q->url, resp->why);
+		else
+			cred_why(why, "%s answered HTTP %d", q->who,
+				 resp->status);
+		return -EAGAIN;
+	}
+	if (r == 0 || r == -ENOMEM || r == -ECANCELED)
+		return r;
+	return cred_why(why, "%s at %s: %s", q->who, q->url, resp->why);
+}
+
+int google_ask(struct google *g, const struct google_ask *q,
+	       struct http_resp *resp, char why[CRED_WHY_MAX])
+{
+	const struct http_body body = {
+		.read = read_text,
+		.arg = (void *)(uintptr_t)q->form,
+		.len = q->form ? strlen(q->form) : 0,
+	};
+	struct http_header headers[2];
+	struct http_req req = { .method = q->form ? "POST" : "GET",
+				.url = q->url,
+				.headers = headers,
+				.body = q->form ? &body : NULL,
+				.timeout_ms = q->timeout_ms,
+				.is_direct = q->is_direct };
+	int r = 0;
+
+	if (q->form)
+		headers[req.nheaders++] = (struct http_header){
+			"Content-Type", "application/x-www-form-urlencoded"
+		};
+	if (q->header)
+		headers[req.nheaders++] = *q->header;
+	memset(resp, 0, sizeof(*resp));
+	for (unsigned i = 0; i < q->tries; i++) {
+		if (i > 0)
+			(void)poll(NULL, 0, PAUSE_MS << (i - 1));
+		google_done(resp);
+		r = http_perform(g->http, &req, resp);
+		if (!is_later(r, resp))
+			break;
+	}
+	return judge(q, r, resp, why);
+}
+
+/* What an OAuth server says is wrong; its words are no secret. */
+static int refused(const struct google_ask *q, const struct http_resp *resp,
+		   const struct json *j, char why[CRED_WHY_MAX])
+{
+	const char *code = json_get_str(j, "error");
+	const char *words = json_get_str(j, "error_description");
+
+	if (!code)
+		return cred_why(why, "%s answered HTTP %d", q->who,
+				resp->status);
+	return cred_why(why, "%s refused %s: %.100s%s%.200s (HTTP %d)", q->who,
+			q->account, code, words ? ": " : "", words ? words : "",
+			resp->status);
+}
+
+static int take(struct google *g, const struct google_ask *q,
+		const struct json *j, char why[CRED_WHY_MAX],
+		struct cred **ret)
+{
+	const char *token = json_get_str(j, "access_token");
+	const char *type = json_get_str(j, "token_type");
+	int64_t life_s = 0;
+
+	if (!token || !*token || strpbrk(token, "\r\n"))
+		return cred_why(why, "%s: no access_token in what it said",
+				q->who);
+	if (type && strcasecmp(type, "Bearer") != 0)
+		return cred_why(why, "%s: a token of type %.50s", q->who, type);
+	if (json_get_int(j, "expires_in", &life_s) || life_s <= 0 ||
+	    life_s > LIFE_MAX)
+		return cred_why(why, "%s: its expires_in is no time", q->who);
+	return cred_new(q->account, "", token,
+			clk_real(g->clk) + life_s * NS_PER_S, ret);
+}
+
+int google_token(struct google *g, const struct google_ask *q,
+		 char why[CRED_WHY_MAX], struct cred **ret)
+{
+	struct http_resp resp;
+	struct json *j = NULL;
+	int r = google_ask(g, q, &resp, why);
+
+	if (r == 0 && json_parse(resp.body.p ? resp.body.p : "", resp.body.len,
+				 &j) == -ENOMEM)
+		r = -ENOMEM;
+	if (r == 0 && resp.status != 200)
+		r = refused(q, &resp, j, why);
+	else if (r == 0)
+		r = take(g, q, j, why, ret);
+	json_free(j);
+	google_done(&resp);
+	return r;
+}
+
+int google_form(struct buf *b, const char *name, const char *value)
+{
+	int r = buf_addf(b, "%s%s=", b->len ? "&" : "", name);
+
+	return r ? r : text_percent(b, value, strlen(value), false);
+}
