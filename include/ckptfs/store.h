@@ -470,6 +470,8 @@ struct store_s3_opts {
 };
 int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 	NONNULL(1, 2) MUST_USE;
+/* The region requests are signed for: the option's, or what was learned. */
+void store_s3_region(struct store *s, char *ret, size_t n) NONNULL(1, 2);
 /* Its requests reach another machine unencrypted. */
 bool store_s3_is_in_clear(const struct store *s) NONNULL(1);
 

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ckptfs/clock.h"
 #include "ckptfs/cred.h"
@@ -23,14 +25,16 @@
 static void print_help(void)
 {
 	(void)puts(
-		"usage: ckptfs probe SOURCE [--read-only] [--json] "
-		"[-o OPTION=VALUE,…]\n\n"
+		"usage: ckptfs probe SOURCE [--read-only] [--no-speed] "
+		"[--json] [-o OPTION=VALUE,…]\n\n"
 		"Try what a mount of SOURCE needs, and say what is wrong and "
 		"what to change: where\nthe credentials come from and when "
-		"they expire (never the secret), and whether the\nbucket lets "
-		"us in.  Small objects are written below .ckptfs/ and deleted "
-		"again.\n\n"
+		"they end (never the secret), the region, each\npermission, "
+		"what the server can do, its clock, latency and throughput.  "
+		"Objects of up\nto 64 MiB are written below .ckptfs/ and "
+		"deleted again.\n\n"
 		"  --read-only  write nothing: list and get alone are tried\n"
+		"  --no-speed   do not measure the throughput\n"
 		"  --json       the same for programs\n"
 		"  -o           the options of the mount (endpoint_url, "
 		"profile, …)\n\n"
@@ -52,14 +56,15 @@ static bool is_fine(const struct probe *p)
 
 static void print_trial(const struct probe_trial *t)
 {
-	static const char *const words[] = { "ok", "lacks", "FAILED" };
+	static const char *const words[] = { "ok", "note", "FAILED" };
 	char took[TEXT_QTY_LEN];
 
 	(void)printf("%-7s %-12s ", words[t->state], t->name);
 	cmd_put_safe(stdout, t->said);
 	if (t->took_ns) {
 		text_duration(t->took_ns, took);
-		(void)printf(" (%s)", took);
+		(void)printf(" (%s)",
+			     t->took_ns < NS_PER_MS ? "less than 1ms" : took);
 	}
 	(void)putchar('\n');
 	if (*t->hint) {
@@ -91,7 +96,7 @@ static void add_credentials(const struct probe *p, struct json_w *w)
 
 static int print_json(const struct probe *p)
 {
-	static const char *const words[] = { "ok", "lacks", "failed" };
+	static const char *const words[] = { "ok", "note", "failed" };
 	struct buf b = BUF_INIT(JSON_MAX);
 	struct json_w w = JSON_W_INIT(&b);
 	const struct probe_trial *t;
@@ -113,6 +118,8 @@ static int print_json(const struct probe *p)
 			json_w_str(&w, "hint", t->hint);
 		if (t->took_ns)
 			json_w_int(&w, "took_ns", t->took_ns);
+		if (t->unit)
+			json_w_int(&w, t->unit, t->value);
 		json_w_close(&w);
 	}
 	json_w_close(&w);
@@ -125,6 +132,25 @@ static int print_json(const struct probe *p)
 }
 
 /* ---- */
+
+static void try_all(struct probe *p)
+{
+	/* Named as the trials of a mount, so that the next mount sweeps what
+	 * an interrupted probe left. */
+	(void)snprintf(p->key, sizeof(p->key), "%.400s%s/probe-%" PRIx64 "-%x",
+		       p->d.src.prefix, STORE_HIDDEN,
+		       (uint64_t)clk_real(&clk_system), (unsigned)getpid());
+	if (p->d.src.kind != SOURCE_DIR && !probe_credentials(p))
+		return;
+	if (!probe_store(p))
+		return;
+	probe_permissions(p);
+	if (p->d.s3)
+		probe_clock(p);
+	probe_latency(p);
+	if (!p->read_only && !p->no_speed && is_fine(p))
+		probe_speed(p);
+}
 
 static int run(struct probe *p, const char *source, const char *dash_o,
 	       bool json)
@@ -140,12 +166,14 @@ static int run(struct probe *p, const char *source, const char *dash_o,
 		status = daemon_find_endpoint(&p->d);
 	if (status != CLI_DONE)
 		return status;
-	if (!json && !p->read_only)
-		(void)printf("%s: small objects are written below %s%s/ and "
-			     "deleted again\n",
-			     p->d.src.name, p->d.src.prefix, STORE_HIDDEN);
-	if (p->d.src.kind == SOURCE_DIR || probe_credentials(p))
-		(void)probe_store(p);
+	if (!p->read_only)
+		(void)fprintf(stderr,
+			      "ckptfs: objects of up to %s are written below "
+			      "%s%s/ and deleted again; --read-only writes "
+			      "nothing\n",
+			      p->no_speed ? "4 KiB" : "64 MiB",
+			      p->d.src.prefix, STORE_HIDDEN);
+	try_all(p);
 	for (i = 0; !json && i < p->n; i++)
 		print_trial(&p->trials[i]);
 	if (json && print_json(p) < 0)
@@ -153,22 +181,18 @@ static int run(struct probe *p, const char *source, const char *dash_o,
 	return is_fine(p) ? CLI_DONE : CLI_FAILED;
 }
 
-static int probe(const char *source, const char *dash_o, bool read_only,
+static int probe(struct probe *p, const char *source, const char *dash_o,
 		 bool json)
 {
-	struct probe *p = calloc(1, sizeof(*p));
-	struct daemon *d;
-	int status = CLI_FAILED;
+	struct daemon *d = &p->d;
+	int status;
 
-	if (!p || options_init(&p->o) < 0) {
+	if (options_init(&p->o) < 0) {
 		cmd_say("out of memory");
-		free(p);
 		return CLI_FAILED;
 	}
-	d = &p->d;
 	d->o = &p->o;
 	d->say.fd = d->null_fd = d->lock_fd = -1;
-	p->read_only = read_only;
 	(void)pthread_mutex_init(&d->lock, NULL);
 	status = run(p, source, dash_o, json);
 	store_free(d->store);
@@ -179,7 +203,6 @@ static int probe(const char *source, const char *dash_o, bool read_only,
 	(void)pthread_mutex_destroy(&d->lock);
 	source_clear(&d->src);
 	options_clear(&p->o);
-	free(p);
 	return status;
 }
 
@@ -189,10 +212,12 @@ int cmd_probe(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "read-only", no_argument, NULL, 'r' },
+		{ "no-speed", no_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
+	struct probe p = { .read_only = false };
 	const char *dash_o = NULL;
-	bool json = false, read_only = false;
+	bool json = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "ho:", longs, NULL)) != -1) {
@@ -204,7 +229,10 @@ int cmd_probe(int argc, char **argv)
 			json = true;
 			break;
 		case 'r':
-			read_only = true;
+			p.read_only = true;
+			break;
+		case 's':
+			p.no_speed = true;
 			break;
 		case 'o':
 			dash_o = optarg;
@@ -216,7 +244,6 @@ int cmd_probe(int argc, char **argv)
 	if (optind + 1 != argc)
 		return cmd_usage("probe", optind < argc ?
 						  "one source at a time" :
-						  "what is to be probed? give "
-						  "s3://bucket/prefix");
-	return probe(argv[optind], dash_o, read_only, json);
+						  "which SOURCE?");
+	return probe(&p, argv[optind], dash_o, json);
 }

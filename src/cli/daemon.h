@@ -60,6 +60,7 @@ struct daemon {
 	struct http *http;
 	struct cred_chain *creds;
 	struct store *store;
+	struct store *s3; /* within store; NULL: it is another */
 	struct meta *meta;
 	struct cache *cache;
 	struct fs *fs;

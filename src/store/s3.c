@@ -242,6 +242,15 @@ out:
 	return r;
 }
 
+void store_s3_region(struct store *s, char *ret, size_t n)
+{
+	struct s3 *s3 = (struct s3 *)s;
+
+	lock_acquire(&s3->lock);
+	snprintf(ret, n, "%s", s3->region);
+	lock_release(&s3->lock);
+}
+
 bool store_s3_is_in_clear(const struct store *s)
 {
 	const struct s3_where *w = &((const struct s3 *)s)->where;

@@ -131,10 +131,11 @@ def test_the_commands_are_those_there_are():
                 "--source",
                 "--cache",
                 "--fix",
+                "--older-than",
             ):
                 done = run(command, flag)
                 # Known, if it only wants to be told what it is for.
-                assert done.returncode != 2 or "what is to be" in done.stderr, (
+                assert done.returncode != 2 or "which SOURCE" in done.stderr, (
                     command,
                     flag,
                 )
