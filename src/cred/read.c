@@ -93,7 +93,7 @@ int cred_read_file(const char *path, char why[CRED_WHY_MAX], char **ret)
 		r = read_all(fd, &b);
 	if (fd >= 0)
 		(void)close(fd);
-	if (r == 0 && memchr(b.p, 0, b.len))
+	if (r == 0 && (!b.p || memchr(b.p, 0, b.len))) /* never NULL */
 		r = -EINVAL;
 	if (r == 0) {
 		*ret = b.p;

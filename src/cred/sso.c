@@ -138,13 +138,13 @@ int aws_sso(const struct search *s, char say[CRED_WHY_MAX], struct cred **ret)
 	const char *role = NULL, *account = NULL;
 	char *endpoint = NULL, *token = NULL;
 	struct buf url = BUF_INIT(URL_MAX);
-	struct sso sso;
+	struct sso sso = { .session = NULL };
 	int r;
 
 	if (!aws_get(s, "sso_role_name") && !aws_get(s, "sso_account_id"))
 		return -ENOENT;
 	r = configure(s, say, &sso, &role, &account);
-	if (r == 0) {
+	if (r == 0 && role && account) { /* both are set then */
 		endpoint = aws_endpoint(s, "AWS_ENDPOINT_URL_SSO", "sso",
 					"portal.sso", sso.region);
 		r = endpoint ? make_url(endpoint, role, account, &url) :

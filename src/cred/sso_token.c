@@ -250,7 +250,7 @@ int sso_token(const struct search *s, const struct sso *sso,
 		r = login_again(s, why, "there is no SSO login here");
 	else
 		r = cred_read_file(path, why, &text);
-	if (r == 0)
+	if (r == 0 && text)
 		r = json_parse(text, strlen(text), &j);
 	if (r == -EBADMSG)
 		r = login_again(s, why, "the SSO token kept here is broken");
