@@ -135,6 +135,12 @@ int s3_extra_init(const struct store_s3_opts *opts, const struct s3_where *w,
 		  struct s3_extra *ret) NONNULL(1, 2, 3) MUST_USE;
 void s3_extra_release(struct s3_extra *x) NONNULL(1);
 
+/* s3_hop.c: may what went to the host `from` be sent again, as `location` says?
+ * To the same provider alone, and by the same scheme.  ret: the other host. */
+#define S3_HOST_MAX 256
+bool s3_hop(const struct s3_where *w, const char *from, const char *location,
+	    char ret[S3_HOST_MAX]) NONNULL(1, 2, 3, 4);
+
 /* s3_req.c: put a request together.  value NULL: a name without one. */
 void s3_req_query(struct s3_req *q, const char *name, const char *value)
 	NONNULL(1, 2);
@@ -172,8 +178,10 @@ struct s3_sent {
 	size_t nheaders;
 	char region[S3_REGION_MAX];
 };
+/* host "": the store's own. */
 int s3_sign(struct s3 *s3, const struct s3_req *q, const char *payload,
-	    struct s3_sent *ret) NONNULL(1, 2, 3, 4) MUST_USE;
+	    const char *host, struct s3_sent *ret) NONNULL(1, 2, 3, 4, 5)
+	MUST_USE;
 void s3_sent_clear(struct s3_sent *t) NONNULL(1);
 /* What the body is signed as: a digest of it, or that it is not signed. */
 int s3_payload(const struct s3 *s3, const struct s3_req *q,

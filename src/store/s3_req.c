@@ -15,7 +15,8 @@
 
 #include "s3.h"
 
-#define MAX_TRIES 4 /* each remedy once */
+#define MAX_HOPS 2
+#define MAX_TRIES (4 + MAX_HOPS) /* each other remedy once */
 
 void s3_req_query(struct s3_req *q, const char *name, const char *value)
 {
@@ -192,16 +193,35 @@ static bool fix_region(struct s3 *s3, const struct http_resp *resp,
 	return true;
 }
 
-/* True: do it again, something is different now. */
-static bool remedy(struct s3 *s3, const struct http_resp *resp,
-		   const struct outcome *o, const struct s3_sent *sent,
-		   unsigned *tried)
+/* What was tried already. */
+struct tried {
+	unsigned remedies, hops;
+	char host[S3_HOST_MAX]; /* "": the store's own */
+};
+
+static bool hop(struct s3 *s3, const struct http_resp *resp,
+		const struct s3_sent *sent, struct tried *tried)
+{
+	const char *to = http_resp_header(resp, "Location");
+	int status = resp->status;
+
+	/* 303 would make a GET of it. */
+	if (status != 301 && status != 302 && status != 307 && status != 308)
+		return false;
+	return to && tried->hops++ < MAX_HOPS &&
+	       s3_hop(&s3->where, sent->host.p, to, tried->host);
+}
+
+static bool mend(struct s3 *s3, const struct http_resp *resp,
+		 const struct outcome *o, const struct s3_sent *sent,
+		 struct tried *tried)
 {
 	enum s3_remedy what = s3_remedy_of(&o->answer);
 
-	if (what == S3_REMEDY_NONE || !sent->cred || (*tried & 1u << what))
+	if (what == S3_REMEDY_NONE || !sent->cred ||
+	    (tried->remedies & 1u << what))
 		return false;
-	*tried |= 1u << what;
+	tried->remedies |= 1u << what;
 	switch (what) {
 	case S3_REMEDY_CLOCK:
 		return fix_clock(s3, resp);
@@ -209,14 +229,23 @@ static bool remedy(struct s3 *s3, const struct http_resp *resp,
 		cred_refuse(s3->creds, sent->cred);
 		return true;
 	case S3_REMEDY_REGION:
+		*tried->host = '\0';
 		return fix_region(s3, resp, &o->error, sent->region);
 	default:
 		return false;
 	}
 }
 
+/* True: do it again, something is different now. */
+static bool remedy(struct s3 *s3, const struct http_resp *resp,
+		   const struct outcome *o, const struct s3_sent *sent,
+		   struct tried *tried)
+{
+	return mend(s3, resp, o, sent, tried) || hop(s3, resp, sent, tried);
+}
+
 static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
-		   struct http_resp *resp, bool *ret_again, unsigned *tried)
+		   struct http_resp *resp, bool *ret_again, struct tried *tried)
 {
 	struct http_body body = { 0 };
 	struct http_req req = {
@@ -233,7 +262,7 @@ static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 	int r;
 
 	*ret_again = false;
-	r = s3_sign(s3, q, payload, &sent);
+	r = s3_sign(s3, q, payload, tried->host, &sent);
 	if (r)
 		goto out;
 	if (q->src) {
@@ -261,7 +290,8 @@ out:
 int s3_perform(struct s3 *s3, const struct s3_req *q, struct http_resp *resp)
 {
 	char payload[SIGN_SHA256_HEX];
-	unsigned tried = 0, i;
+	struct tried tried = { 0 };
+	unsigned i;
 	bool again = true;
 	int r;
 

@@ -126,7 +126,7 @@ static int add_signature(struct s3 *s3, const struct s3_req *q,
 }
 
 int s3_sign(struct s3 *s3, const struct s3_req *q, const char *payload,
-	    struct s3_sent *ret)
+	    const char *host, struct s3_sent *ret)
 {
 	struct buf path = BUF_INIT(URL_MAX);
 	size_t i;
@@ -144,7 +144,8 @@ int s3_sign(struct s3 *s3, const struct s3_req *q, const char *payload,
 	copy_region(s3, ret->region, sizeof(ret->region));
 	r = buf_addf(&path, "%s%s", s3->where.base, q->key ? q->key : "");
 	if (r == 0)
-		r = set_host(s3, ret);
+		r = *host ? buf_addf(&ret->host, "%s", host) :
+			    set_host(s3, ret);
 	if (r == 0)
 		r = set_url(s3, q, &path, ret);
 	if (r == 0)
