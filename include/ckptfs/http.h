@@ -32,7 +32,8 @@ struct http_opts {
 	bool no_verify; /* trust any certificate */
 	unsigned connect_timeout_ms; /* 0: 10 s */
 	/* Less than this many bytes per second for this long: -ETIMEDOUT.
-	 * 0: 1 byte per second for 30 s.  There is no other time limit. */
+	 * 0: 128 bytes per second, 1 where quiet_s is said, for 30 s.  There
+	 * is no other time limit. */
 	unsigned low_speed_bytes;
 	unsigned low_speed_s;
 	/*

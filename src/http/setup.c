@@ -7,6 +7,7 @@
 #include "http_priv.h"
 
 #define BUFFER_BYTES (256L * 1024)
+#define TRICKLE 128 /* bytes per second; who sends less does harm */
 
 int http_pace(struct http_call *call, bool upload, size_t n)
 {
@@ -144,7 +145,9 @@ static void set_method(CURL *easy, struct http_call *call)
 static void set_limits(CURL *easy, const struct http_opts *o,
 		       const struct http_req *req)
 {
-	unsigned bytes = o->low_speed_bytes ? o->low_speed_bytes : 1;
+	/* A server may be at work for long, but then it is silent. */
+	unsigned least = req->quiet_s ? 1 : TRICKLE;
+	unsigned bytes = o->low_speed_bytes ? o->low_speed_bytes : least;
 	unsigned secs = o->low_speed_s ? o->low_speed_s : 30;
 	unsigned connect =
 		o->connect_timeout_ms ? o->connect_timeout_ms : 10000;

@@ -42,15 +42,37 @@ static int resolve(struct retry_store *t, int r, const char *key,
 	return 0;
 }
 
+static bool is_unanswered(int r)
+{
+	return r == -ETIMEDOUT || r == -ENETUNREACH || r == -EPROTO;
+}
+
+/* Before it is sent again: an attempt without an answer may be what is there
+ * now.  Looking costs less than the body, and shows nobody a thing twice. */
+static bool was_done(struct retry_store *t, int last, const char *key,
+		     const char *write_id, struct store_obj *ret)
+{
+	struct store_obj obj;
+
+	if (!is_unanswered(last) || !write_id[0] ||
+	    store_head(t->inner, key, &obj) || !obj.has_meta ||
+	    strcmp(obj.meta.write_id, write_id) != 0)
+		return false;
+	*ret = obj;
+	return true;
+}
+
 int retry_put(struct store *s, const char *key, const struct store_src *src,
 	      const struct store_meta *meta, const struct store_cond *cond,
 	      struct store_obj *ret)
 {
 	struct retry_store *t = (struct retry_store *)s;
 	struct retry_attempt a = { .t = t };
-	int r;
+	int r = 0;
 
 	do {
+		if (was_done(t, r, key, meta->write_id, ret))
+			return 0;
 		r = store_put(t->inner, key, src, meta, cond, ret);
 	} while (retry_again(&a, &r));
 	if (is_ambiguous(&a, r) && store_cond_is_set(cond))
@@ -63,9 +85,12 @@ int retry_del(struct store *s, const char *key, const struct store_cond *cond)
 	struct retry_store *t = (struct retry_store *)s;
 	struct retry_attempt a = { .t = t };
 	struct store_obj obj;
-	int r, err;
+	int r = 0, err;
 
 	do {
+		if (is_unanswered(r) &&
+		    store_head(t->inner, key, &obj) == -ENOENT)
+			return 0;
 		r = store_del(t->inner, key, cond);
 	} while (retry_again(&a, &r));
 	if (!is_ambiguous(&a, r))
@@ -180,9 +205,11 @@ int retry_mpu_commit(struct store *s, const char *key, const char *id,
 {
 	struct retry_store *t = (struct retry_store *)s;
 	struct retry_attempt a = { .t = t };
-	int r;
+	int r = 0;
 
 	do {
+		if (was_done(t, r, key, meta->write_id, ret))
+			return 0;
 		r = store_mpu_commit(t->inner, key, id, parts, n, meta, cond,
 				     ret);
 	} while (retry_again(&a, &r));

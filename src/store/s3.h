@@ -88,8 +88,9 @@ struct s3_req {
 	unsigned quiet_s;
 	enum s3_cond cond; /* what a failed condition is about */
 	bool may_fail_late; /* a success may hold an error document */
-	bool is_change; /* sent twice, a refusal proves nothing */
-	bool is_begin; /* sent twice, it may have begun two: sent once */
+	/* Sent once: sent twice, a refusal would prove nothing, and two
+	 * uploads might be begun. */
+	bool is_change, is_begin;
 	bool expect_continue;
 	char text[6][S3_ETAG_LEN];
 	unsigned ntext;

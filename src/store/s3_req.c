@@ -158,12 +158,6 @@ static int judge(struct s3 *s3, const struct s3_req *q,
 	}
 	explain(o);
 	note_retry_after(resp);
-	if (q->is_change && resp->resent &&
-	    (r == -ENOENT || r == -ESTALE || r == -EEXIST)) {
-		store_set_error("sent twice, and the second time refused: "
-				"the first may have been done");
-		return -EAGAIN;
-	}
 	return r;
 }
 
@@ -255,7 +249,7 @@ static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 		.body_max = q->body_max,
 		.quiet_s = s3->is_impatient ? 0 : q->quiet_s,
 		.expect_continue = q->expect_continue,
-		.once = q->is_begin,
+		.once = q->is_begin || q->is_change,
 	};
 	struct s3_sent sent;
 	struct outcome o;

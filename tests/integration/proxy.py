@@ -47,6 +47,8 @@ class Request:
 
     @property
     def done(self):
+        if self.fault == "answer":  # the server was not asked
+            return False
         return self.end is not None and self.status is not None and self.status < 300
 
     def commit(self):
