@@ -63,14 +63,18 @@ static int mount_once(struct drive *d)
 	return r;
 }
 
-static bool any_unknown(const struct tree *t)
+/* Of what was there; and what was found may be published any time. */
+static bool any_unknown(struct drive *d, const struct tree *t)
 {
+	bool any = false;
 	int i;
 
-	for (i = 0; i < PATHS; i++)
-		if (t->at[i].unknown)
-			return true;
-	return false;
+	for (i = 0; i < PATHS; i++) {
+		any |= t->at[i].unknown && d->m.now->at[i].kind;
+		if (t->at[i].b)
+			(void)model_sealed(&d->m, t->at[i].b);
+	}
+	return any;
 }
 
 /* What is not here is found once the bucket answers. */
@@ -81,7 +85,7 @@ static void look_again(struct drive *d, struct tree *t)
 	if (!d->faulty_net)
 		return;
 	chaos_hold(d->w.chaos, true);
-	for (tries = 0; tries < 3 && any_unknown(t); tries++) {
+	for (tries = 0; tries < 3 && any_unknown(d, t); tries++) {
 		let_time_go(d, 2 * NS_PER_S);
 		if (world_is_halted(&d->w) || drive_failed(d))
 			break;
@@ -163,6 +167,20 @@ static void go_on_from(struct drive *d, const struct tree *t)
 	d->cut = d->unbelieved = false;
 }
 
+/* What was open, and closed once, may be sealed by the next mount as it is. */
+static void seal_open(struct drive *d)
+{
+	int i, k;
+
+	for (i = d->m.acked; i < d->m.n; i++)
+		for (k = 0; k < PATHS; k++) {
+			const struct item *e = &d->m.s[i]->at[k];
+
+			if (e->kind == REGULAR && e->flushed)
+				(void)model_sealed(&d->m, e->cur);
+		}
+}
+
 void drive_crash(struct drive *d)
 {
 	struct tree t;
@@ -172,6 +190,7 @@ void drive_crash(struct drive *d)
 	d->was_cut |= d->cut;
 	d->o.cut |= d->cut;
 	die(d);
+	seal_open(d);
 	if (d->cut)
 		drive_note_ahead(d);
 	if (mount_again(d, &t) && !drive_failed(d))
