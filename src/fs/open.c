@@ -204,6 +204,7 @@ static int hydrate_for_reading(struct fs *fs, struct inode *in)
 
 	/* Its end would be read as if it had never been. */
 	if (r == 0 && !l->fetch && in->vid && l->ver.complete &&
+	    l->ver.state != META_UNFINISHED && l->ver.state != META_TORN &&
 	    live_stat(fs, in, &st) == 0 && st.size < l->ver.size)
 		r = log_err(-EIO, "inode %llu: the cache disk lost bytes of it",
 			    (unsigned long long)in->ino);

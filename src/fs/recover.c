@@ -100,8 +100,9 @@ static bool torn_went_on(struct fs *fs, const struct meta_version *v)
 		return false;
 	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
 	yes = fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0 &&
-	      (st.size != v->size || (fs->same_boot && v->seal_ctime_ns &&
-				      st.ctime_ns != v->seal_ctime_ns));
+	      (st.size > v->size || (st.size == v->size && fs->same_boot &&
+				     v->seal_ctime_ns &&
+				     st.ctime_ns != v->seal_ctime_ns));
 	cache_blob_close(fs->cache, fd);
 	return yes;
 }
