@@ -250,6 +250,8 @@ int cache_blob_lose(struct cache *c, uint64_t blob)
 	blob_path(blob, from);
 	snprintf(to, sizeof(to), BLOB_LOST "/%016" PRIx64, blob);
 	r = disk_rename(c->host->disk, from, to);
+	if (r == -ENOENT)
+		return r;
 	if (r < 0)
 		return log_err(r, "move blob %s to " BLOB_LOST, from);
 	lock_acquire(&c->lock);

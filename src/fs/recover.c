@@ -102,7 +102,7 @@ static bool torn_went_on(struct fs *fs, const struct meta_version *v)
 	yes = fd >= 0 && disk_stat(fs->host->disk, fd, &st) == 0 &&
 	      (st.size > v->size || (st.size == v->size && fs->same_boot &&
 				     v->seal_ctime_ns &&
-				     st.ctime_ns != v->seal_ctime_ns));
+				      st.ctime_ns != v->seal_ctime_ns));
 	cache_blob_close(fs->cache, fd);
 	return yes;
 }
@@ -235,6 +235,26 @@ static int unfinished_row(struct fs *fs, struct meta_version *v)
 	return r < 0 ? r : meta_inode_set(fs->meta, &in);
 }
 
+/* The disk lost some of it, and its writer went on: what he wrote is there. */
+static int poisoned_row(struct fs *fs, struct meta_version *v)
+{
+	struct meta_inode in;
+	struct disk_stat st;
+	int fd, r = meta_inode_get(fs->meta, v->ino, &in);
+
+	if (r < 0 || in.vid != v->vid)
+		return r == -ENOENT ? 0 : r;
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	r = fd < 0 ? fd : disk_stat(fs->host->disk, fd, &st);
+	cache_blob_close(fs->cache, fd);
+	if (r < 0 || st.size <= v->size)
+		return 0; /* whoever opens it is told */
+	in.size = v->size = st.size;
+	in.mtime_ns = v->mtime_ns = st.mtime_ns;
+	r = meta_version_set(fs->meta, v);
+	return r < 0 ? r : meta_inode_set(fs->meta, &in);
+}
+
 /* A log that was published up to some line, and has grown since: those bytes are
  * nobody's yet.  1: so it is. */
 static int grown_since(struct fs *fs, const struct meta_version *v)
@@ -342,7 +362,22 @@ static int drop_unlinked(struct fs *fs, const struct all *a, uint64_t ino)
 	return meta_inode_set(fs->meta, &row);
 }
 
-/* Downloads that were not finished are begun anew when somebody reads. */
+/* It went with the power, though its row says that it is here. */
+static bool is_cut_short(struct fs *fs, const struct meta_version *v)
+{
+	struct disk_stat st;
+	int fd, r;
+
+	if (fs->same_boot || !v->blob)
+		return false;
+	fd = cache_blob_open(fs->cache, v->blob, O_RDONLY);
+	r = fd < 0 ? fd : disk_stat(fs->host->disk, fd, &st);
+	cache_blob_close(fs->cache, fd);
+	return r == -ENOENT || (r == 0 && st.size < v->size);
+}
+
+/* Downloads that were not finished are begun anew when somebody reads; and what
+ * the bucket has is brought again if it is not all here. */
 static int incomplete_downloads(struct fs *fs, struct all *a)
 {
 	struct meta_inode in;
@@ -352,7 +387,8 @@ static int incomplete_downloads(struct fs *fs, struct all *a)
 	for (i = 0; r == 0 && i < a->n; i++) {
 		struct meta_version *v = &a->v[i];
 
-		if (v->state != META_PUBLISHED || v->complete)
+		if (v->state != META_PUBLISHED ||
+		    (v->complete && !is_cut_short(fs, v)))
 			continue;
 		r = meta_inode_get(fs->meta, v->ino, &in);
 		if (r == 0 && in.vid == v->vid) {
@@ -385,6 +421,8 @@ static int versions(struct fs *fs, struct all *a)
 			r = restamp(fs, v);
 		if (r == 0 && v->state == META_UNFINISHED)
 			r = unfinished_row(fs, v);
+		else if (r == 0 && v->state == META_POISONED)
+			r = poisoned_row(fs, v);
 		else if (r == 0 && v->append_only && v->blob)
 			r = grown_since(fs, v);
 		if (r == 1) { /* it is fallen back on: no garbage */
@@ -502,9 +540,13 @@ static int strays(struct fs *fs)
 	for (i = 0; r == 0 && i < s.n; i++) {
 		if (!s.blobs[i])
 			continue;
-		log_warn("blob %llx is known to no row: moved to lost+found",
-			 (unsigned long long)s.blobs[i]);
 		r = cache_blob_lose(fs->cache, s.blobs[i]);
+		if (r == 0)
+			log_warn("blob %llx is known to no row: moved to "
+				 "lost+found",
+				 (unsigned long long)s.blobs[i]);
+		if (r == -ENOENT) /* a dead one, just unlinked */
+			r = 0;
 	}
 	free(s.blobs);
 	return r;
