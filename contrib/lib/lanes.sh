@@ -321,7 +321,7 @@ lane_store() {
 }
 
 need_fuse() {
-	apt_need "mount" fuse3 rsync faketime || return 1
+	apt_need "mount" fuse3 rsync faketime e2fsprogs xfsprogs || return 1
 	[ -c /dev/fuse ] || {
 		echo "no /dev/fuse: real mounts cannot be tested here" >&2
 		return 1

@@ -66,6 +66,8 @@ struct disk_ops {
 	int (*syncfs)(struct disk *d);
 	int (*writeback)(struct disk *d, int fd, uint64_t off, uint64_t len);
 	int (*clone)(struct disk *d, int from, int to);
+	ssize_t (*copy)(struct disk *d, int from, uint64_t from_off, int to,
+			uint64_t to_off, size_t n);
 	int (*lease)(struct disk *d, int fd, enum disk_lease kind);
 	int (*set_xattr)(struct disk *d, int fd, const char *name,
 			 const void *value, size_t len);
@@ -124,6 +126,11 @@ int disk_writeback(struct disk *d, int fd, uint64_t off, uint64_t len)
 	NONNULL(1);
 /* Make to share all bytes of from (FICLONE); -EOPNOTSUPP where it can't. */
 int disk_clone(struct disk *d, int from, int to) NONNULL(1) MUST_USE;
+/* Copy a range inside the disk (copy_file_range(2)): blocks are shared where it
+ * can.  How many bytes, at least one unless from ends there; -EOPNOTSUPP where it
+ * can't, as of ranges of one file that overlap. */
+ssize_t disk_copy(struct disk *d, int from, uint64_t from_off, int to,
+		  uint64_t to_off, size_t n) NONNULL(1) MUST_USE;
 /* Ask for a lease and give it back at once: 0 granted, -EAGAIN refused,
  * -EOPNOTSUPP the file system has none.  fd must be O_RDONLY. */
 int disk_lease(struct disk *d, int fd, enum disk_lease kind) NONNULL(1) MUST_USE;

@@ -231,17 +231,24 @@ int fs_lseek(struct fs *fs, struct fs_file *file, uint64_t off, int whence,
 	return 0;
 }
 
+/* Inside the disk, which shares blocks if it can; else by way of buf. */
 static int copy_chunk(struct fs *fs, struct fs_file *in, uint64_t in_off,
 		      const struct fs_file *out, int wfd, uint64_t out_off,
 		      char *buf, size_t *n)
 {
 	int rfd, r = fs_read_from(fs, in, in_off, *n, &rfd, n);
+	ssize_t did;
 
 	if (r < 0 || *n == 0)
 		return r;
 	r = may_write(fs, out, *n);
 	if (r < 0)
 		return r;
+	did = disk_copy(fs->host->disk, rfd, in_off, wfd, out_off, *n);
+	if (did > 0)
+		*n = (size_t)did;
+	if (did != -EOPNOTSUPP)
+		return did < 0 ? (int)did : did ? 0 : -EIO;
 	if (disk_pread(fs->host->disk, rfd, buf, *n, in_off) != (ssize_t)*n)
 		return -EIO;
 	return disk_pwrite(fs->host->disk, wfd, buf, *n, out_off);

@@ -140,6 +140,12 @@ int disk_clone(struct disk *d, int from, int to)
 	return d->ops->clone(d, from, to);
 }
 
+ssize_t disk_copy(struct disk *d, int from, uint64_t from_off, int to,
+		  uint64_t to_off, size_t n)
+{
+	return d->ops->copy(d, from, from_off, to, to_off, n);
+}
+
 int disk_lease(struct disk *d, int fd, enum disk_lease kind)
 {
 	return d->ops->lease(d, fd, kind);

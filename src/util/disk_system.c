@@ -155,6 +155,20 @@ static int sys_clone(struct disk *d, int from, int to)
 	return r;
 }
 
+static ssize_t sys_copy(struct disk *d, int from, uint64_t from_off, int to,
+			uint64_t to_off, size_t n)
+{
+	off_t in = (off_t)from_off, out = (off_t)to_off;
+	ssize_t r;
+
+	do {
+		r = copy_file_range(from, &in, to, &out, n, 0);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0 && (errno == EINVAL || errno == EXDEV || errno == ENOSYS))
+		return -EOPNOTSUPP;
+	return r < 0 ? -errno : r;
+}
+
 static int sys_lease(struct disk *d, int fd, enum disk_lease kind)
 {
 	int r;
@@ -372,6 +386,7 @@ static const struct disk_ops sys_ops = {
 	.syncfs = sys_syncfs,
 	.writeback = sys_writeback,
 	.clone = sys_clone,
+	.copy = sys_copy,
 	.lease = sys_lease,
 	.set_xattr = sys_set_xattr,
 	.get_xattr = sys_get_xattr,

@@ -303,6 +303,31 @@ static int sim_clone(struct disk *base, int from, int to)
 	return r;
 }
 
+static ssize_t sim_copy(struct disk *base, int from, uint64_t from_off, int to,
+			uint64_t to_off, size_t n)
+{
+	struct simdisk *d;
+	struct node *a = NULL, *b = NULL;
+	void *p = malloc(n + !n);
+	ssize_t r = enter(base, SIM_PWRITE, &d);
+
+	if (r == 0)
+		r = file_of(d, from, false, &a);
+	if (r == 0)
+		r = file_of(d, to, true, &b);
+	if (r == 0 && (!p || d->lacks & SIM_NO_CLONE ||
+		       (a == b && from_off < to_off + n &&
+			to_off < from_off + n)))
+		r = -EOPNOTSUPP;
+	if (r == 0)
+		r = file_read(d, a, p, n, from_off);
+	if (r > 0)
+		r = file_write(d, b, p, (size_t)r, to_off);
+	sim_unlock_disk(d);
+	free(p);
+	return r;
+}
+
 static int sim_lease(struct disk *base, int fd, enum disk_lease kind)
 {
 	struct simdisk *d;
@@ -531,6 +556,7 @@ const struct disk_ops simdisk_ops = {
 	.syncfs = sim_syncfs,
 	.writeback = sim_writeback,
 	.clone = sim_clone,
+	.copy = sim_copy,
 	.lease = sim_lease,
 	.set_xattr = sim_set_xattr,
 	.get_xattr = sim_get_xattr,

@@ -265,6 +265,32 @@ START_TEST(a_clone_is_a_copy_of_its_own)
 }
 END_TEST
 
+START_TEST(a_range_is_copied_inside_the_disk)
+{
+	int a, b;
+
+	disks_begin(_i);
+	a = disks_make("a", "hello");
+	b = disks_make("b", "12345678");
+	ck_assert_int_eq(disk_copy(d, a, 1, b, 3, 3), 3);
+	disks_assert_bytes(b, "123ell78");
+	ck_assert_int_eq(disk_copy(d, a, 3, b, 6, 100), 2);
+	disks_assert_bytes(b, "123elllo");
+	ck_assert_int_eq(disk_copy(d, a, 0, b, 8, 5), 5);
+	disks_assert_bytes(b, "123elllohello");
+	ck_assert_int_eq(disk_copy(d, a, 5, b, 0, 5), 0);
+	ck_assert_int_eq(disk_copy(d, b, 0, b, 1, 3), -EOPNOTSUPP);
+	ck_assert_int_eq(disk_pwrite(d, a, "J", 1, 0), 0);
+	disks_assert_bytes(b, "123elllohello");
+	disk_close(d, b);
+	b = disk_open(d, "b", O_RDONLY, 0);
+	ck_assert_int_eq(disk_copy(d, a, 0, b, 0, 5), -EBADF);
+	disk_close(d, a);
+	disk_close(d, b);
+	disks_end();
+}
+END_TEST
+
 START_TEST(a_lease_is_refused_while_somebody_writes)
 {
 	int w, r, r2, ext;
@@ -379,6 +405,7 @@ static void add(TCase *c)
 		every_change_moves_ctime_but_no_look_does,
 		xattrs_are_kept,
 		a_clone_is_a_copy_of_its_own,
+		a_range_is_copied_inside_the_disk,
 		a_lease_is_refused_while_somebody_writes,
 		a_write_lease_is_refused_while_somebody_reads,
 	};
