@@ -118,7 +118,7 @@ class Tree:
         """What came of it: a value, or the name of an errno."""
         call = getattr(self, f"do_{verb}")
         try:
-            with self.as_user(verb, words):
+            with self.as_user(verb):
                 return "gives", call(*words, **how)
         except OSError as e:
             return "fails", errno.errorcode.get(e.errno, str(e.errno))
@@ -126,7 +126,7 @@ class Tree:
             return "skips", None
 
     @contextlib.contextmanager
-    def as_user(self, verb, words):
+    def as_user(self, verb):
         if self.user == 0 or verb in AS_ROOT:
             yield
             return
