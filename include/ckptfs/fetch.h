@@ -8,6 +8,12 @@
  * their bytes are written, though the checksum of the whole is known only at
  * the end.  Which ranges are present is memory only.
  *
+ * What comes: the beginning, and the end of formats that are read from their
+ * end; what somebody waits for; what readers will read next, as far as their
+ * reads show; and all the rest if half of it is here and somebody reads, if it
+ * is no more than the smallest request, if somebody waits for all of it, or if
+ * fetch_want_all() says so.
+ *
  * Threads: any.  No lock of a higher rank may be held, and none at all where
  * it says "waits".  Callbacks are called with no lock held, from a worker or
  * from within a call of this module.
@@ -70,7 +76,8 @@ struct fetch_spec {
 	uint64_t done_id;
 };
 
-/* Begin the download; the caller has one reference. */
+/* Begin the download; the caller has one reference.  Until the first
+ * fetch_leave() somebody is about to read. */
 int fetch_start(struct fetch_engine *e, const struct fetch_spec *spec,
 		struct fetch **ret) NONNULL(1, 2, 3) MUST_USE;
 struct fetch *fetch_ref(struct fetch *f) NONNULL(1);
@@ -93,6 +100,23 @@ void fetch_drop(struct fetch *f);
  */
 int fetch_wait(struct fetch *f, uint64_t off, uint64_t len,
 	       int64_t deadline_mono_ns) NONNULL(1) MUST_USE;
+/*
+ * The same for a reader (not 0, the caller's): what he is likely to read next is
+ * brought ahead.
+ */
+int fetch_read(struct fetch *f, uint64_t reader, uint64_t off, uint64_t len,
+	       int64_t deadline_mono_ns) NONNULL(1) MUST_USE;
+/* He reads no more: requests for what he alone wanted are cancelled.  Whoever
+ * waits goes on waiting. */
+void fetch_leave(struct fetch *f, uint64_t reader) NONNULL(1);
+/*
+ * Wait for a byte that is not here if the store has not given any since then
+ * (mono): it has that version, or it had then.  As fetch_wait().
+ */
+int fetch_prove(struct fetch *f, int64_t since_mono_ns,
+		int64_t deadline_mono_ns) NONNULL(1) MUST_USE;
+/* All of it is to come, whoever reads; or no longer. */
+void fetch_want_all(struct fetch *f, bool all) NONNULL(1);
 /* Whether the range is there; waits for nothing. */
 bool fetch_has(struct fetch *f, uint64_t off, uint64_t len) NONNULL(1);
 /* All of it is there and verified. */
@@ -113,7 +137,7 @@ uint64_t fetch_engine_bytes(struct fetch_engine *e) NONNULL(1);
 struct fetch_stats {
 	uint64_t bytes; /* written to blobs, since the start */
 	uint64_t requests, retries;
-	unsigned active; /* fetches not yet done */
+	unsigned active; /* fetches of which something is to come */
 };
 void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
 	NONNULL(1, 2);

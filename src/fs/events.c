@@ -254,8 +254,10 @@ static int before_replace(void *arg, const char *key)
 		return -EAGAIN;
 	}
 	if (in->live && in->live->nopen && in->live->fetch &&
-	    !fetch_settled(in->live->fetch))
+	    !fetch_settled(in->live->fetch)) {
+		fetch_want_all(in->live->fetch, true);
 		waits = true;
+	}
 	busy_end(fs, in);
 	inode_put(fs, in);
 	return waits ? -EAGAIN : 0;

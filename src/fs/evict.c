@@ -22,7 +22,8 @@ static int64_t used_ns(const struct inode *in)
 
 static bool may_go(const struct inode *in)
 {
-	return in->kind == META_FILE && in->vid && in->key && !in->live &&
+	return in->kind == META_FILE && in->vid && in->key &&
+	       (!in->live || in->live->linger_until) &&
 	       in->state == META_PUBLISHED;
 }
 
@@ -86,6 +87,8 @@ int evict_one(struct fs *fs, struct inode *in)
 
 	if (!may_go(in))
 		return -EBUSY;
+	if (in->live)
+		live_drop(fs, in);
 	r = tx_begin(fs);
 	if (r < 0)
 		return r;

@@ -78,6 +78,7 @@ struct live {
 	int64_t snapped_at; /* mono, of the last snapshot of a log */
 	uint64_t open_seq;
 	struct fetch *fetch; /* says what is here unless writing: then all is */
+	int64_t linger_until; /* mono; it rests; 0: it does not; and ns */
 	bool lost; /* what it brought could not be made durable */
 	/* asking for the lease again */
 	bool asking;
@@ -211,6 +212,7 @@ struct fs {
 		int64_t left, at_ns; /* as of then (mono) */
 	} looks; /* that stats may take at the bucket */
 	uint64_t opens_passthrough, opens_cached, open_files;
+	unsigned lingering; /* downloads that rest */
 	bool through_refused; /* __atomic; the kernel said no: ask no more */
 	bool unseen_writers; /* __atomic; said once */
 	bool failed; /* the disk failed */

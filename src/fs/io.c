@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "linger.h"
 
 #define LOG_MODULE "fs"
 
@@ -52,7 +53,7 @@ int fs_read_from(struct fs *fs, struct fs_file *file, uint64_t off, size_t n,
 	else if (n > v.size - off)
 		n = (size_t)(v.size - off);
 	if (n && v.fetch) {
-		r = fetch_wait(v.fetch, off, n, CLK_NEVER);
+		r = fetch_read(v.fetch, reader_of(file), off, n, CLK_NEVER);
 		if (r < 0)
 			return r == -ENOMEM ? r : -EIO;
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "linger.h"
 
 #define LOG_MODULE "fs"
 
@@ -150,6 +151,7 @@ static int64_t look(struct fs *fs, struct inode *in)
 			ask_later(fs, in);
 		if (in->live && in->live->asking)
 			next = in->live->ask_at - now;
+		next = min64(next, linger_look(fs, in));
 	} else if (l) {
 		next = min64(settle_held_open(fs, in), snapshot(fs, in));
 		next = min64(next, rest_settle(fs, in));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "linger.h"
 
 #define LOG_MODULE "fs"
 
@@ -17,8 +18,10 @@ int live_get(struct fs *fs, struct inode *in)
 	struct live *l = in->live;
 	int r = 0;
 
-	if (l)
+	if (l) {
+		linger_end(fs, in);
 		return 0;
+	}
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
@@ -72,6 +75,7 @@ void live_drop(struct fs *fs, struct inode *in)
 	if (!l)
 		return;
 	assert(l->nopen == 0);
+	linger_end(fs, in);
 	/* it writes to the blob's descriptor until it is dropped */
 	if (l->fetch)
 		fetch_drop(l->fetch);

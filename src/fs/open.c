@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "linger.h"
 
 #define LOG_MODULE "fs"
 
@@ -191,13 +192,17 @@ static void await_final(struct fs *fs, struct inode *in)
 		busy_pause(fs, in, end);
 }
 
+/* For so long what the store gave shows that it has that version. */
+#define PROOF_NS NS_PER_S
+
 /*
- * A download that has just begun has its first byte before open(2) returns:
- * what another writer replaced since it was listed is found out while the name
- * can still be looked up again.
+ * A download has a byte from the store before open(2) returns, its first or
+ * one of late: what another writer replaced since it was listed is found out
+ * while the name can still be looked up again.
  */
 static int hydrate_for_reading(struct fs *fs, struct inode *in)
 {
+	int64_t now = clk_mono(fs->host->clk);
 	struct live *l = in->live;
 	struct disk_stat st;
 	int r = live_hydrate(fs, in, false);
@@ -210,6 +215,8 @@ static int hydrate_for_reading(struct fs *fs, struct inode *in)
 			    (unsigned long long)in->ino);
 	if (r == 0 && l->fetch && l->nopen == 0 && l->ver.size > 0)
 		r = fetch_wait(l->fetch, 0, 1, CLK_NEVER);
+	if (r == 0 && l->fetch && l->nopen == 0)
+		r = fetch_prove(l->fetch, now - PROOF_NS, CLK_NEVER);
 	if (r == -ESTALE || r == -ENOMEM || r == -ENOSPC)
 		return r;
 	return r < 0 ? -EIO : 0;
@@ -468,6 +475,7 @@ void fs_release(struct fs *fs, struct fs_file *file)
 		l->files = file->next;
 	if (file->next)
 		file->next->prev = file->prev;
+	reader_leave(file);
 	l->nopen--;
 	l->nwrite -= file->writable;
 	if (file->writable && l->nwrite == 0)

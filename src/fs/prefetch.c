@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bulk.h"
+#include "linger.h"
 
 #define LOG_MODULE "fs"
 
@@ -109,19 +110,15 @@ static void count(struct prefetch *p)
 	p->left = b->sums->bytes;
 }
 
-/* A download that nobody reads goes, and with it what it brought: which of its
- * ranges are here would be forgotten.  busy is held. */
+/* A download that nobody reads goes, and with it what it brought; else it is
+ * its readers' again.  busy is held. */
 static void give_up(struct fs *fs, struct inode *in)
 {
 	struct live *l = in->live;
 
-	if (!l || l->nopen || l->writing || !l->fetch || l->ver.complete ||
-	    is_watched(fs, in->ino))
-		return;
-	live_drop(fs, in);
-	/* One that was unlinked is the janitor's. */
-	if (in->parent && evict_one(fs, in) < 0)
-		log_debug("a download given up leaves its blob");
+	if (l && l->nopen && l->fetch && !is_watched(fs, in->ino))
+		fetch_want_all(l->fetch, false);
+	linger_give_up(fs, in);
 }
 
 static void slot_end(struct prefetch *p, struct slot *s)
@@ -155,8 +152,10 @@ static int begin_busy(struct fs *fs, struct inode *in)
 		r = live_hydrate(fs, in, false);
 	if (r == 0 && l->fetch && !l->writing) {
 		r = fetch_outcome(l->fetch);
-		if (r == -EINPROGRESS)
+		if (r == -EINPROGRESS) {
+			fetch_want_all(l->fetch, true);
 			return 0; /* the janitor tells */
+		}
 		if (r == 0) /* a reader has brought it */
 			r = live_complete(fs, in);
 	}

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "linger.h"
 
 #define LOG_MODULE "fs"
 #define REPLACED_ASKS 8 /* of which the last four are a second apart */
@@ -397,6 +398,8 @@ int seal_settle(struct fs *fs, struct inode *in)
 	if (!l->writing) {
 		if (is_settled(l))
 			live_drop(fs, in);
+		else if (!fetch_settled(l->fetch))
+			linger_begin(fs, in);
 		return 0;
 	}
 	r = ask(fs, in, &st);
@@ -494,8 +497,10 @@ int fs_flush(struct fs *fs, const struct fs_ctx *ctx, struct fs_file *file)
 	bool lost;
 	int r;
 
-	if (!file->seals)
+	if (!file->seals) {
+		reader_flush(fs, ctx, file);
 		return 0;
+	}
 	busy_begin(fs, in);
 	r = flush_busy(fs, ctx, file);
 	file->flushed = true;

@@ -71,22 +71,40 @@ static bool is_due_locked(struct fetch_engine *e, const struct fetch *f,
 	return false;
 }
 
+size_t fetch_wishes_locked(struct fetch_engine *e, const struct fetch *f,
+			   bool all, struct fetch_ahead ret[FETCH_WISHES_MAX])
+{
+	struct fetch_wish w = { .size = f->spec.size,
+				.chunk = f->chunk,
+				.least = e->chunk,
+				.have = cache_ranges_sum(f->have),
+				.tail_first = f->tail_first,
+				.opening = f->opening,
+				.all = all || f->all,
+				.pattern = &f->pattern };
+
+	return fetch_plan_wishes(&w, ret);
+}
+
 /* The next request of f: of what want asks for, or of anything. */
 static bool plan_locked(struct fetch_engine *e, struct fetch *f,
 			const struct fetch_want *want, struct fetch_job *job)
 	REQUIRES(e->lock)
 {
 	struct fetch_range jobs[FETCH_JOBS_MAX], next;
+	struct fetch_ahead wishes[FETCH_WISHES_MAX];
 	struct fetch_plan p = { .have = f->have,
 				.jobs = jobs,
 				.size = f->spec.size,
 				.chunk = f->chunk,
-				.tail_first = f->tail_first };
+				.wishes = wishes };
+	bool all = want && want->len == p.size;
 
+	p.n_wishes = fetch_wishes_locked(e, f, all, wishes);
 	for (struct fetch_job *j = f->jobs; j; j = j->next)
 		jobs[p.n_jobs++] = (struct fetch_range){ j->pos, j->end };
 	/* who waits for all of it has no range to prefer */
-	if (want && want->len == p.size)
+	if (all)
 		want = NULL;
 	if (!fetch_plan_next(&p, want ? want->off : 0, want ? want->len : 0,
 			     &next))
@@ -220,6 +238,7 @@ int fetch_start(struct fetch_engine *e, const struct fetch_spec *spec,
 	thr_cond_init(&f->cond);
 	f->e = e;
 	f->refs = 1;
+	f->opening = true;
 	f->tail_first = fetch_plan_tail_first(spec->name);
 	f->chunk = fetch_plan_chunk(spec->size, e->n_workers, e->chunk);
 	f->state = spec->size ? FETCH_RUNNING : FETCH_WHOLE;

@@ -8,6 +8,8 @@
 #include "ckptfs/store.h"
 #include "ckptfs/thr.h"
 
+#include "fetch_pattern.h"
+
 struct cache_ranges;
 
 /* What a reader waits for; on its stack, in the engine's line. */
@@ -25,6 +27,7 @@ struct fetch_job {
 	uint64_t busy; /* [pos, busy) is gathered, or being written */
 	uint64_t end; /* may be moved down, never below busy */
 	uint64_t crc; /* of [start, pos) */
+	int64_t began_ns; /* mono */
 	int disk_err;
 	unsigned char *gathered; /* FETCH_GATHER bytes, the worker's */
 	size_t n_gathered; /* its job's alone */
@@ -63,6 +66,9 @@ struct fetch {
 				   the checksum */
 	uint64_t chunk; /* constant */
 	bool tail_first; /* constant */
+	bool opening; /* somebody is about to read */
+	bool all; /* fetch_want_all() */
+	struct fetch_pattern pattern;
 	struct fetch *next; /* of the engine's, in order of start */
 	unsigned refs, busy; /* busy: workers in a job or callback */
 	bool dropping; /* the last drop waits; frees it then */
@@ -74,6 +80,7 @@ struct fetch {
 	struct fetch_piece *pieces; /* room for one more a job */
 	size_t n_pieces, cap_pieces;
 	unsigned waiters;
+	int64_t proved_ns; /* the store had this version */
 	unsigned failures; /* in a row */
 	int64_t retry_ns; /* no request before; 0: at once */
 	unsigned refusals; /* counts; so a waiter knows of a new one */
@@ -110,19 +117,35 @@ struct fetch_engine {
 bool fetch_plan_tail_first(const char *name);
 /* Bytes a request of a file of this size asks for. */
 uint64_t fetch_plan_chunk(uint64_t size, unsigned workers, uint64_t least);
+/* What is to come of a file unless somebody waits for more: what comes first is
+ * first. */
+struct fetch_wish {
+	uint64_t size, chunk; /* size above 0; the most a request is for */
+	uint64_t least; /* of any file: its smallest request */
+	uint64_t have; /* so much is here */
+	bool tail_first, opening, all;
+	const struct fetch_pattern *pattern;
+};
+#define FETCH_WISHES_MAX (FETCH_AHEAD_MAX + 3)
+size_t fetch_plan_wishes(const struct fetch_wish *w,
+			 struct fetch_ahead ret[FETCH_WISHES_MAX]);
 struct fetch_plan {
 	const struct cache_ranges *have;
 	const struct fetch_range *jobs; /* what is under way, in any order */
 	size_t n_jobs;
-	uint64_t size, chunk; /* size above 0 */
-	bool tail_first;
+	uint64_t size, chunk;
+	const struct fetch_ahead *wishes;
+	size_t n_wishes;
 };
 /*
- * The next range to request: of what is wanted (len 0: nothing is), else of
- * the tail, else from the front.  False: all of that is there or under way.
+ * The next range to request: of what is wanted (len 0: nothing is) and is
+ * likely to be read after it, else of the wishes.  False: all of that is there
+ * or under way.
  */
 bool fetch_plan_next(const struct fetch_plan *p, uint64_t want_off,
 		     uint64_t want_len, struct fetch_range *ret);
+/* The most to be brought ahead of one reader. */
+uint64_t fetch_plan_ahead_most(unsigned workers, uint64_t chunk);
 /* How long to wait after n + 1 failures in a row. */
 int64_t fetch_plan_backoff_ns(unsigned n, uint64_t random);
 enum fetch_verdict {
@@ -152,5 +175,9 @@ int fetch_verify(struct fetch *f) MUST_USE;
 /* ---- fetch.c ---- */
 
 void fetch_kick_locked(struct fetch_engine *e) REQUIRES(e->lock);
+/* What is to come of f if nobody waits; all: somebody waits for all of it. */
+size_t fetch_wishes_locked(struct fetch_engine *e, const struct fetch *f,
+			   bool all, struct fetch_ahead ret[FETCH_WISHES_MAX])
+	REQUIRES(e->lock);
 
 #endif

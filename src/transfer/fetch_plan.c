@@ -12,6 +12,8 @@
 #include "fetch_int.h"
 
 #define TAIL (UINT64_C(1) << 20) /* holds a zip's directory, or most of it */
+#define PAGE (UINT64_C(64) << 10) /* less is not faster */
+#define FIRST 8 /* how many times less than the least comes first */
 #define ROUNDS 4 /* requests per worker that a large file is cut into */
 #define GROWTH 8 /* how many times the least request may grow */
 #define BACKOFF_BASE (100 * NS_PER_MS)
@@ -69,27 +71,89 @@ static bool gap(const struct fetch_plan *p, uint64_t off, uint64_t end,
 	return true;
 }
 
+size_t fetch_plan_wishes(const struct fetch_wish *w,
+			 struct fetch_ahead ret[FETCH_WISHES_MAX])
+{
+	uint64_t tail = w->size < TAIL ? w->size : TAIL;
+	uint64_t first = w->least / FIRST;
+	bool reads = w->opening || fetch_pattern_any(w->pattern);
+	bool all = w->all || w->size <= w->least ||
+		   (reads && w->have >= w->size / 2);
+	size_t n = 0;
+
+	if (w->tail_first && (w->opening || w->all))
+		ret[n++] = (struct fetch_ahead){ w->size - tail, w->size,
+						 w->chunk, false };
+	if (w->opening && !all)
+		ret[n++] = (struct fetch_ahead){ 0, first, w->chunk, false };
+	if (reads)
+		n += fetch_pattern_ahead(w->pattern, w->size, first, w->chunk,
+					 ret + n);
+	if (all)
+		ret[n++] = (struct fetch_ahead){ 0, w->size, w->chunk, false };
+	return n;
+}
+
+uint64_t fetch_plan_ahead_most(unsigned workers, uint64_t chunk)
+{
+	return 2 * workers * chunk;
+}
+
+/* The first piece of a wish; of one that is read backwards, the last. */
+static bool piece(const struct fetch_plan *p, const struct fetch_ahead *a,
+		  struct fetch_range *ret)
+{
+	uint64_t off, end = a->end;
+
+	if (!a->back) {
+		if (!gap(p, a->off, end, ret))
+			return false;
+		if (ret->end - ret->off > a->piece)
+			ret->end = ret->off + a->piece;
+		return true;
+	}
+	for (; end > a->off; end = off) {
+		off = end - a->off > a->piece ? end - a->piece : a->off;
+		if (gap(p, off, end, ret))
+			return true;
+	}
+	return false;
+}
+
+/* How far a request from off on goes, of which what lies before end is waited
+ * for: whoever reads there will most likely read on. */
+static uint64_t reach(const struct fetch_plan *p, uint64_t off, uint64_t end)
+{
+	if (end < off + PAGE)
+		end = off + PAGE;
+	for (size_t i = 0; i < p->n_wishes; i++) {
+		const struct fetch_ahead *a = &p->wishes[i];
+
+		if (a->back || a->off > end || a->end <= end)
+			continue;
+		if (off + a->piece > end)
+			end = off + a->piece < a->end ? off + a->piece : a->end;
+		break;
+	}
+	if (end > off + p->chunk)
+		end = off + p->chunk;
+	return end < p->size ? end : p->size;
+}
+
 bool fetch_plan_next(const struct fetch_plan *p, uint64_t want_off,
 		     uint64_t want_len, struct fetch_range *ret)
 {
-	uint64_t tail = p->size < TAIL ? p->size : TAIL;
 	struct fetch_range g;
+	bool any = false;
 
 	if (want_len) {
 		if (!gap(p, want_off, want_off + want_len, &g))
 			return false;
-		/* whoever reads here will most likely read on */
-		if (!gap(p, g.off, p->size, &g))
-			return false;
-	} else if (p->tail_first && gap(p, p->size - tail, p->size, &g)) {
-		*ret = g;
-		return true;
-	} else if (!gap(p, 0, p->size, &g)) {
-		return false;
+		return gap(p, g.off, reach(p, g.off, want_off + want_len), ret);
 	}
-	ret->off = g.off;
-	ret->end = g.end - g.off < p->chunk ? g.end : g.off + p->chunk;
-	return true;
+	for (size_t i = 0; i < p->n_wishes && !any; i++)
+		any = piece(p, &p->wishes[i], ret);
+	return any;
 }
 
 int64_t fetch_plan_backoff_ns(unsigned n, uint64_t random)

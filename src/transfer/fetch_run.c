@@ -22,7 +22,7 @@
 
 /* Keep to the limit; returns early when the bytes are not wanted any
  * more. */
-static void pace_locked(struct fetch_engine *e, const struct fetch *f,
+static void pace_locked(struct fetch_engine *e, const struct fetch_job *job,
 			uint64_t n) REQUIRES(e->lock)
 {
 	const struct clk *clk = e->host->clk;
@@ -30,7 +30,8 @@ static void pace_locked(struct fetch_engine *e, const struct fetch *f,
 	int64_t until =
 		now + fetch_plan_pace_ns(&e->paced_ns, now, e->limit, n);
 
-	while (!e->stopping && f->refs && clk_mono(clk) < until)
+	while (!e->stopping && job->f->refs && job->busy < job->end &&
+	       clk_mono(clk) < until)
 		(void)thr_wait(e->host->thr, &e->lock, &e->pace_cond, until);
 }
 
@@ -54,7 +55,7 @@ static size_t take(struct fetch_engine *e, struct fetch_job *job, size_t n,
 	uint64_t left;
 
 	lock_acquire(&e->lock);
-	pace_locked(e, job->f, n);
+	pace_locked(e, job, n);
 	left = job->end - job->busy;
 	n = left < n ? left : n;
 	if (e->stopping || !job->f->refs)
@@ -96,6 +97,8 @@ static int give(struct fetch_engine *e, struct fetch_job *job, const void *p,
 		job->crc = crc;
 		e->stats.bytes += n;
 		f->trouble = 0;
+		if (f->proved_ns < job->began_ns)
+			f->proved_ns = job->began_ns;
 	}
 	lock_release(&e->lock);
 	return r;
@@ -226,6 +229,7 @@ int fetch_job_begin_locked(struct fetch_engine *e, struct fetch_job *job)
 		f->pieces = p;
 		f->cap_pieces = cap;
 	}
+	job->began_ns = clk_mono(e->host->clk);
 	job->next = f->jobs;
 	f->jobs = job;
 	f->n_jobs++;

@@ -85,7 +85,20 @@ static int wait_locked(struct fetch_engine *e, struct fetch *f,
 	return 0;
 }
 
-int fetch_wait(struct fetch *f, uint64_t off, uint64_t len, int64_t deadline_ns)
+/* A read, and what it tells of the next. */
+static void note_read_locked(struct fetch_engine *e, struct fetch *f,
+			     uint64_t reader, uint64_t off, uint64_t len)
+	REQUIRES(e->lock)
+{
+	if (fetch_pattern_read(&f->pattern, reader, off, len, f->spec.size,
+			       fetch_plan_ahead_most(e->n_workers, f->chunk)) &&
+	    f->state == FETCH_RUNNING)
+		fetch_kick_locked(e);
+}
+
+/* reader 0: nobody that would read on. */
+static int await(struct fetch *f, uint64_t reader, uint64_t off, uint64_t len,
+		 int64_t deadline_ns)
 {
 	struct fetch_want w = { .f = f, .off = off, .len = len };
 	struct fetch_engine *e = f->e;
@@ -99,6 +112,8 @@ int fetch_wait(struct fetch *f, uint64_t off, uint64_t len, int64_t deadline_ns)
 		len = f->spec.size - off;
 	w.len = len;
 	lock_acquire(&e->lock);
+	if (reader && len)
+		note_read_locked(e, f, reader, off, len);
 	refusals = f->refusals;
 	while (!has_locked(e, f, off, len)) {
 		r = verdict_locked(e, f, refusals);
@@ -118,6 +133,81 @@ int fetch_wait(struct fetch *f, uint64_t off, uint64_t len, int64_t deadline_ns)
 	}
 	lock_release(&e->lock);
 	return r;
+}
+
+int fetch_wait(struct fetch *f, uint64_t off, uint64_t len, int64_t deadline_ns)
+{
+	return await(f, 0, off, len, deadline_ns);
+}
+
+int fetch_read(struct fetch *f, uint64_t reader, uint64_t off, uint64_t len,
+	       int64_t deadline_ns)
+{
+	return await(f, reader, off, len, deadline_ns);
+}
+
+int fetch_prove(struct fetch *f, int64_t since_ns, int64_t deadline_ns)
+{
+	struct fetch_engine *e = f->e;
+	uint64_t off = 0, len = 0;
+	bool due;
+
+	lock_acquire(&e->lock);
+	due = f->proved_ns < since_ns &&
+	      cache_ranges_gap(f->have, 0, f->spec.size, &off, &len);
+	lock_release(&e->lock);
+	return due ? fetch_wait(f, off, 1, deadline_ns) : 0;
+}
+
+/* Does anybody still wish for what this request has not brought? */
+static bool is_of_use_locked(struct fetch_engine *e, const struct fetch_job *j,
+			     const struct fetch_ahead *wishes, size_t n)
+	REQUIRES(e->lock)
+{
+	for (size_t i = 0; i < n; i++)
+		if (wishes[i].off < j->end && j->busy < wishes[i].end)
+			return true;
+	for (const struct fetch_want *w = e->wants; w; w = w->next)
+		if (w->f == j->f && w->off < j->end &&
+		    j->busy < w->off + w->len)
+			return true;
+	return false;
+}
+
+static void cut_useless_locked(struct fetch_engine *e, struct fetch *f)
+	REQUIRES(e->lock)
+{
+	struct fetch_ahead wishes[FETCH_WISHES_MAX];
+	size_t n = fetch_wishes_locked(e, f, false, wishes);
+
+	for (struct fetch_job *j = f->jobs; j; j = j->next)
+		if (!is_of_use_locked(e, j, wishes, n))
+			j->end = j->busy;
+}
+
+void fetch_leave(struct fetch *f, uint64_t reader)
+{
+	struct fetch_engine *e = f->e;
+
+	lock_acquire(&e->lock);
+	fetch_pattern_leave(&f->pattern, reader);
+	f->opening = false;
+	cut_useless_locked(e, f);
+	thr_wake(&e->pace_cond);
+	lock_release(&e->lock);
+}
+
+void fetch_want_all(struct fetch *f, bool all)
+{
+	struct fetch_engine *e = f->e;
+
+	lock_acquire(&e->lock);
+	f->all = all;
+	if (all)
+		fetch_kick_locked(e);
+	else
+		cut_useless_locked(e, f);
+	lock_release(&e->lock);
 }
 
 bool fetch_has(struct fetch *f, uint64_t off, uint64_t len)
@@ -184,6 +274,16 @@ uint64_t fetch_progress(struct fetch *f)
 	return sum;
 }
 
+static bool is_active_locked(struct fetch_engine *e, const struct fetch *f)
+	REQUIRES(e->lock)
+{
+	(void)e;
+	return f->state == FETCH_WHOLE ||
+	       (f->state == FETCH_RUNNING &&
+		(f->n_jobs || f->waiters || f->all || f->opening ||
+		 fetch_pattern_any(&f->pattern)));
+}
+
 void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
 {
 	struct fetch_stats st;
@@ -192,8 +292,7 @@ void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
 	st = e->stats;
 	st.active = 0;
 	for (struct fetch *f = e->fetches; f; f = f->next)
-		st.active +=
-			f->state == FETCH_RUNNING || f->state == FETCH_WHOLE;
+		st.active += is_active_locked(e, f);
 	lock_release(&e->lock);
 	*ret = st;
 }

@@ -153,6 +153,7 @@ struct fetch *rig_start(struct rig_told *t)
 	struct fetch *f = NULL;
 
 	ck_assert_int_eq(fetch_start(rig.engine, &spec, &f), 0);
+	fetch_want_all(f, true);
 	return f;
 }
 

@@ -42,7 +42,7 @@ struct rig_told {
 	int done, err, released;
 };
 struct fetch_spec rig_spec_of(struct rig_told *t);
-struct fetch *rig_start(struct rig_told *t);
+struct fetch *rig_start(struct rig_told *t); /* all of it is to come */
 
 /* Of the object. */
 uint32_t rig_crc32c(void);

@@ -77,10 +77,18 @@ START_TEST(the_next_range_is_the_one_most_needed)
 {
 	struct fetch_range jobs[3], got = NONE;
 	struct cache_ranges *have = NULL;
-	struct fetch_plan p = { .jobs = jobs,
-				.size = 100 * MIB,
+	static const struct fetch_pattern nobody;
+	struct fetch_ahead wishes[FETCH_WISHES_MAX];
+	struct fetch_wish w = { .size = 100 * MIB,
 				.chunk = 8 * MIB,
-				.tail_first = plans[_i].tail_first };
+				.least = 8 * MIB,
+				.all = true,
+				.tail_first = plans[_i].tail_first,
+				.pattern = &nobody };
+	struct fetch_plan p = { .jobs = jobs,
+				.size = w.size,
+				.chunk = w.chunk,
+				.wishes = wishes };
 	bool any;
 
 	ck_assert_int_eq(cache_ranges_new(&have), 0);
@@ -96,6 +104,7 @@ START_TEST(the_next_range_is_the_one_most_needed)
 			(struct fetch_range){ plans[_i].jobs[i].off * MIB,
 					      plans[_i].jobs[i].end * MIB };
 	p.have = have;
+	p.n_wishes = fetch_plan_wishes(&w, wishes);
 	any = fetch_plan_next(&p, plans[_i].want_off * MIB,
 			      plans[_i].want_len * MIB, &got);
 	ck_assert_int_eq(any, plans[_i].next.end != 0);
