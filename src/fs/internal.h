@@ -347,6 +347,8 @@ bool needs_delete(struct fs *fs, const struct inode *in, const char *key);
 /* name.c */
 /* 0 or an errno: a name about to be given in dir. */
 int name_check_new(struct fs *fs, const struct inode *dir, const char *name);
+/* Pinned, or NULL. */
+struct inode *child_pinned(struct fs *fs, struct inode *dir, const char *name);
 /* in a transaction */
 /* Pin a folder, load it, begin a transaction that changes it. */
 int dir_begin(struct fs *fs, uint64_t parent, const char *name,

@@ -38,8 +38,7 @@ int name_check_new(struct fs *fs, const struct inode *dir, const char *name)
 	return r || store_holds_name(fs->store, name) ? r : -EILSEQ;
 }
 
-static struct inode *child_pinned(struct fs *fs, struct inode *dir,
-				  const char *name)
+struct inode *child_pinned(struct fs *fs, struct inode *dir, const char *name)
 {
 	struct inode *in = NULL;
 	struct dentry *d;

@@ -222,14 +222,48 @@ static int hydrate_for_reading(struct fs *fs, struct inode *in)
 	return r < 0 ? -EIO : 0;
 }
 
-/* So that the kernel, which asks for a stale name once more, gets the new. */
-static void list_again(struct fs *fs, const struct inode *in)
-{
-	struct inode *dir = inode_get(fs, inode_parent(fs, in));
+#define RENEW_MAX 16 /* a bucket that lists what it has not */
 
-	if (dir && dir_refresh_now(fs, dir) < 0)
-		log_debug("inode %llu is stale, and its folder not listed",
-			  (unsigned long long)in->ino);
+/* The kernel will ask for this one in a moment: what that open would find out of
+ * the bucket it finds here. */
+static int make_ready(struct fs *fs, struct inode *in, int flags)
+{
+	int r = meta_complete(fs, in);
+
+	if (r < 0 || in->kind != META_FILE)
+		return r == -ENOENT ? -ESTALE : r;
+	busy_begin(fs, in);
+	r = in->live || inode_parent(fs, in) ? live_get(fs, in) : -ESTALE;
+	if (r == 0 && !in->live->writing)
+		r = hydrate_for_reading(fs, in);
+	if (r == 0 && !in->live->writing && writes(flags))
+		r = live_hydrate(fs, in, true);
+	if (in->live && in->live->nopen == 0)
+		(void)seal_settle(fs, in);
+	busy_end(fs, in);
+	return r;
+}
+
+/*
+ * Another writer replaced it since it was listed.  The kernel, told ESTALE, asks
+ * for the name and opens what it is given, but only once: so it is given a
+ * version of which the first byte is here by then, whoever replaces it again.
+ */
+static void renew(struct fs *fs, const struct inode_tag *t, int flags)
+{
+	struct inode *dir = inode_get(fs, t->tag.parent), *in;
+	int r = dir ? -ESTALE : 0, i;
+
+	for (i = 0; r == -ESTALE && i < RENEW_MAX; i++) {
+		r = dir_refresh_now(fs, dir);
+		in = r == 0 ? child_pinned(fs, dir, t->name) : NULL;
+		if (in && !(flags & O_TRUNC))
+			r = make_ready(fs, in, flags);
+		inode_put(fs, in);
+	}
+	if (r < 0)
+		log_debug("inode %llu is stale, and what replaced it not here",
+			  (unsigned long long)t->tag.ino);
 	inode_put(fs, dir);
 }
 
@@ -265,11 +299,13 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 	    struct fs_opened *ret)
 {
 	struct inode *in = inode_get(fs, ino);
+	struct inode_tag t;
 	struct fs_file *f;
 	int r = 0;
 
 	if (!in)
 		return -ENOENT;
+	inode_tag(fs, in, &t);
 	if (in->kind != META_FILE)
 		r = in->kind == META_DIR ? -EISDIR : -ELOOP;
 	else if (fs->opts.ro && (writes(flags) || (flags & O_TRUNC)))
@@ -294,7 +330,7 @@ int fs_open(struct fs *fs, const struct fs_ctx *ctx, uint64_t ino, int flags,
 			free(f);
 	}
 	if (r == -ESTALE)
-		list_again(fs, in);
+		renew(fs, &t, flags);
 	if (r == 0 && (flags & O_SYNC) == O_SYNC && writes(flags))
 		r = barrier_now(fs->barrier, CLK_NEVER);
 	inode_put(fs, in);

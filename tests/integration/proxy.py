@@ -187,7 +187,8 @@ class Broken(Exception):
 
 class Proxy:
     """start(), stop(); endpoint; log, faults; up_rate and down_rate.  tls: an
-    ssl.SSLContext with a certificate; the client's side is https then."""
+    ssl.SSLContext with a certificate; the client's side is https then.
+    on_request: called with each Request before anything is done with it."""
 
     def __init__(self, upstream, tls=None):
         parts = urlsplit(upstream)
@@ -203,6 +204,7 @@ class Proxy:
         self.listener = None
         self.endpoint = None
         self.port = None
+        self.on_request = None
 
     def start(self):
         self.listener = socket.socket()
@@ -338,6 +340,8 @@ class Proxy:
         request = Request(method, target, headers, time.monotonic())
         with self.lock:
             self.log.append(request)
+        if self.on_request:
+            self.on_request(request)
         fault = self._pick(request)
         try:
             if headers.pop("expect", "").lower() == "100-continue":

@@ -249,6 +249,28 @@ def test_an_open_file_keeps_its_version(theirs, bucket, mounts, passthrough):
     assert (mnt / "replaced").read_bytes() == new
 
 
+@pytest.mark.parametrize("mode", ["rb", "r+b"])
+def test_what_is_there_is_opened_however_fast_it_is_replaced(
+    s3_bucket, mounts, passthrough, proxy, mode
+):
+    """Before each of the first requests for its bytes: the kernel asks for a stale
+    name once more, and no oftener."""
+    s3_bucket.put("f", b"old")
+    mnt = mounts(s3_bucket, passthrough=passthrough, metadata_ttl="1h").mount()
+    assert (mnt / "f").stat().st_size == 3
+    newer = [os.urandom(1000 + i) for i in range(5)]
+    left = list(newer)
+
+    def replace(request):
+        if request.method == "GET" and request.key == "f" and left:
+            s3_bucket.put("f", left.pop(0))
+
+    proxy.on_request = replace
+    with (mnt / "f").open(mode) as f:
+        assert f.read() == newer[-1]
+    assert not left
+
+
 HALVES = [{"act": "status", "code": 500}, {"act": "drop"}]
 
 
