@@ -25,10 +25,12 @@
 /* What is so now; bytes. */
 struct space_now {
 	uint64_t total, avail; /* of the disk: disk_space() */
-	uint64_t cache_size; /* limit for clean + dirty; 0: none */
+	uint64_t cache_size; /* limit for all that is kept; 0: none */
 	uint64_t min_free; /* cache_min_free; 0: the default */
 	uint64_t clean; /* kept, and may be evicted */
-	uint64_t dirty; /* kept, and may not (pinned ones too) */
+	uint64_t dirty; /* kept, and only the uploader can let it go */
+	uint64_t in_use; /* kept, in the bucket, and open: until it is closed;
+			    no reason to hold up a writer */
 	uint64_t going; /* unlinked, but not free before the next barrier */
 	uint64_t rate; /* per second, of passthrough writers; space_rate() */
 	unsigned writers; /* open passthrough writers */

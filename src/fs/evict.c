@@ -41,6 +41,21 @@ uint64_t evictable(struct fs *fs, int64_t before)
 	return sum;
 }
 
+uint64_t bytes_in_use(struct fs *fs)
+{
+	struct inode *in, *tmp;
+	uint64_t sum = 0;
+
+	lock_acquire(&fs->ns);
+	HASH_ITER(hh, fs->inodes, in, tmp) {
+		if (in->kind == META_FILE && in->vid && in->live &&
+		    in->state == META_PUBLISHED && !may_go(in))
+			sum += in->size;
+	}
+	lock_release(&fs->ns);
+	return sum;
+}
+
 static int gather(struct fs *fs, struct pick *p, int64_t before)
 {
 	struct inode *in, *tmp;

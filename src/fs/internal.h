@@ -528,6 +528,8 @@ int room_make(struct fs *fs, uint64_t n, int64_t before, uint64_t *ret_most);
 /* evict.c: before (real): of what was not used since; INT64_MAX: of all */
 /* Bytes that could be let go. */
 uint64_t evictable(struct fs *fs, int64_t before);
+/* Bytes the bucket has, too, of files that are open. */
+uint64_t bytes_in_use(struct fs *fs);
 /* Let go of at least so much, if there is; ret: how much. */
 uint64_t evict(struct fs *fs, uint64_t need, int64_t before);
 /* One published, closed file's local bytes; busy held.  -EBUSY: it is not;

@@ -69,7 +69,9 @@ static int look(struct fs *fs)
 	    (now.cache_size && kept >= now.cache_size)) {
 		/* Now it matters what of it is clean. */
 		now.clean = evictable(fs, INT64_MAX);
+		now.in_use = bytes_in_use(fs);
 		now.dirty = kept > now.clean ? kept - now.clean : 0;
+		now.dirty -= now.in_use < now.dirty ? now.in_use : now.dirty;
 		now.may_upload = can_drain(fs);
 		space_choose(&now, &choice);
 	}

@@ -48,7 +48,9 @@ void space_choose(const struct space_now *now, struct space_choice *ret)
 		min_free = SPACE_FLOOR; /* or writers would wait for nothing */
 	short_disk = less(more(min_free, ahead), more(now->avail, now->going));
 	if (now->cache_size)
-		short_cache = less(more(more(now->clean, now->dirty), ahead),
+		short_cache = less(more(more(more(now->clean, now->dirty),
+					     now->in_use),
+					ahead),
 				   now->cache_size);
 	ret->evict = short_disk > short_cache ? short_disk : short_cache;
 	if (ret->evict > now->clean)
@@ -69,7 +71,7 @@ uint64_t space_more(const struct space_now *now)
 		min_free = SPACE_FLOOR;
 	disk = less(more(more(now->avail, now->going), now->clean), min_free);
 	if (now->cache_size)
-		cache = less(now->cache_size, now->dirty);
+		cache = less(now->cache_size, more(now->dirty, now->in_use));
 	return disk < cache ? disk : cache;
 }
 

@@ -273,6 +273,22 @@ START_TEST(a_parked_file_is_no_reason_to_wait)
 }
 END_TEST
 
+/* It is in the bucket: nobody has to be told that the cache is full. */
+START_TEST(what_a_reader_has_open_stops_no_writer)
+{
+	struct file f;
+
+	rig_opts.cache_size = 8 * MIB;
+	reopen();
+	published(1, 8);
+	ck_assert_int_eq(f_open(&f, "old0", O_RDONLY), 0);
+	ck_assert_int_eq(put_large("b", 1), 0);
+	ck_assert_str_eq(state_of("old0"), "published");
+	ck_assert_int_eq(f_close(&f), 0);
+	ck_assert(settle(60 * NS_PER_S));
+}
+END_TEST
+
 START_TEST(unsent_data_that_cannot_go_is_no_reason_to_wait)
 {
 	rig_opts.cache_size = 8 * MIB;
@@ -454,6 +470,7 @@ static void add(TCase *c)
 			    0, 2);
 	tcase_add_test(c, what_is_begun_may_exceed_the_size_of_the_cache);
 	tcase_add_test(c, a_parked_file_is_no_reason_to_wait);
+	tcase_add_test(c, what_a_reader_has_open_stops_no_writer);
 	tcase_add_test(c, unsent_data_that_cannot_go_is_no_reason_to_wait);
 	tcase_add_test(c, f16_after_a_failed_barrier_nothing_new_is_taken);
 	tcase_add_test(c,
