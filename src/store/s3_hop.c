@@ -15,26 +15,14 @@ static bool ends_with(const char *s, const char *tail)
 	return n > m && strcmp(s + n - m, tail) == 0;
 }
 
-/* Up to the port. */
-static size_t name_len(const char *host)
-{
-	return *host == '[' ? strcspn(host, "]") : strcspn(host, ":");
-}
-
-static bool is_same_name(const char *a, const char *b)
-{
-	size_t n = name_len(a);
-
-	return n == name_len(b) && strncasecmp(a, b, n) == 0;
-}
-
-/* One of Amazon's own for another of the same partition; other servers under
- * their name alone, at any port.  What we sign and send is for nobody else. */
+/* One of Amazon's own for another of the same partition.  Of other servers it is
+ * not known what else is theirs: another port of a host may be anybody's.  What
+ * we sign and send is for nobody else. */
 static bool is_provider(const struct s3_where *w, const char *from,
 			const char *to)
 {
 	if (!w->is_aws)
-		return is_same_name(from, to);
+		return false;
 	if (ends_with(from, ".amazonaws.com.cn"))
 		return ends_with(to, ".amazonaws.com.cn");
 	return ends_with(to, ".amazonaws.com");

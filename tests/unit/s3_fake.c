@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ckptfs/cred.h"
@@ -36,19 +37,17 @@ static void free_source(struct cred_source *src)
 {
 }
 
-void begin(const struct httpd_reply *script, size_t n)
+static void start(const char *url)
 {
 	static const struct cred_source_ops ops = { .fetch = fetch,
 						    .free = free_source };
 	static const struct http_opts plain;
 	static struct cred_source source = { &ops };
 	struct store_s3_opts o = { .bucket = "bkt", .clk = &clk };
-	char url[64];
 
 	fetched = 0;
-	server = httpd_start(script, n);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u", httpd_port(server));
 	o.endpoint_url = url;
+	o.path_style = true;
 	ck_assert_int_eq(http_new(&plain, &http), 0);
 	ck_assert_int_eq(cred_chain_new(&source, &clk, &creds), 0);
 	o.http = http;
@@ -57,6 +56,27 @@ void begin(const struct httpd_reply *script, size_t n)
 	((struct s3 *)s)->has_crc = true;
 	((struct s3 *)s)->has_crc_parts = true;
 	s->caps = STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY;
+}
+
+void begin(const struct httpd_reply *script, size_t n)
+{
+	char url[64];
+
+	server = httpd_start(script, n);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", httpd_port(server));
+	start(url);
+}
+
+void begin_as_amazon(const struct httpd_reply *script, size_t n)
+{
+	char proxy[64];
+
+	server = httpd_start(script, n);
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u",
+		 httpd_port(server));
+	ck_assert_int_eq(setenv("http_proxy", proxy, 1), 0);
+	start(NULL);
+	strcpy(((struct s3 *)s)->where.scheme, "http"); /* to be read by it */
 }
 
 void finish(void)

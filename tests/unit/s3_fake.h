@@ -20,6 +20,9 @@ extern struct httpd *server;
 /* s is bucket bkt of a server with that script, with the credentials key1,
  * key2 and so on, each time they are fetched. */
 void begin(const struct httpd_reply *script, size_t n);
+/* The same of Amazon's: the server is a proxy, which answers in the name of
+ * whoever is asked. */
+void begin_as_amazon(const struct httpd_reply *script, size_t n);
 void finish(void);
 
 /* An answer with a body; the text lives until the tenth next call. */
