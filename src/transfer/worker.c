@@ -220,10 +220,21 @@ static void do_commit(struct transfer *t, struct titem *it)
 		failed(t, it, r);
 }
 
+/* It cannot be read: perhaps it is not what was sealed any more, and then will
+ * never be. */
+static int why_unread(struct transfer *t, const struct titem *it, int err)
+{
+	int r = err == -EIO && t->ev.still_sealed ?
+			t->ev.still_sealed(t->ev.arg, it->ino, it->vid) :
+			0;
+
+	return r < 0 ? r : err;
+}
+
 static void do_begin(struct transfer *t, struct titem *it)
 {
 	struct line_op *op;
-	int r = body_begin(t, it);
+	int r = why_unread(t, it, body_begin(t, it));
 
 	lock_acquire(&t->lock);
 	it->busy = false;
@@ -240,17 +251,6 @@ static void do_begin(struct transfer *t, struct titem *it)
 	lock_release(&t->lock);
 	if (r < 0)
 		failed(t, it, r);
-}
-
-/* It cannot be read: perhaps it is not what was sealed any more, and then will
- * never be. */
-static int why_unread(struct transfer *t, const struct titem *it, int err)
-{
-	int r = err == -EIO && t->ev.still_sealed ?
-			t->ev.still_sealed(t->ev.arg, it->ino, it->vid) :
-			0;
-
-	return r < 0 ? r : err;
 }
 
 static void do_part(struct transfer *t, struct titem *it, unsigned part)
