@@ -44,8 +44,8 @@ static int fetch(struct cred_source *s, char say[CRED_WHY_MAX],
 	r = google_metadata(g, why, ret);
 	if (r == -ENOENT)
 		(void)snprintf(say, CRED_WHY_MAX,
-			       "GOOGLE_APPLICATION_CREDENTIALS is not set; %s "
-			       "is not there; %s",
+			       "GOOGLE_APPLICATION_CREDENTIALS is not set; "
+			       "%.150s is not there; %.250s",
 			       path ? path : "gcloud's file", why);
 	else
 		memcpy(say, why, sizeof(why));
