@@ -120,7 +120,15 @@ class S3Bucket:
         top = ".ckptfs/conflict/"
         reply = self.s3.list_objects_v2(Bucket=self.name, Prefix=top)
         keys = sorted(o["Key"] for o in reply.get("Contents", ()))
-        return [(k[len(top) :].rpartition("/")[0], self.get(k)) for k in keys]
+        bodies = [(k, self._get_if_there(k)) for k in keys]
+        bodies = [(k, b) for k, b in bodies if b is not None]
+        return [(k[len(top) :].rpartition("/")[0], b) for k, b in bodies]
+
+    def _get_if_there(self, key):
+        try:
+            return self.get(key)
+        except self.s3.exceptions.NoSuchKey:
+            return None
 
     def uploads(self):
         """Multipart uploads nobody has finished."""

@@ -51,6 +51,17 @@ class Request:
             return False
         return self.end is not None and self.status is not None and self.status < 300
 
+    @property
+    def named(self):
+        """The keys that a delete of many speaks of."""
+        return [k.decode() for k in re.findall(rb"<Key>([^<]*)</Key>", self.answer)]
+
+    @property
+    def is_own(self):
+        """Of the program's own folder alone."""
+        keys = self.named if self.commit() == "delete-many" else [self.key]
+        return bool(keys) and all(".ckptfs/" in f"/{k}" for k in keys)
+
     def commit(self):
         """What this request made visible: 'put', 'complete', 'copy', 'delete'
         or 'delete-many', None for everything else."""
@@ -263,7 +274,7 @@ class Proxy:
         """(kind, key) of what became visible, in the order of its replies;
         the program's own folder left out."""
         done = [r for r in self.requests(path=path) if r.commit()]
-        done = [r for r in done if not r.key.startswith(".ckptfs/")]
+        done = [r for r in done if not r.is_own]
         done.sort(key=lambda r: r.end)
         return [(r.commit(), r.key) for r in done]
 

@@ -33,8 +33,7 @@ class Judge:
 
     def __init__(self, bucket, folders):
         self.orders = {f: Order() for f in folders}
-        server = bucket.server
-        self.log = AccessLog(server.access_log, server.data, bucket.name, self)
+        self.log = AccessLog(bucket.server.access_log, bucket.name, self)
 
     def shown(self, key):
         self.orders[key.partition("/")[0]].shown(key)

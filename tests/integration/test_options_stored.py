@@ -132,7 +132,10 @@ def work(m):
     m.umount()
 
 
-@pytest.mark.option(*STORED, "requester_pays")
+@pytest.mark.option(
+    "sse", "sse_kms_key_id", "storage_class", "acl", "tags", "content_type"
+)
+@pytest.mark.option("requester_pays")
 def test_each_request_has_the_headers_that_boto3_sends(s3_bucket, s3_mount, proxy):
     options = {name: value for name, (value, _, _) in STORED.items()}
     s3_mount.mount(part_size="8M", requester_pays=True, **options)

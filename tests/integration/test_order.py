@@ -19,8 +19,7 @@ class Watcher:
         if bucket.kind == "file":
             what = ["dir", str(bucket.folder)]
         else:
-            server = bucket.server
-            what = ["log", str(server.access_log), str(server.data), bucket.name]
+            what = ["log", str(bucket.server.access_log), bucket.name]
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "watch.py"), *what],
             stdout=subprocess.PIPE,

@@ -137,6 +137,8 @@ def test_f52_who_has_it_open_is_told(bucket, mounts, passthrough):
         f.flush()
         os.fsync(f.fileno())
     mnt.sync(status=1)
+    # It does not wait for what goes once a newer one of ours is beside theirs.
+    wait_until(lambda: len(bucket.beside()) == 1, what="one of ours")
     assert bucket.beside() == [("f", b"first and ours, once more")]
     assert bucket.get("f") == b"theirs"
 

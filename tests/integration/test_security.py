@@ -180,6 +180,9 @@ def test_s08_nothing_beside_the_prefix_is_asked_for(s3_bucket, mounts, proxy):
         elif "prefix" in query:
             seen.add("list")
             assert query["prefix"][0].startswith(prefix), r
+        elif "delete" in query:
+            assert r.named
+            assert all(k.startswith(prefix) for k in r.named), r
         else:
             assert r.method == "HEAD", r
     assert {"copy", "list", "PUT", "POST", "DELETE"} <= seen

@@ -3,7 +3,7 @@
 """Follow every change of a bucket and judge the order in which they show.
 
     watch.py dir FOLDER            a directory as the bucket, by inotify
-    watch.py log LOG DATA BUCKET   versitygw: its access log; DATA holds buckets
+    watch.py log LOG BUCKET        versitygw: its access log
 
 Each change on a line until SIGTERM or SIGINT, then a verdict; status 1 if
 something was out of order.  The bucket holds what train.py writes: a
@@ -175,9 +175,8 @@ class AccessLog:
     LINE = re.compile(r" s3_(\w+) .*? (/\S*) (\d{3}) ")
     SHOWS = ("PutObject", "CompleteMultipartUpload", "CopyObject")
 
-    def __init__(self, log, data, bucket, order):
+    def __init__(self, log, bucket, order):
         self.path, self.bucket, self.order = Path(log), bucket, order
-        self.data = Path(data) / bucket
         self.offset, self.rest = 0, ""
 
     def drain(self):
@@ -198,11 +197,8 @@ class AccessLog:
             self.order.shown(key)
         elif call == "DeleteObject":
             self.order.gone(key)
-        elif call == "DeleteObjects":
-            # The log does not name them; the server's folder tells.
-            for k in sorted(self.order.keys):
-                if not (self.data / k).exists():
-                    self.order.gone(k)
+        # A mount tries DeleteObjects on keys of its own, and uses it no more:
+        # this server's heeds no conditions.
 
 
 def follow(source, stop):
@@ -220,8 +216,8 @@ def main(args):
     match args:
         case ["dir", folder]:
             source = Inotify(folder, order)
-        case ["log", log, data, bucket]:
-            source = AccessLog(log, data, bucket, order)
+        case ["log", log, bucket]:
+            source = AccessLog(log, bucket, order)
         case _:
             print(__doc__, file=sys.stderr)
             return 2
