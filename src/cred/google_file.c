@@ -135,8 +135,8 @@ static int service_account(const struct file *f, char say[CRED_WHY_MAX],
 	if (r == 0)
 		r = google_form(&form, "grant_type",
 				"urn:ietf:params:oauth:grant-type:jwt-bearer");
-	if (r == 0)
-		r = google_form(&form, "assertion", jwt.p);
+	if (r == 0) /* without jwt.p cannot be; what the analyzer asks for */
+		r = jwt.p ? google_form(&form, "assertion", jwt.p) : -ENOMEM;
 	if (r == 0)
 		r = ask(f, url, email, &form, say, ret);
 	if (r == 0)

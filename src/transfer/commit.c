@@ -12,6 +12,7 @@
 #include "internal.h"
 
 #define LOG_MODULE "transfer"
+#define CACHE_ID_LEN 17 /* of a write-id, with the '-' behind it */
 
 /* What we know the bucket to have under a key. */
 static int known(struct transfer *t, const char *key, struct meta_object *ret)
@@ -54,7 +55,7 @@ static int our_age(const struct transfer *t, const struct titem *it,
 	char mine[STORE_WRITE_ID_MAX];
 
 	write_id_of(t, &it->v, mine);
-	return o->has_meta && strncmp(o->meta.write_id, mine, 17) == 0 ?
+	return o->has_meta && strncmp(o->meta.write_id, mine, CACHE_ID_LEN) == 0 ?
 		       strcmp(o->meta.write_id, mine) :
 		       0;
 }
@@ -373,6 +374,38 @@ static ssize_t mem_read(void *arg, uint64_t off, void *p, size_t n)
 	return (ssize_t)n;
 }
 
+/* It was put by this cache, whichever version of it. */
+static bool is_of_ours(const struct transfer *t, const struct store_obj *o)
+{
+	const struct meta_version any = { .vid = 0 };
+	char mine[STORE_WRITE_ID_MAX];
+
+	write_id_of(t, &any, mine);
+	return o->has_meta && strncmp(o->meta.write_id, mine, CACHE_ID_LEN) == 0;
+}
+
+/* What is there is not what the row names.  It may be a put of ours whose record
+ * was lost, and whose seal was taken back: it goes, too.  Another writer's
+ * stays. */
+static int del_other(struct transfer *t, const struct titem *it)
+{
+	struct store_cond cond = { 0 };
+	struct store_obj now;
+	int r = store_head(t->store, it->key, &now);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!is_of_ours(t, &now)) {
+		log_warn("%s: another writer replaced the object: it is not "
+			 "deleted",
+			 it->key);
+		return 0;
+	}
+	cond.if_match = now.etag;
+	r = store_del(t->store, it->key, &cond);
+	return r == -ESTALE ? -EAGAIN : r;
+}
+
 static int commit_del(struct transfer *t, struct titem *it)
 {
 	struct store_cond cond = { 0 };
@@ -389,17 +422,8 @@ static int commit_del(struct transfer *t, struct titem *it)
 	if (t->store->caps & STORE_CAP_DEL_COND && !t->opts.overwrite)
 		cond.if_match = old.etag;
 	r = store_del(t->store, it->key, cond.if_match ? &cond : NULL);
-	if (r == -ESTALE) {
-		struct store_obj now;
-
-		r = store_head(t->store, it->key, &now);
-		if (r == 0)
-			log_warn("%s: another writer replaced the object: it "
-				 "is not deleted",
-				 it->key);
-		if (r == -ENOENT)
-			r = 0;
-	}
+	if (r == -ESTALE)
+		r = del_other(t, it);
 	return r < 0 ? r : record_done(t, it, NULL, true);
 }
 

@@ -32,7 +32,7 @@ static void below_free(struct below *b)
 static int gather(void *arg, const struct meta_object *row)
 {
 	struct below *b = arg;
-	char *key;
+	struct moved *o;
 
 	if (b->n == b->cap) {
 		size_t cap = b->cap ? b->cap * 2 : 32;
@@ -43,11 +43,15 @@ static int gather(void *arg, const struct meta_object *row)
 		b->o = p;
 		b->cap = cap;
 	}
-	key = strdup(row->key);
-	if (!key)
+	o = &b->o[b->n];
+	o->key = strdup(row->key);
+	if (!o->key)
 		return -ENOMEM;
-	b->o[b->n++] = (struct moved){ row->bound, row->commit_end_ns,
-				       row->mtime_ns, key, !row->ino };
+	o->bound = row->bound;
+	o->commit_end_ns = row->commit_end_ns;
+	o->mtime_ns = row->mtime_ns;
+	o->foreign = !row->ino;
+	b->n++;
 	return 0;
 }
 
@@ -177,7 +181,7 @@ static int relearn_marker(struct transfer *t, const struct meta_object *from)
 
 	if (r < 0 || strcmp(now.etag, from->etag) == 0)
 		return r;
-	memcpy(row.etag, now.etag, sizeof(row.etag));
+	memcpy(row.etag, now.etag, sizeof(now.etag));
 	row.size = now.size;
 	row.mtime_ns = now.mtime_ns;
 	r = meta_begin(t->meta);

@@ -229,10 +229,56 @@ START_TEST(a_run_that_was_cut_short_is_taken_up)
 }
 END_TEST
 
+static ssize_t read_one(void *arg, uint64_t off, void *p, size_t n)
+{
+	(void)arg, (void)off;
+	memset(p, '1', n);
+	return (ssize_t)n;
+}
+
+/* In the place of "a", which was published, of a write-id that differs from its
+ * in one letter. */
+static void replace_a(size_t letter)
+{
+	struct store_src src = { .read = read_one, .len = 1 };
+	struct store_obj o;
+	struct store_meta m;
+	char key[64];
+
+	ck_assert_int_eq(put_file("a", "x"), 0);
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_int_eq(object_head("a", &o), 0);
+	ck_assert(o.has_meta);
+	m = o.meta;
+	ck_assert_uint_gt(strlen(m.write_id), letter);
+	m.write_id[letter] = m.write_id[letter] == '7' ? '8' : '7';
+	(void)snprintf(key, sizeof(key), "%sa", rig_opts.prefix);
+	ck_assert_int_eq(store_put(bucket, key, &src, &m, NULL, &o), 0);
+	ck_assert_int_eq(fs_unlink(fs, FS_ROOT_INO, "a"), 0);
+	ck_assert(settle(600 * NS_PER_S));
+}
+
+/* Its record was lost, and its seal taken back. */
+START_TEST(a_put_of_ours_that_no_row_knows_goes_too)
+{
+	replace_a(16 + 1 + 8 + 1 + 15);
+	ck_assert_str_eq(names_in_bucket(), " ");
+}
+END_TEST
+
+START_TEST(what_another_cache_put_stays)
+{
+	replace_a(0);
+	ck_assert_str_eq(names_in_bucket(), " a ");
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, many_in_a_row_are_one_request);
+	tcase_add_test(c, a_put_of_ours_that_no_row_knows_goes_too);
+	tcase_add_test(c, what_another_cache_put_stays);
 	tcase_add_test(c, few_go_in_their_order);
 	tcase_add_test(c, what_comes_between_stays_between);
 	tcase_add_test(c, what_another_writer_put_there_stays);
