@@ -101,7 +101,8 @@ static int left_ms(const struct clk *clk, int64_t deadline)
 	return ns <= 0 ? 0 : (int)(ns / NS_PER_MS) + 1;
 }
 
-/* Until it has ended; who it started may go on, and is not waited for. */
+/* Until it has ended; who it started may go on, and is not waited for.  Without a
+ * pidfd (-1: an old kernel) until nobody can write any more. */
 static int listen_to(const struct clk *clk, int out, int pidfd, struct buf *b)
 {
 	int64_t deadline = clk_mono(clk) + TIME_OUT;
@@ -121,6 +122,8 @@ static int listen_to(const struct clk *clk, int out, int pidfd, struct buf *b)
 			r = read_some(out, b);
 		if (r < 0)
 			return r;
+		if (r == 0 && pidfd < 0)
+			return 0;
 		if (r == 0)
 			fds[1].fd = -1;
 		if (fds[0].revents) {
@@ -142,7 +145,8 @@ static int run(const struct clk *clk, char **argv, struct buf *b,
 	(void)close(pipes[1]);
 	if (r == 0) {
 		pidfd = pidfd_open(pid, 0);
-		r = pidfd < 0 || fcntl(pipes[0], F_SETFL, O_NONBLOCK) < 0 ?
+		r = (pidfd < 0 && errno != ENOSYS) ||
+				    fcntl(pipes[0], F_SETFL, O_NONBLOCK) < 0 ?
 			    -errno :
 			    listen_to(clk, pipes[0], pidfd, b);
 		if (r)
