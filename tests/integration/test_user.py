@@ -128,7 +128,7 @@ def test_words_that_fusermount3_does_not_know(folder_mount):
 SLOW_FUSERMOUNT = """#!/bin/sh
 "{real}" "$@" || exit
 : >"{folder}/unmounted"
-until [ -e "{folder}/go" ]; do sleep 0.01; done
+read -r word <"{folder}/go"
 """
 
 
@@ -158,6 +158,7 @@ def test_the_next_mount_of_the_same_number_is_none_of_ours(
         SLOW_FUSERMOUNT.format(real=shutil.which("fusermount3"), folder=tmp_path)
     )
     fake.chmod(0o755)
+    os.mkfifo(tmp_path / "go")
     folder_mount.mount()
     number = device_of(folder_mount.path)
     env = dict(folder_mount.env, PATH=f"{fake.parent}:{os.environ['PATH']}")
@@ -176,6 +177,6 @@ def test_the_next_mount_of_the_same_number_is_none_of_ours(
             bucket = DirBucket(tmp_path / f"bucket{n}")
             mounts(bucket, f"other{n}").mount()
         assert number in mounted_devices()
-        (tmp_path / "go").touch()
+        (tmp_path / "go").write_text("go\n")
         said = umount.communicate(timeout=60)[0]
     assert umount.returncode == 0, said
