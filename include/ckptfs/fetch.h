@@ -5,8 +5,9 @@
  * A fetch is one download of one version (key and etag) into one open blob,
  * shared by all who read it; the caller keeps one per inode.  Ranges are got
  * side by side, those somebody waits for first, and can be read as soon as
- * their bytes are written, though the checksum of the whole is known only at
- * the end.  Which ranges are present is memory only.
+ * their bytes are written, but for those that come last: they wait for the
+ * checksum of the whole, so whoever has read all of it without an error has
+ * read what was put.  Which ranges are present is memory only.
  *
  * What comes: the beginning, and the end of formats that are read from their
  * end; what somebody waits for; what readers will read next, as far as their

@@ -14,14 +14,17 @@
 /* A request that is this far from a wanted byte is cut off before it. */
 #define CUT_AHEAD (UINT64_C(4) << 20)
 
+/* What comes last is nobody's before the whole is verified: so nobody has read
+ * all of it who was not told that it is wrong. */
 static bool has_locked(struct fetch_engine *e, const struct fetch *f,
 		       uint64_t off, uint64_t len) REQUIRES(e->lock)
 {
 	if (f->state == FETCH_WRONG)
 		return false;
-	if (len && len == f->spec.size)
+	if (len && cache_ranges_sum(f->have) == f->spec.size)
 		return f->state == FETCH_DONE;
-	return !len || cache_ranges_has(f->have, off, len);
+	return !len || (len < f->spec.size &&
+			cache_ranges_has(f->have, off, len));
 }
 
 /* What ends a wait for a range that is not there; 0: nothing does. */

@@ -54,6 +54,30 @@ START_TEST(a_wrong_byte_is_an_error_for_all_of_it)
 }
 END_TEST
 
+/* A wrong byte at the beginning, which whoever reads from there on has long
+ * been given: he does not come to the end. */
+START_TEST(who_reads_all_of_it_is_told_of_a_wrong_byte)
+{
+	struct rig_told t = { .done = 0 };
+	struct fetch_spec spec;
+	struct fetch *f = NULL;
+	uint64_t off;
+	int r = 0;
+
+	rig.seed = (uint64_t)_i;
+	rig_use_sim(10 * MIB, 3, 0);
+	spec = rig_spec_of(&t);
+	spec.has_crc64 = _i % 2; /* else it is learnt with the bytes */
+	rig_arm("get", 0, 1, 0, STORE_FAULT_FLIP);
+	ck_assert_int_eq(fetch_start(rig.engine, &spec, &f), 0);
+	for (off = 0; !r && off < spec.size; off += 64 << 10)
+		r = fetch_read(f, 1, off, 64 << 10, SOON);
+	ck_assert_int_eq(r, -EBADMSG);
+	fetch_drop(f);
+	rig_teardown();
+}
+END_TEST
+
 START_TEST(the_checksum_is_learnt_from_the_answer)
 {
 	struct rig_told t = { .done = 0 };
@@ -250,6 +274,8 @@ static void add(TCase *c)
 {
 	tcase_add_test(c, a_version_that_vanished_is_stale);
 	tcase_add_test(c, a_wrong_byte_is_an_error_for_all_of_it);
+	tcase_add_loop_test(c, who_reads_all_of_it_is_told_of_a_wrong_byte, 0,
+			    40);
 	tcase_add_test(c, the_checksum_is_learnt_from_the_answer);
 	tcase_add_loop_test(c, a_crc32c_tells_as_well, 0, 2);
 	tcase_add_test(c, transient_errors_are_tried_for_ever);
