@@ -108,7 +108,8 @@ struct meta_version {
 	bool summed; /* crc64 is that of the bytes that were sealed */
 	uint64_t crc64; /* of the whole; valid if summed or published */
 	uint64_t replaces; /* vid this one was opened over; 0: none */
-	int64_t used_real_ns; /* last open, for eviction; lazily written */
+	int64_t used_real_ns; /* last use, for eviction; 0: not known; what
+				 meta_version_set() leaves as it is */
 };
 
 enum meta_op_kind { META_OP_PUT = 1, META_OP_DEL, META_OP_RENAME,
@@ -312,6 +313,10 @@ int meta_version_add(struct meta *m, struct meta_version *row)
 	NONNULL(1, 2) MUST_USE;
 int meta_version_set(struct meta *m, const struct meta_version *row)
 	NONNULL(1, 2) MUST_USE;
+/* It was last used then.  Not a change of the version: nothing of it needs to
+ * be looked at by recovery. */
+int meta_version_used(struct meta *m, uint64_t vid, int64_t used_real_ns)
+	NONNULL(1) MUST_USE;
 int meta_version_get(struct meta *m, uint64_t vid, struct meta_version *ret)
 	NONNULL(1, 3) MUST_USE;
 /* Its parts go too; its upload row stays until the upload is aborted. */

@@ -15,11 +15,6 @@ struct pick {
 	size_t n;
 };
 
-static int64_t used_ns(const struct inode *in)
-{
-	return in->used_ns > in->mtime_ns ? in->used_ns : in->mtime_ns;
-}
-
 static bool may_go(const struct inode *in)
 {
 	return in->kind == META_FILE && in->vid && in->key &&
@@ -34,7 +29,7 @@ uint64_t evictable(struct fs *fs, int64_t before)
 
 	lock_acquire(&fs->ns);
 	HASH_ITER(hh, fs->inodes, in, tmp) {
-		if (may_go(in) && used_ns(in) < before)
+		if (may_go(in) && in->used_ns < before)
 			sum += in->size;
 	}
 	lock_release(&fs->ns);
@@ -68,12 +63,12 @@ static int gather(struct fs *fs, struct pick *p, int64_t before)
 	HASH_ITER(hh, fs->inodes, in, tmp) {
 		if (r < 0)
 			break;
-		if (!may_go(in) || used_ns(in) >= before)
+		if (!may_go(in) || in->used_ns >= before)
 			continue;
 		p->c[p->n++] = (struct cache_candidate){
 			.id = in->ino,
 			.bytes = in->size,
-			.used_ns = used_ns(in),
+			.used_ns = in->used_ns,
 			.evictable = true,
 		};
 	}

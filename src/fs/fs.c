@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "used.h"
 
 #define LOG_MODULE "fs"
 
@@ -246,6 +247,7 @@ static void free_memory(struct fs *fs)
 		free(b);
 	}
 	free(fs->tx_refs);
+	used_free(fs);
 	unshown_free(fs);
 }
 
@@ -274,9 +276,11 @@ void fs_free(struct fs *fs)
 	stop(fs, &fs->lister);
 	stop(fs, &fs->janitor);
 	transfer_stop(fs->transfer);
-	if (fs->barrier && !fs_is_broken(fs) &&
-	    barrier_now(fs->barrier, CLK_NEVER) < 0)
-		log_warn("the last barrier failed");
+	if (fs->barrier && !fs_is_broken(fs)) {
+		used_write(fs);
+		if (barrier_now(fs->barrier, CLK_NEVER) < 0)
+			log_warn("the last barrier failed");
+	}
 	free_memory(fs);
 	fetch_engine_free(fs->fetch);
 	barrier_free(fs->barrier);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "used.h"
 
 #define LOG_MODULE "fs"
 
@@ -293,6 +294,7 @@ int inode_load_version(struct fs *fs, struct inode *in)
 		alloc = alloc_of(fs, &v);
 	lock_acquire(&fs->ns);
 	inode_show_version(in, &v, seq);
+	used_load(in, &v);
 	in->alloc = alloc;
 	in->alloc_vid = alloc ? v.vid : 0;
 	lock_release(&fs->ns);

@@ -96,7 +96,8 @@ struct inode {
 	uint32_t mode, uid, gid;
 	int64_t mtime_ns, ctime_ns;
 	int64_t atime_ns; /* in memory alone; first the mtime */
-	int64_t used_ns; /* for eviction: what utimes sets is not use */
+	int64_t used_ns; /* for eviction: what utimes sets is not use; ns */
+	bool used_due; /* that is to be written to its version's row; ns */
 	uint64_t size;
 	uint64_t vid;
 	enum meta_state state; /* of vid; 0: none */
@@ -195,6 +196,7 @@ struct fs {
 	struct lock ns; /* LOCK_NS */
 	struct inode *inodes;
 	int64_t trimmed_ns; /* mono, of names_trim() */
+	struct used *used; /* not yet written to rows; ns */
 	struct inode *writers; /* open for writing, next to be looked at first */
 	struct blob_ref *blobs; /* LOCK_META */
 	struct tx_ref *tx_refs; /* of the transaction under way */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "used.h"
 
 #define LOG_MODULE "fs"
 
@@ -118,6 +119,7 @@ static int show(struct fs *fs, const struct known *k,
 	}
 	lock_acquire(&fs->ns);
 	inode_show_version(in, v, place_of(k, v));
+	used_load(in, v);
 	lock_release(&fs->ns);
 	/* Held back under a temporary name: its clock runs on. */
 	if (v->held)

@@ -9,6 +9,7 @@
 
 #include "internal.h"
 #include "linger.h"
+#include "used.h"
 
 #define LOG_MODULE "fs"
 
@@ -108,7 +109,7 @@ static void note_use(struct fs *fs, struct inode *in, int flags)
 
 	lock_acquire(&fs->ns);
 	in->pins++;
-	in->used_ns = now;
+	used_note(fs, in);
 	if (atime_is_due(fs, in, flags, now))
 		in->atime_ns = now;
 	lock_release(&fs->ns);
@@ -521,6 +522,9 @@ void fs_release(struct fs *fs, struct fs_file *file)
 	if (l->nopen == 0) {
 		live_backing_close(fs, in);
 		l->io = FS_IO_CACHED;
+		lock_acquire(&fs->ns);
+		used_note(fs, in);
+		lock_release(&fs->ns);
 		if (seal_settle(fs, in) < 0 && in->live)
 			ask_later(fs, in);
 	} else if (file->seals && l->nwrite == 0) {

@@ -13,6 +13,7 @@
 
 #include "bulk.h"
 #include "linger.h"
+#include "used.h"
 
 #define LOG_MODULE "fs"
 
@@ -78,11 +79,8 @@ static void fail(struct prefetch *p, struct inode *in, uint64_t size, int err)
 /* Used now: it is the last to be let go. */
 static void touch(struct fs *fs, struct inode *in)
 {
-	int64_t now = clk_real(fs->host->clk);
-
 	lock_acquire(&fs->ns);
-	if (in->used_ns < now)
-		in->used_ns = now;
+	used_note(fs, in);
 	lock_release(&fs->ns);
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "internal.h"
+#include "used.h"
 
 #define LOG_MODULE "fs"
 
@@ -286,5 +287,6 @@ int64_t keeper_step(void *arg)
 	lock_release(&fs->count_lock);
 	if (need)
 		(void)let_go(fs, need, INT64_MAX);
+	used_write_due(fs);
 	return again ? again : NS_PER_S; /* the disk has never said */
 }

@@ -50,7 +50,6 @@ static void bind_version(struct run *r, const struct meta_version *v)
 	bind_i64(r, v->mode);
 	bind_u64(r, v->crc64);
 	bind_u64(r, v->replaces);
-	bind_i64(r, v->used_real_ns);
 }
 
 static void read_version(struct run *r, struct meta_version *v)
@@ -94,6 +93,7 @@ int meta_version_add(struct meta *m, struct meta_version *row)
 	row_begin(&r, m, Q_VERSION_ADD);
 	row->vid = count_next(m, COUNT_VID);
 	bind_version(&r, row);
+	bind_i64(&r, row->used_real_ns);
 	err = run_do(&r, false);
 	if (err < 0)
 		row->vid = 0;
@@ -106,6 +106,16 @@ int meta_version_set(struct meta *m, const struct meta_version *row)
 
 	row_begin(&r, m, Q_VERSION_SET);
 	bind_version(&r, row);
+	return run_do(&r, true);
+}
+
+int meta_version_used(struct meta *m, uint64_t vid, int64_t used_real_ns)
+{
+	struct run r;
+
+	row_begin(&r, m, Q_VERSION_USED);
+	bind_u64(&r, vid);
+	bind_i64(&r, used_real_ns);
 	return run_do(&r, true);
 }
 

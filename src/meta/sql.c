@@ -79,8 +79,9 @@ const char *const meta_sql[QUERIES] = {
 	[Q_VERSION_SET] = "UPDATE version SET chg=?2, epoch=?3, ino=?4,"
 			  " state=?5, blob=?6, flags=?7, size=?8, mtime=?9,"
 			  " seal_ctime=?10, sealed_real=?11, mode=?12,"
-			  " crc64=?13, replaces=?14, used_real=?15"
+			  " crc64=?13, replaces=?14"
 			  " WHERE vid=?1",
+	[Q_VERSION_USED] = "UPDATE version SET used_real=?2 WHERE vid=?1",
 	[Q_VERSION_GET] = "SELECT " VERSION_COLS " FROM version WHERE vid=?",
 	[Q_VERSION_DEL] = "DELETE FROM version WHERE vid=?",
 	[Q_VERSION_EACH] = "SELECT " VERSION_COLS " FROM version ORDER BY vid",

@@ -108,11 +108,18 @@ START_TEST(a_version_comes_back_as_it_was)
 	v.state = META_UNFINISHED;
 	v.held = !v.held;
 	v.blob = 1;
+	v.used_real_ns = 11;
 	ck_assert_int_eq(meta_version_set(m, &v), 0);
 	ck_assert_int_eq(meta_version_get(m, v.vid, &got), 0);
+	v.used_real_ns = 10; /* that goes by itself */
+	assert_same_version(&got, &v);
+	ck_assert_int_eq(meta_version_used(m, v.vid, 12), 0);
+	ck_assert_int_eq(meta_version_get(m, v.vid, &got), 0);
+	v.used_real_ns = 12;
 	assert_same_version(&got, &v);
 	v.vid++;
 	ck_assert_int_eq(meta_version_set(m, &v), -ENOENT);
+	ck_assert_int_eq(meta_version_used(m, v.vid, 1), -ENOENT);
 	ck_assert_int_eq(meta_version_get(m, v.vid, &got), -ENOENT);
 	ck_assert_int_eq(meta_version_del(m, v.vid), -ENOENT);
 	commit();

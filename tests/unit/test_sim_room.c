@@ -143,6 +143,105 @@ START_TEST(least_recently_used_goes_first_and_mapped_stays)
 }
 END_TEST
 
+static void use(const char *name)
+{
+	struct file f;
+
+	sim_advance(sim, NS_PER_S);
+	ck_assert_int_eq(f_open(&f, name, O_RDONLY), 0);
+	ck_assert_int_eq(f.o.io, FS_IO_PASSTHROUGH);
+	sim_advance(sim, NS_PER_S);
+	ck_assert_int_eq(f_close(&f), 0);
+}
+
+/* Another mount, whose cache is smaller. */
+static void shrink(unsigned mib, bool killed)
+{
+	rig_opts.cache_size = mib * MIB;
+	if (killed)
+		rig_die();
+	else
+		rig_unmount();
+	ck_assert_int_eq(rig_open(), 0);
+	(void)sim_run_for(sim, 3 * NS_PER_S);
+}
+
+static void assert_cold(const char *cold)
+{
+	char name[16];
+	unsigned i;
+
+	for (i = 0; cold[i]; i++) {
+		(void)snprintf(name, sizeof(name), "old%u", i);
+		ck_assert_msg(strcmp(state_of(name), cold[i] == 'c' ?
+						     "cold" : "published") == 0,
+			      "%s is %s", name, state_of(name));
+	}
+}
+
+/* Which is read past the daemon: opens and closes tell. */
+START_TEST(what_was_used_last_is_kept_after_a_remount)
+{
+	bool killed = _i == 1;
+	struct file f;
+
+	published(4, 8);
+	ck_assert_int_eq(f_open(&f, "old1", O_RDONLY), 0);
+	use("old2");
+	use("old0");
+	/* Its close was the last use of all. */
+	sim_advance(sim, NS_PER_S);
+	ck_assert_int_eq(f_close(&f), 0);
+	if (killed)
+		(void)sim_run_for(sim, 62 * NS_PER_S);
+	shrink(24, killed);
+	assert_cold("...c");
+	/* What is recorded stays so, used in between or not. */
+	shrink(16, killed);
+	assert_cold("..cc");
+	shrink(8, killed);
+	assert_cold("c.cc");
+}
+END_TEST
+
+START_TEST(a_time_that_is_set_is_no_use)
+{
+	struct fs_attr a = { .mtime_ns = INT64_C(4000000000) * NS_PER_S };
+	struct fs_ctx ctx = ctx_of();
+
+	published(3, 8);
+	ck_assert_int_eq(fs_setattr(fs, &ctx, ino_of("old0"), &a, FS_SET_MTIME,
+				    NULL, &a), 0);
+	use("old1");
+	use("old2");
+	ck_assert(settle(60 * NS_PER_S));
+	shrink(16, _i == 1);
+	assert_cold("c..");
+}
+END_TEST
+
+/* A thousand readers are one transaction, a minute later. */
+START_TEST(an_open_for_reading_costs_no_transaction)
+{
+	uint64_t before;
+	unsigned i;
+
+	published(2, 1);
+	use("old0"); /* the blob's first time past the daemon is a row */
+	(void)sim_run_for(sim, 62 * NS_PER_S);
+	before = meta_commits(meta);
+	for (i = 0; i < 10; i++) {
+		use("old0");
+		use("old1");
+	}
+	ck_assert_uint_eq(meta_commits(meta), before);
+	(void)sim_run_for(sim, 62 * NS_PER_S);
+	ck_assert_uint_eq(meta_commits(meta), before + 1);
+	(void)sim_run_for(sim, 300 * NS_PER_S);
+	ck_assert_uint_eq(meta_commits(meta), before + 1);
+}
+END_TEST
+
 START_TEST(what_lies_in_folders_counts_after_a_remount)
 {
 	struct fs_ctx ctx = ctx_of();
@@ -462,6 +561,10 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, room_is_made_ahead_of_a_writer_past_the_daemon);
 	tcase_add_test(c, least_recently_used_goes_first_and_mapped_stays);
+	tcase_add_loop_test(c, what_was_used_last_is_kept_after_a_remount, 0,
+			    2);
+	tcase_add_loop_test(c, a_time_that_is_set_is_no_use, 0, 2);
+	tcase_add_test(c, an_open_for_reading_costs_no_transaction);
 	tcase_add_test(c, what_lies_in_folders_counts_after_a_remount);
 	tcase_add_test(c, with_little_left_new_writers_take_the_ordinary_path);
 	tcase_add_test(c, at_the_end_of_the_disk_nothing_can_be_done_about);
