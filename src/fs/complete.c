@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "internal.h"
+#include "ahead.h"
 
 #define LOG_MODULE "fs"
 #define LOOKS_MAX 256 /* at once; then one each second */
@@ -56,10 +56,9 @@ static int apply_head(struct fs *fs, struct inode *in, const char *key,
 
 /* A stat asks the bucket as long as few are made; who walks through a folder of
  * thousands gets what the listing told, and the rest once he opens a file. */
-static bool may_look(struct fs *fs)
+unsigned may_look(struct fs *fs, unsigned n)
 {
 	int64_t now = clk_mono(fs->host->clk), more;
-	bool yes;
 
 	lock_acquire(&fs->count_lock);
 	more = (now - fs->looks.at_ns) / NS_PER_S;
@@ -70,11 +69,11 @@ static bool may_look(struct fs *fs)
 		fs->looks.left += more;
 		fs->looks.at_ns += more * NS_PER_S;
 	}
-	yes = fs->looks.left > 0;
-	if (yes)
-		fs->looks.left--;
+	if (n > fs->looks.left)
+		n = (unsigned)fs->looks.left;
+	fs->looks.left -= n;
 	lock_release(&fs->count_lock);
-	return yes;
+	return n;
 }
 
 struct body {
@@ -93,7 +92,7 @@ static int take_body(void *arg, const void *p, size_t n)
 	return 0;
 }
 
-static bool is_known(struct fs *fs, const struct inode *in)
+bool meta_is_known(struct fs *fs, const struct inode *in)
 {
 	bool yes;
 
@@ -103,16 +102,32 @@ static bool is_known(struct fs *fs, const struct inode *in)
 	return yes;
 }
 
+/* It is known, if need be once a worker has asked. */
+static bool is_told(struct fs *fs, struct inode *in)
+{
+	return meta_is_known(fs, in) ||
+	       (ahead_await(fs, in) && meta_is_known(fs, in));
+}
+
 int meta_look(struct fs *fs, struct inode *in)
 {
-	int r = is_known(fs, in) || !may_look(fs) ? 0 : meta_complete(fs, in);
+	int r;
 
+	if (is_told(fs, in) || !may_look(fs, 1))
+		return 0;
+	ahead_walk(fs, in);
+	r = meta_ask(fs, in);
 	return r == -ENOENT ? 0 : r; /* gone since; the name still stands */
 }
 
 /* Mode, mtime, and whether it is a symbolic link: the listing cannot tell.  At
  * once if they are known. */
 int meta_complete(struct fs *fs, struct inode *in)
+{
+	return is_told(fs, in) ? 0 : meta_ask(fs, in);
+}
+
+int meta_ask(struct fs *fs, struct inode *in)
 {
 	char key[META_KEY_MAX + 1];
 	struct body b = { .n = 0 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "internal.h"
 #include "used.h"
 
@@ -275,6 +276,7 @@ void fs_free(struct fs *fs)
 	stop(fs, &fs->keeper);
 	stop(fs, &fs->lister);
 	stop(fs, &fs->janitor);
+	ahead_free(fs);
 	transfer_stop(fs->transfer);
 	if (fs->barrier && !fs_is_broken(fs)) {
 		used_write(fs);

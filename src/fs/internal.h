@@ -126,6 +126,7 @@ struct inode {
 	unsigned pins;
 
 	/* guarded by busy */
+	bool asked; /* the bucket is, ahead; busy_lock */
 	bool busy;
 	struct live *live;
 	bool time_set; /* utimens while open: shown until the blob moves */
@@ -197,6 +198,7 @@ struct fs {
 	struct inode *inodes;
 	int64_t trimmed_ns; /* mono, of names_trim() */
 	struct used *used; /* not yet written to rows; ns */
+	struct ahead *ahead; /* busy_lock */
 	struct inode *writers; /* open for writing, next to be looked at first */
 	struct blob_ref *blobs; /* LOCK_META */
 	struct tx_ref *tx_refs; /* of the transaction under way */

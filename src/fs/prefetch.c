@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "bulk.h"
 #include "linger.h"
 #include "used.h"
@@ -32,7 +33,7 @@ struct prefetch {
 	struct bulk b;
 	int64_t began_real;
 	struct slot *slots;
-	size_t nslots, used, next; /* next: of b.ino */
+	size_t nslots, used, next, asked; /* the last two: of b.ino */
 	uint64_t left; /* bytes not yet begun */
 };
 
@@ -209,6 +210,25 @@ static bool complete_meta(struct prefetch *p, struct inode *in)
 	return false;
 }
 
+/* The bucket is asked of those behind the next one, side by side. */
+static void look_ahead(struct prefetch *p)
+{
+	struct fs *fs = p->b.fs;
+	size_t end = p->next + AHEAD_MOST / 2;
+	struct inode *in;
+	bool known;
+
+	if (p->asked <= p->next)
+		p->asked = p->next + 1;
+	for (; p->asked < p->b.n && p->asked < end; p->asked++) {
+		in = inode_get(fs, p->b.ino[p->asked]);
+		known = in && meta_is_known(fs, in);
+		inode_put(fs, in);
+		if (!known && !ahead_ask(fs, p->b.ino[p->asked]))
+			break;
+	}
+}
+
 /* The next one of the list; -ENOSPC: there is no room for it. */
 static int start_next(struct prefetch *p, struct slot *s)
 {
@@ -245,6 +265,7 @@ static int fill(struct prefetch *p)
 	for (i = 0; r == 0 && i < p->nslots && p->next < p->b.n; i++) {
 		if (!p->slots[i].in) {
 			r = bulk_tick(&p->b);
+			look_ahead(p);
 			if (r == 0)
 				r = start_next(p, &p->slots[i]);
 		}
