@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "aws_priv.h"
+#include "ask.h"
 
 #define PAUSE_MS 100 /* doubled each time */
 
@@ -39,7 +39,7 @@ static int judge(const struct ask *q, int r, const struct http_resp *resp,
 	return cred_why(why, "%s at %s: %s", q->who, q->url, resp->why);
 }
 
-int ask(struct aws *a, const struct ask *q, struct http_resp *resp,
+int ask(struct http *http, const struct ask *q, struct http_resp *resp,
 	char why[CRED_WHY_MAX])
 {
 	const struct http_body body = {
@@ -64,7 +64,7 @@ int ask(struct aws *a, const struct ask *q, struct http_resp *resp,
 		if (i > 0)
 			(void)poll(NULL, 0, PAUSE_MS << (i - 1));
 		ask_done(resp);
-		r = http_perform(a->http, &req, resp);
+		r = http_perform(http, &req, resp);
 		if (!is_later(r, resp))
 			break;
 	}

@@ -5,6 +5,7 @@
 
 #include "ckptfs/http.h"
 
+#include "ask.h"
 #include "config_files.h"
 #include "cred_priv.h"
 
@@ -78,28 +79,6 @@ char *aws_endpoint(const struct search *s, const char *variable,
 const char *aws_endpoint_said(const struct config *files, const char *profile,
 			      const char *variable, const char *service)
 	NONNULL(1, 2, 3, 4);
-
-/* ---- ask.c: one request of the chain */
-
-struct ask {
-	const char *who; /* for messages: "STS" */
-	const char *method, *url;
-	const struct http_header *headers;
-	size_t nheaders;
-	const char *body; /* NULL: none */
-	unsigned timeout_ms;
-	unsigned tries; /* of those without an answer, or 5xx or 429 */
-	bool is_direct; /* as in http.h */
-};
-
-/*
- * 0 with an answer below 500; -EAGAIN (why says what happened), -EACCES
- * (certificate, bad URL), -ECANCELED, -ENOMEM.  resp is to be given to
- * ask_done() in any case: it is wiped.
- */
-int ask(struct aws *a, const struct ask *q, struct http_resp *resp,
-	char why[CRED_WHY_MAX]) NONNULL(1, 2, 3, 4) MUST_USE;
-void ask_done(struct http_resp *resp) NONNULL(1);
 
 /* ---- sts.c */
 

@@ -124,7 +124,7 @@ static int get(const struct search *s, const char *url, const char *token,
 			       .tries = 3,
 			       .is_direct = true };
 	struct http_resp resp;
-	int r = ask(s->aws, &q, &resp, why);
+	int r = ask(s->aws->http, &q, &resp, why);
 
 	if (r == 0 && resp.status != 200)
 		r = cred_why(why, "%s at %s answered HTTP %d", q.who, url,

@@ -56,9 +56,9 @@ static void wipe(struct buf *b)
 	buf_clear(b);
 }
 
-static int ask(const struct file *f, const char *url, const char *account,
-	       const struct buf *form, char why[CRED_WHY_MAX],
-	       struct cred **ret)
+static int exchange(const struct file *f, const char *url, const char *account,
+		    const struct buf *form, char why[CRED_WHY_MAX],
+		    struct cred **ret)
 {
 	const struct google_ask q = { .who = url,
 				      .url = url,
@@ -138,7 +138,7 @@ static int service_account(const struct file *f, char say[CRED_WHY_MAX],
 	if (r == 0) /* without jwt.p cannot be; what the analyzer asks for */
 		r = jwt.p ? google_form(&form, "assertion", jwt.p) : -ENOMEM;
 	if (r == 0)
-		r = ask(f, url, email, &form, say, ret);
+		r = exchange(f, url, email, &form, say, ret);
 	if (r == 0)
 		cred_why(say, "service account %.200s of %s", email, f->path);
 	wipe(&jwt);
@@ -164,8 +164,8 @@ static int authorized_user(const struct file *f, char say[CRED_WHY_MAX],
 		r = value ? google_form(&form, names[i], value) : -EACCES;
 	}
 	if (r == 0)
-		r = ask(f, url, json_get_str(f->j, "client_id"), &form, say,
-			ret);
+		r = exchange(f, url, json_get_str(f->j, "client_id"), &form,
+			     say, ret);
 	if (r == 0)
 		cred_why(say, "a user's login in %s", f->path);
 	wipe(&form);

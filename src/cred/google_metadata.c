@@ -48,7 +48,7 @@ static int ping(struct google *g, char why[CRED_WHY_MAX])
 			 url);
 		r = -ENOENT;
 	}
-	google_done(&resp);
+	ask_done(&resp);
 	return r == -EAGAIN || r == -EACCES ? -ENOENT : r;
 }
 

@@ -6,7 +6,7 @@
 #include "ckptfs/buf.h"
 #include "ckptfs/http.h"
 
-#include "cred_priv.h"
+#include "ask.h"
 
 #define GOOGLE_SCOPE "https://www.googleapis.com/auth/devstorage.read_write"
 #define GOOGLE_TOKEN_URI "https://oauth2.googleapis.com/token"
@@ -37,12 +37,10 @@ struct google_ask {
 	unsigned tries; /* of those without an answer, or 5xx or 429 */
 	bool is_direct; /* as in http.h */
 };
-/* 0 or -EAGAIN, -EACCES (why says what), -ECANCELED, -ENOMEM.  resp is wiped
- * by google_done() in any case. */
+/* As ask() of ask.h; resp is for ask_done(). */
 int google_ask(struct google *g, const struct google_ask *q,
 	       struct http_resp *resp, char why[CRED_WHY_MAX])
 	NONNULL(1, 2, 3, 4) MUST_USE;
-void google_done(struct http_resp *resp) NONNULL(1);
 int google_token(struct google *g, const struct google_ask *q,
 		 char why[CRED_WHY_MAX], struct cred **ret)
 	NONNULL(1, 2, 3, 4) MUST_USE;

@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,79 +12,28 @@
 
 #include "google_priv.h"
 
-#define PAUSE_MS 100 /* doubled each time */
 #define LIFE_MAX INT64_C(86400) /* seconds; more is not believed */
-
-static ssize_t read_text(void *arg, uint64_t off, void *p, size_t n)
-{
-	memcpy(p, (const char *)arg + off, n);
-	return (ssize_t)n;
-}
-
-static bool is_later(int r, const struct http_resp *resp)
-{
-	if (r == 0)
-		return resp->status >= 500 || resp->status == 429;
-	return r == -ETIMEDOUT || r == -ENETUNREACH || r == -EPROTO;
-}
-
-void google_done(struct http_resp *resp)
-{
-	if (resp->body.p)
-		explicit_bzero(resp->body.p, resp->body.len);
-	http_resp_clear(resp);
-}
-
-static int judge(const struct google_ask *q, int r,
-		 const struct http_resp *resp, char why[CRED_WHY_MAX])
-{
-	if (is_later(r, resp)) {
-		if (r)
-			cred_why(why, "%s did not answer at %s: %s", q->who,
-				 q->url, resp->why);
-		else
-			cred_why(why, "%s answered HTTP %d", q->who,
-				 resp->status);
-		return -EAGAIN;
-	}
-	if (r == 0 || r == -ENOMEM || r == -ECANCELED)
-		return r;
-	return cred_why(why, "%s at %s: %s", q->who, q->url, resp->why);
-}
 
 int google_ask(struct google *g, const struct google_ask *q,
 	       struct http_resp *resp, char why[CRED_WHY_MAX])
 {
-	const struct http_body body = {
-		.read = read_text,
-		.arg = (void *)(uintptr_t)q->form,
-		.len = q->form ? strlen(q->form) : 0,
-	};
 	struct http_header headers[2];
-	struct http_req req = { .method = q->form ? "POST" : "GET",
-				.url = q->url,
-				.headers = headers,
-				.body = q->form ? &body : NULL,
-				.timeout_ms = q->timeout_ms,
-				.is_direct = q->is_direct };
-	int r = 0;
+	struct ask a = { .who = q->who,
+			 .method = q->form ? "POST" : "GET",
+			 .url = q->url,
+			 .headers = headers,
+			 .body = q->form,
+			 .timeout_ms = q->timeout_ms,
+			 .tries = q->tries,
+			 .is_direct = q->is_direct };
 
 	if (q->form)
-		headers[req.nheaders++] = (struct http_header){
+		headers[a.nheaders++] = (struct http_header){
 			"Content-Type", "application/x-www-form-urlencoded"
 		};
 	if (q->header)
-		headers[req.nheaders++] = *q->header;
-	memset(resp, 0, sizeof(*resp));
-	for (unsigned i = 0; i < q->tries; i++) {
-		if (i > 0)
-			(void)poll(NULL, 0, PAUSE_MS << (i - 1));
-		google_done(resp);
-		r = http_perform(g->http, &req, resp);
-		if (!is_later(r, resp))
-			break;
-	}
-	return judge(q, r, resp, why);
+		headers[a.nheaders++] = *q->header;
+	return ask(g->http, &a, resp, why);
 }
 
 /* What an OAuth server says is wrong; its words are no secret. */
@@ -138,7 +86,7 @@ int google_token(struct google *g, const struct google_ask *q,
 	else if (r == 0)
 		r = take(g, q, j, why, ret);
 	json_free(j);
-	google_done(&resp);
+	ask_done(&resp);
 	return r;
 }
 

@@ -94,7 +94,7 @@ static int request(const struct imds *m, const char *method, const char *path,
 			       .is_direct = true };
 
 	snprintf(url, sizeof(url), "%s%s", m->base, path);
-	return ask(m->s->aws, &q, resp, why);
+	return ask(m->s->aws->http, &q, resp, why);
 }
 
 /* IMDSv2.  What has no tokens is asked without, unless that is forbidden. */

@@ -125,7 +125,7 @@ static int get_role(const struct search *s, const char *url, const char *token,
 			       .timeout_ms = TIMEOUT_MS,
 			       .tries = 3 };
 	struct http_resp resp;
-	int r = ask(s->aws, &q, &resp, why);
+	int r = ask(s->aws->http, &q, &resp, why);
 
 	if (r == 0)
 		r = take(s, &resp, why, ret);

@@ -169,7 +169,7 @@ static int create_token(const struct search *s, const struct sso *sso,
 				       .timeout_ms = TIMEOUT_MS,
 				       .tries = 3 };
 
-		r = ask(s->aws, &q, &resp, why);
+		r = ask(s->aws->http, &q, &resp, why);
 	}
 	if (r == 0 && resp.status != 200)
 		r = cred_why(why, "SSO renews no token: HTTP %d", resp.status);

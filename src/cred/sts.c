@@ -194,7 +194,7 @@ static int send(const struct search *s, const char *endpoint, const char *what,
 		q.nheaders = *cred_token(cred) ? 5 : 4;
 	}
 	if (r == 0)
-		r = ask(s->aws, &q, &resp, why);
+		r = ask(s->aws->http, &q, &resp, why);
 	if (r == 0)
 		r = take(&resp, what, why, ret);
 	ask_done(&resp);
