@@ -65,7 +65,7 @@ struct gcs_req {
 	void *sink_arg;
 	size_t body_max;
 	unsigned quiet_s;
-	enum gcs_cond cond; /* what a failed condition is about */
+	enum answer_cond cond; /* what a failed condition is about */
 	bool has_crc; /* as in struct gcs_answer */
 	bool is_change; /* sent twice, a refusal proves nothing */
 	bool is_begin; /* sent twice, it may have begun two: sent once */
@@ -101,7 +101,21 @@ int gcs_perform(struct gcs *g, const struct gcs_req *q, struct http_resp *resp)
 int gcs_ask(struct gcs *g, const struct gcs_req *q, struct json **ret)
 	NONNULL(1, 2, 3) MUST_USE;
 
-/* gcs_body.c: a body of text, of bytes in a source, and of text again. */
+/* What an error document says, or the beginning of what is none; printable. */
+struct gcs_said {
+	char reason[64];
+	char message[256];
+};
+void gcs_said_read(const char *p, size_t n, struct gcs_said *ret) NONNULL(3);
+/* For store_last_error(). */
+void gcs_said_explain(const struct gcs_said *said, int status) NONNULL(1);
+
+/* gcs_body.c: what stands between the parts of a body, drawn by chance, so that
+ * the bytes do not hold it. */
+#define GCS_BOUNDARY_LEN 48
+void gcs_boundary(char ret[GCS_BOUNDARY_LEN]) NONNULL(1);
+
+/* A body of text, of bytes in a source, and of text again. */
 struct gcs_body {
 	struct buf head, tail;
 	const struct store_src *mid; /* or NULL */
@@ -219,7 +233,6 @@ int gcs_mpu_commit(struct store *s, const char *key, const char *id,
 
 /* gcs_sweep.c: what was left below the hidden folder by those that were killed:
  * parts of no upload, trial objects of an hour ago; errors are ignored. */
-#define GCS_PROBE STORE_HIDDEN "/probe-"
 void gcs_sweep(struct gcs *g) NONNULL(1);
 
 /* gcs_probe.c */

@@ -2,9 +2,19 @@
 /* A body that is put together of text and of bytes from a source. */
 #include "config.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "ckptfs/rng.h"
+
 #include "gcs.h"
+
+void gcs_boundary(char ret[GCS_BOUNDARY_LEN])
+{
+	snprintf(ret, GCS_BOUNDARY_LEN, "ckptfs-%016" PRIx64 "%016" PRIx64,
+		 rng_u64(&rng_system), rng_u64(&rng_system));
+}
 
 /* Copy what of [off, off + n) lies in the len bytes that begin at `at`. */
 static size_t cut(const struct buf *b, uint64_t at, uint64_t off, char *p,

@@ -7,20 +7,14 @@
 
 #include "ckptfs/compiler.h"
 
-enum gcs_cond {
-	GCS_COND_NONE,
-	GCS_COND_ABSENT, /* ifGenerationMatch=0 */
-	GCS_COND_MATCH, /* of another generation, or of a copy's source */
-};
+#include "answer.h"
 
 struct gcs_answer {
 	int status;
 	const char *reason; /* of the error document; "" when there is none */
 	const char *message;
-	enum gcs_cond cond; /* asked for */
-	/* The credential did work before: that it does not now is trouble
-	 * with all requests, to be waited out, and not with this one. */
-	bool is_settled;
+	enum answer_cond cond;
+	bool is_settled; /* as in answer.h */
 	bool has_crc; /* the request said what the CRC-32C of its bytes is */
 };
 

@@ -3,110 +3,21 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ckptfs/text.h"
 
+#include "exchange.h"
 #include "gcs.h"
-#include "store_int.h"
-
-struct range {
-	const struct http_resp *resp;
-	uint64_t off, len; /* asked for */
-	store_sink_fn *sink;
-	void *arg;
-	const char *if_match;
-	bool is_begun;
-	int err; /* why it was ended here */
-	uint64_t total; /* of the object */
-	uint64_t skip; /* bytes to pass over: the server sent it all */
-	uint64_t left; /* bytes still to give to the sink */
-};
-
-/* "bytes 0-9/100" */
-static bool content_range(const char *s, uint64_t *ret_first,
-			  uint64_t *ret_total)
-{
-	char *end;
-
-	if (!s || strncmp(s, "bytes ", 6) != 0)
-		return false;
-	*ret_first = strtoull(s + 6, &end, 10);
-	if (end == s + 6 || *end != '-')
-		return false;
-	s = strchr(end, '/');
-	return s && text_parse_u64(s + 1, ret_total) == 0;
-}
-
-static int wrong_range(void)
-{
-	store_set_error("the answer is not the range asked for");
-	return -EPROTO;
-}
+#include "range.h"
 
 /* The condition is sent, but not every server looks at it. */
-static bool is_another(const struct range *g)
+static bool is_another(const struct http_resp *resp, const char *if_match)
 {
-	const char *generation = http_resp_header(g->resp, "X-Goog-Generation");
+	const char *generation = http_resp_header(resp, "X-Goog-Generation");
 
-	return g->if_match && generation && strcmp(generation, g->if_match);
-}
-
-/* The headers are here: what is to come? */
-static int begin(struct range *g)
-{
-	const struct http_resp *resp = g->resp;
-	const char *length = http_resp_header(resp, "Content-Length");
-	uint64_t first = 0, rest;
-
-	g->is_begun = true;
-	if (is_another(g)) {
-		store_set_error("the object changed meanwhile");
-		return -ESTALE;
-	}
-	if (resp->status == 206) {
-		if (!content_range(http_resp_header(resp, "Content-Range"),
-				   &first, &g->total) ||
-		    first != g->off || first >= g->total)
-			return wrong_range();
-	} else {
-		if (!length || text_parse_u64(length, &g->total))
-			return wrong_range();
-		g->skip = g->off < g->total ? g->off : g->total;
-	}
-	if (g->total > INT64_MAX)
-		return wrong_range();
-	rest = g->off < g->total ? g->total - g->off : 0;
-	g->left = g->len < rest ? g->len : rest;
-	return 0;
-}
-
-static int take(void *arg, const void *p, size_t n)
-{
-	struct range *g = arg;
-	const char *c = p;
-	int r;
-
-	if (!g->is_begun)
-		g->err = begin(g);
-	if (g->err)
-		return g->err;
-	if (g->skip >= n) {
-		g->skip -= n;
-		return 0;
-	}
-	c += g->skip;
-	n -= (size_t)g->skip;
-	g->skip = 0;
-	if (n > g->left)
-		n = (size_t)g->left;
-	r = store_sink_give(g->sink, g->arg, c, n);
-	if (r == 0)
-		g->left -= n;
-	return r;
+	return generation && strcmp(generation, if_match) != 0;
 }
 
 /* "crc32c=AAAAAA==,md5=…": that of the object, whatever range was sent. */
@@ -123,38 +34,13 @@ static void hash_of(const struct http_resp *resp, struct store_obj *o)
 	o->has_crc32c = gcs_crc_decode(crc, &o->crc32c);
 }
 
-/* Google itself does not tell it here. */
-static void meta_of(const struct http_resp *resp, struct store_obj *o)
-{
-	static const char *const names[] = { STORE_META_MTIME, STORE_META_MODE,
-					     STORE_META_ID };
-	char header[64];
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *value;
-
-		snprintf(header, sizeof(header), "X-Goog-Meta-%s", names[i]);
-		value = http_resp_header(resp, header);
-		if (!value)
-			continue;
-		store_meta_decode(names[i], value, &o->meta);
-		o->has_meta = true;
-	}
-}
-
-/* After a 2xx: did it bring what was asked for? */
-static int finish(struct range *g, struct store_obj *ret)
+/* It brought what was asked for: of what object? */
+static int describe(const struct range *g, struct store_obj *ret)
 {
 	const char *generation = http_resp_header(g->resp, "X-Goog-Generation");
 	const char *date = http_resp_header(g->resp, "Last-Modified");
-	struct store_obj o = { .size = 0 };
-	int r = g->is_begun ? 0 : begin(g);
+	struct store_obj o = { .size = g->total };
 
-	if (r == 0 && g->left > 0)
-		r = wrong_range();
-	if (r)
-		return r;
 	if (!generation || !gcs_etag_is_valid(generation)) {
 		store_set_error("the answer has no generation");
 		return -EPROTO;
@@ -163,36 +49,10 @@ static int finish(struct range *g, struct store_obj *ret)
 	if (!date || text_parse_http_date(date, &o.mtime_ns))
 		o.mtime_ns = 0;
 	hash_of(g->resp, &o);
-	meta_of(g->resp, &o);
-	o.size = g->total;
+	/* Google itself does not tell it here. */
+	o.has_meta = exchange_meta(g->resp, "X-Goog-Meta-", &o.meta);
 	*ret = o;
 	return 0;
-}
-
-/* The range begins at the end or past it. */
-static int nothing_there(struct gcs *g, const char *key, const char *if_match,
-			 uint64_t off, struct store_obj *o)
-{
-	int r = gcs_head_if(g, key, if_match, o);
-
-	if (r == 0 && o->size > off) {
-		store_set_error("the object grew meanwhile");
-		return -EAGAIN;
-	}
-	return r;
-}
-
-/* "bytes=0-9"; "": all of it. */
-static void range_of(uint64_t off, uint64_t len, char *ret, size_t size)
-{
-	const uint64_t last = len > UINT64_MAX - off ? UINT64_MAX : off + len;
-
-	*ret = '\0';
-	if (last <= INT64_MAX)
-		snprintf(ret, size, "bytes=%" PRIu64 "-%" PRIu64, off,
-			 last - 1);
-	else if (off > 0)
-		snprintf(ret, size, "bytes=%" PRIu64 "-", off);
 }
 
 int gcs_get(struct store *s, const char *key, const char *if_match,
@@ -206,18 +66,19 @@ int gcs_get(struct store *s, const char *key, const char *if_match,
 			   .len = len,
 			   .sink = sink,
 			   .arg = arg,
-			   .if_match = if_match };
+			   .if_match = if_match,
+			   .is_another = is_another };
 	struct gcs_req q = {
-		.method = "GET", .key = key, .sink = take, .sink_arg = &g
+		.method = "GET", .key = key, .sink = range_take, .sink_arg = &g
 	};
-	struct store_obj o;
-	char range[64];
+	struct store_obj o = { .size = 0 };
+	char range[RANGE_HEADER_LEN];
 	int r;
 
 	if (len == 0)
 		return gcs_head_if(gcs, key, if_match, ret);
 	gcs_req_query(&q, "alt", "media");
-	range_of(off, len, range, sizeof(range));
+	range_header(off, len, range);
 	if (*range)
 		gcs_req_header(&q, "Range", range);
 	/* What somebody stored compressed comes as it is: of its size. */
@@ -225,13 +86,12 @@ int gcs_get(struct store *s, const char *key, const char *if_match,
 	r = if_match ? gcs_req_match(&q, "ifGenerationMatch", if_match) : 0;
 	if (r)
 		return r;
-	r = gcs_perform(gcs, &q, &resp);
+	r = range_end(&g, gcs_perform(gcs, &q, &resp));
 	if (r == 0)
-		r = finish(&g, &o);
-	else if (g.err)
-		r = begin(&g); /* to http it was a sink that failed */
+		r = describe(&g, &o);
 	else if (resp.status == 416)
-		r = nothing_there(gcs, key, if_match, off, &o);
+		r = range_past_end(off, gcs_head_if(gcs, key, if_match, &o),
+				   &o);
 	if (r == 0)
 		*ret = o;
 	http_resp_clear(&resp);

@@ -3,11 +3,8 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "ckptfs/rng.h"
 
 #include "gcs.h"
 #include "store_int.h"
@@ -15,7 +12,6 @@
 /* Ask before sending a body this large that may be refused. */
 #define EXPECT_ABOVE (1u << 20)
 #define HEAD_MAX (16 * 1024)
-#define BOUNDARY_LEN 48
 
 static int write_head(struct buf *b, const char *boundary,
 		      const struct gcs_upload *u)
@@ -90,12 +86,10 @@ int gcs_upload(struct gcs *g, const struct gcs_upload *u, struct store_obj *ret)
 			     .has_crc = true,
 			     .is_begin = u->is_begin,
 			     .is_change = true };
-	char boundary[BOUNDARY_LEN], type[BOUNDARY_LEN + 40];
+	char boundary[GCS_BOUNDARY_LEN], type[GCS_BOUNDARY_LEN + 40];
 	int r;
 
-	/* Drawn by chance, so the bytes do not hold it. */
-	snprintf(boundary, sizeof(boundary), "ckptfs-%016" PRIx64 "%016" PRIx64,
-		 rng_u64(&rng_system), rng_u64(&rng_system));
+	gcs_boundary(boundary);
 	snprintf(type, sizeof(type), "multipart/related; boundary=%s",
 		 boundary);
 	gcs_req_header(&q, "Content-Type", type);

@@ -11,6 +11,7 @@
 #include "ckptfs/cred.h"
 #include "ckptfs/text.h"
 
+#include "exchange.h"
 #include "gcs.h"
 
 #define URL_MAX (64 * 1024)
@@ -37,7 +38,7 @@ int gcs_req_match(struct gcs_req *q, const char *name, const char *etag)
 		return -ESTALE;
 	}
 	gcs_req_query(q, name, etag);
-	q->cond = GCS_COND_MATCH;
+	q->cond = ANSWER_IF_MATCH;
 	return 0;
 }
 
@@ -47,7 +48,7 @@ int gcs_req_cond(struct gcs_req *q, const struct store_cond *cond)
 		return gcs_req_match(q, "ifGenerationMatch", cond->if_match);
 	if (cond && cond->if_absent) {
 		gcs_req_query(q, "ifGenerationMatch", "0");
-		q->cond = GCS_COND_ABSENT;
+		q->cond = ANSWER_IF_ABSENT;
 	}
 	return 0;
 }
@@ -144,36 +145,12 @@ static int prepare(struct gcs *g, const struct gcs_req *q, struct sent *t)
 
 /* ---- what came of it ---- */
 
-/* No answer came: http.h's error as store.h's. */
-static int no_answer(struct gcs *g, int err, const struct http_resp *resp)
-{
-	if (err == -ECANCELED || err == -ENOMEM)
-		return err;
-	store_set_error("%s", resp->why);
-	/* A server once trusted has a new certificate: nothing to do with
-	 * this request. */
-	if (err == -EACCES && atomic_load(&g->has_worked))
-		return -ENETUNREACH;
-	return err;
-}
-
 /* A name may be written to once in a second; that is not always said. */
 static void note_retry_after(const struct http_resp *resp)
 {
-	const char *s = http_resp_header(resp, "Retry-After");
-	uint64_t v;
-
-	if (s && text_parse_u64(s, &v) == 0 && v < 3600)
-		store_set_retry_after((int64_t)v * NS_PER_S);
-	else if (resp->status == 429)
+	if (!exchange_retry_after(resp) && resp->status == 429)
 		store_set_retry_after(NS_PER_S);
 }
-
-/* The error document, or the beginning of what is none; printable. */
-struct said {
-	char reason[64];
-	char message[256];
-};
 
 static void copy_text(const char *from, size_t n, char *to, size_t size)
 {
@@ -184,18 +161,17 @@ static void copy_text(const char *from, size_t n, char *to, size_t size)
 	to[i] = '\0';
 }
 
-static void read_error(const struct http_resp *resp, struct said *ret)
+void gcs_said_read(const char *p, size_t n, struct gcs_said *ret)
 {
 	const struct json *e;
 	const char *s;
 	struct json *j = NULL;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!resp->body.p)
+	if (!p || !n)
 		return;
-	if (json_parse(resp->body.p, resp->body.len, &j)) {
-		copy_text(resp->body.p, resp->body.len, ret->message,
-			  sizeof(ret->message));
+	if (json_parse(p, n, &j)) {
+		copy_text(p, n, ret->message, sizeof(ret->message));
 		return;
 	}
 	e = json_get(j, "error");
@@ -208,10 +184,18 @@ static void read_error(const struct http_resp *resp, struct said *ret)
 	json_free(j);
 }
 
+void gcs_said_explain(const struct gcs_said *said, int status)
+{
+	if (*said->message)
+		store_set_error("%s (HTTP %d)", said->message, status);
+	else
+		store_set_error("HTTP %d", status);
+}
+
 static int judge(struct gcs *g, const struct gcs_req *q,
 		 const struct http_resp *resp, bool *ret_token)
 {
-	struct said said = { .reason = "" };
+	struct gcs_said said = { .reason = "" };
 	struct gcs_answer a = { .status = resp->status,
 				.reason = said.reason,
 				.message = said.message,
@@ -221,17 +205,14 @@ static int judge(struct gcs *g, const struct gcs_req *q,
 	int r;
 
 	if (resp->status < 200 || resp->status > 299)
-		read_error(resp, &said);
+		gcs_said_read(resp->body.p, resp->body.len, &said);
 	r = gcs_err_of(&a);
 	*ret_token = gcs_err_is_token(&a);
 	if (r == 0) {
 		atomic_store(&g->has_worked, true);
 		return 0;
 	}
-	if (*said.message)
-		store_set_error("%s (HTTP %d)", said.message, resp->status);
-	else
-		store_set_error("HTTP %d", resp->status);
+	gcs_said_explain(&said, resp->status);
 	note_retry_after(resp);
 	if (q->is_change && resp->resent &&
 	    (r == -ENOENT || r == -ESTALE || r == -EEXIST)) {
@@ -245,9 +226,10 @@ static int judge(struct gcs *g, const struct gcs_req *q,
 static int attempt(struct gcs *g, const struct gcs_req *q,
 		   struct http_resp *resp, bool *ret_token)
 {
-	struct http_body body = { 0 };
+	struct http_body body;
 	struct http_req req = {
 		.method = q->method,
+		.body = exchange_body(q->src, &body),
 		.sink = q->sink,
 		.sink_arg = q->sink_arg,
 		.body_max = q->body_max,
@@ -260,17 +242,12 @@ static int attempt(struct gcs *g, const struct gcs_req *q,
 
 	if (r)
 		goto out;
-	if (q->src) {
-		body.read = q->src->read;
-		body.arg = q->src->arg;
-		body.len = q->src->len;
-		req.body = &body;
-	}
 	req.url = t.url.p;
 	req.headers = t.headers;
 	req.nheaders = t.nheaders;
 	r = http_perform(g->http, &req, resp);
-	r = r ? no_answer(g, r, resp) : judge(g, q, resp, ret_token);
+	r = r ? exchange_no_answer(r, resp, atomic_load(&g->has_worked)) :
+		judge(g, q, resp, ret_token);
 	if (*ret_token && t.cred)
 		cred_refuse(g->creds, t.cred);
 	else

@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,8 @@
 #include "ckptfs/clock.h"
 
 #include "gcs.h"
+#include "trial.h"
 
-#define DEBRIS_AGE (3600 * NS_PER_S) /* nobody probes that long */
 #define DEBRIS_MAX 256 /* at one mount */
 
 struct debris {
@@ -33,16 +32,12 @@ static int note(struct debris *d, const char *text, size_t len)
 	return 0;
 }
 
-/* The name of a trial says when it began, by the clock of who made it. */
 static int note_trial(void *arg, const char *key, const struct json *object)
 {
 	struct debris *d = arg;
-	const int64_t now_ns = clk_real(d->g->clk);
-	uint64_t began;
 
 	(void)object;
-	if (sscanf(key + d->skip, "%" SCNx64 "-", &began) != 1 ||
-	    now_ns < DEBRIS_AGE || began > (uint64_t)(now_ns - DEBRIS_AGE))
+	if (!trial_is_old(key + d->skip, clk_real(d->g->clk)))
 		return 0;
 	return note(d, key, strlen(key));
 }
@@ -83,7 +78,7 @@ void gcs_sweep(struct gcs *g)
 	struct debris trials = { .n = 0 }, parts = { .n = 0 };
 	size_t i;
 
-	sweep(g, GCS_PROBE, false, note_trial, &trials);
+	sweep(g, TRIAL_NAME, false, note_trial, &trials);
 	for (i = 0; i < trials.n; i++) {
 		(void)!gcs_del(&g->store, trials.v[i], NULL);
 		free(trials.v[i]);

@@ -257,17 +257,3 @@ bool store_s3_is_in_clear(const struct store *s)
 
 	return !w->is_tls && !w->is_loopback;
 }
-
-static ssize_t read_mem(void *arg, uint64_t off, void *p, size_t n)
-{
-	const struct s3_mem *m = arg;
-
-	memcpy(p, m->p + off, n);
-	return (ssize_t)n;
-}
-
-void s3_mem_init(struct s3_mem *m, const void *p, size_t n)
-{
-	m->p = p;
-	m->src = (struct store_src){ .read = read_mem, .arg = m, .len = n };
-}

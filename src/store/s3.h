@@ -86,7 +86,7 @@ struct s3_req {
 	void *sink_arg;
 	size_t body_max;
 	unsigned quiet_s;
-	enum s3_cond cond; /* what a failed condition is about */
+	enum answer_cond cond; /* what a failed condition is about */
 	bool may_fail_late; /* a success may hold an error document */
 	/* Sent once: sent twice, a refusal would prove nothing, and two
 	 * uploads might be begun. */
@@ -285,7 +285,6 @@ int s3_mpu_abort(struct store *s, const char *key, const char *id);
 
 /* s3_sweep.c: what probes of an hour ago and more, which were killed, have left
  * below prefix; errors are ignored. */
-#define S3_PROBE STORE_HIDDEN "/probe-"
 void s3_sweep_probes(struct store *s, const char *prefix) NONNULL(1, 2);
 
 int s3_probe(struct store *s, const char *prefix, bool read_only);
@@ -296,12 +295,5 @@ void s3_recall(struct store *s, uint64_t findings);
  * one the source declares is checked here. */
 int s3_src_crc(const struct s3 *s3, const struct store_src *src, uint64_t *ret)
 	NONNULL(1, 2, 3) MUST_USE;
-
-/* A body of bytes in memory. */
-struct s3_mem {
-	const char *p;
-	struct store_src src;
-};
-void s3_mem_init(struct s3_mem *m, const void *p, size_t n) NONNULL(1);
 
 #endif

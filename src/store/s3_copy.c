@@ -65,7 +65,7 @@ int s3_mpu_copy_part(struct store *s, const char *key, const char *id,
 		     uint64_t off, uint64_t len, struct store_part *ret)
 {
 	struct s3 *s3 = (struct s3 *)s;
-	struct s3_mem none;
+	struct store_src_mem none;
 	struct s3_req q = { .method = "PUT",
 			    .key = key,
 			    .src = &none.src,
@@ -79,7 +79,7 @@ int s3_mpu_copy_part(struct store *s, const char *key, const char *id,
 	char range[64];
 	int r;
 
-	s3_mem_init(&none, "", 0);
+	store_src_mem_init(&none, "", 0);
 	s3_req_query_uint(&q, "partNumber", number);
 	s3_req_query(&q, "uploadId", id);
 	r = copy_source(s3, from, &source);
@@ -115,7 +115,7 @@ static int copy_at_once(struct s3 *s3, const char *from,
 			const struct store_obj *src, const char *to,
 			const struct store_meta *meta, struct store_obj *ret)
 {
-	struct s3_mem none;
+	struct store_src_mem none;
 	struct s3_req q = { .method = "PUT",
 			    .key = to,
 			    .src = &none.src,
@@ -130,7 +130,7 @@ static int copy_at_once(struct s3 *s3, const char *from,
 	bool has_crc;
 	int r;
 
-	s3_mem_init(&none, "", 0);
+	store_src_mem_init(&none, "", 0);
 	r = copy_source(s3, from, &source);
 	if (r)
 		goto out;
@@ -218,9 +218,9 @@ static int put_empty(struct s3 *s3, const char *to,
 		     const struct store_meta *meta,
 		     const struct store_cond *cond, struct store_obj *ret)
 {
-	struct s3_mem none;
+	struct store_src_mem none;
 
-	s3_mem_init(&none, "", 0);
+	store_src_mem_init(&none, "", 0);
 	return s3_put(&s3->store, to, &none.src, meta, cond, ret);
 }
 

@@ -12,6 +12,7 @@
 #include "ckptfs/xml.h"
 
 #include "s3.h"
+#include "store_int.h"
 
 #define BODY_MAX (16u << 20)
 
@@ -106,8 +107,8 @@ static int on_end(void *arg, const char *path)
 	struct batch *b = arg;
 	struct s3_answer a = { .status = 500,
 			       .code = b->e.code,
-			       .cond = b->dels[0].if_match ? S3_COND_MATCH :
-							     S3_COND_NONE };
+			       .cond = b->dels[0].if_match ? ANSWER_IF_MATCH :
+							     ANSWER_NO_COND };
 	size_t i;
 	int err;
 
@@ -133,7 +134,7 @@ static int perform(struct s3 *s3, struct batch *b)
 	struct xml_handler h = { .leaf = on_leaf, .end = on_end, .arg = b };
 	unsigned char sum[MD5_LEN];
 	char md5_text[TEXT_BASE64_LEN(MD5_LEN)];
-	struct s3_mem mem;
+	struct store_src_mem mem;
 	struct s3_req q = { .method = "POST",
 			    .src = &mem.src,
 			    .may_fail_late = true,
@@ -146,7 +147,7 @@ static int perform(struct s3 *s3, struct batch *b)
 	md5(b->body.p, b->body.len, sum);
 	text_base64(sum, sizeof(sum), md5_text);
 	s3_req_header(&q, "Content-MD5", md5_text);
-	s3_mem_init(&mem, b->body.p, b->body.len);
+	store_src_mem_init(&mem, b->body.p, b->body.len);
 	r = s3_perform(s3, &q, &resp);
 	/* An answer that only says it worked may be empty. */
 	if (r == 0 && resp.body.len)

@@ -7,18 +7,8 @@
 
 #include "s3_err.h"
 
-/* Marks in the tables below, beside errnos. */
-enum {
-	AUTH = 1, /* the credential as such, not what it is used for */
-	GONE, /* what was asked for is not there */
-	CHANGED, /* a condition does not hold */
-};
-
 /* Codes that say more than the status they come with. */
-static const struct {
-	const char *code;
-	int meaning;
-} codes[] = {
+static const struct answer_code codes[] = {
 	/* Later, please. */
 	{ "BandwidthLimitExceeded", -EAGAIN },
 	{ "ConditionalRequestConflict", -EAGAIN },
@@ -41,15 +31,15 @@ static const struct {
 	{ "TooManyRequestsException", -EAGAIN },
 	{ "TransactionInProgressException", -EAGAIN },
 	/* Who are you? */
-	{ "AuthorizationHeaderMalformed", AUTH },
-	{ "ExpiredToken", AUTH },
-	{ "ExpiredTokenException", AUTH },
-	{ "InvalidAccessKeyId", AUTH },
-	{ "InvalidToken", AUTH },
-	{ "RequestExpired", AUTH },
-	{ "RequestTimeTooSkewed", AUTH },
-	{ "SignatureDoesNotMatch", AUTH },
-	{ "TokenRefreshRequired", AUTH },
+	{ "AuthorizationHeaderMalformed", ANSWER_AUTH },
+	{ "ExpiredToken", ANSWER_AUTH },
+	{ "ExpiredTokenException", ANSWER_AUTH },
+	{ "InvalidAccessKeyId", ANSWER_AUTH },
+	{ "InvalidToken", ANSWER_AUTH },
+	{ "RequestExpired", ANSWER_AUTH },
+	{ "RequestTimeTooSkewed", ANSWER_AUTH },
+	{ "SignatureDoesNotMatch", ANSWER_AUTH },
+	{ "TokenRefreshRequired", ANSWER_AUTH },
 	{ "AccessDenied", -EACCES },
 	{ "AccountProblem", -EACCES },
 	{ "AllAccessDisabled", -EACCES },
@@ -61,10 +51,10 @@ static const struct {
 	{ "XAmzContentSHA256Mismatch", -EBADMSG },
 	/* Not there. */
 	{ "NoSuchBucket", -ENOENT },
-	{ "NoSuchKey", GONE },
+	{ "NoSuchKey", ANSWER_GONE },
 	{ "NoSuchUpload", -ENOENT },
-	{ "NoSuchVersion", GONE },
-	{ "PreconditionFailed", CHANGED },
+	{ "NoSuchVersion", ANSWER_GONE },
+	{ "PreconditionFailed", ANSWER_CHANGED },
 	/* Full. */
 	{ "InsufficientStorage", -ENOSPC },
 	{ "QuotaExceeded", -ENOSPC },
@@ -90,73 +80,26 @@ static const struct {
 	{ "NotImplemented", -EOPNOTSUPP },
 };
 
-static int meaning_of_status(int status)
-{
-	switch (status) {
-	case 301:
-	case 401:
-	case 402:
-	case 403:
-	case 451:
-		return -EACCES;
-	case 404:
-	case 410:
-		return GONE;
-	case 405:
-	case 501:
-		return -EOPNOTSUPP;
-	case 409: /* a race, unless the code said otherwise */
-	case 302:
-	case 307:
-	case 308:
-	case 408:
-	case 421:
-	case 425:
-	case 429:
-		return -EAGAIN;
-	case 412:
-		return CHANGED;
-	case 507:
-		return -ENOSPC;
-	default:
-		break;
-	}
-	if (status >= 400 && status < 500)
-		return -EINVAL;
-	return status >= 500 && status < 600 ? -EAGAIN : -EPROTO;
-}
-
 static int meaning_of(const struct s3_answer *a)
 {
-	size_t i;
+	int m = answer_meaning(codes, ARRAY_SIZE(codes), a->code, a->status);
 
-	for (i = 0; i < ARRAY_SIZE(codes); i++)
-		if (strcmp(a->code, codes[i].code) == 0)
-			return codes[i].meaning;
-	return meaning_of_status(a->status);
+	if (m != -EPROTO)
+		return m;
+	/* An error inside a success is a fault of the server, unless its code
+	 * tells better. */
+	if (a->status >= 200 && a->status < 300)
+		return -EAGAIN;
+	if (a->status == 301) /* another region, and nobody says which */
+		return -EACCES;
+	return a->status == 308 ? -EAGAIN : m;
 }
 
 int s3_err_of(const struct s3_answer *a)
 {
-	int m;
-
 	if (a->status >= 200 && a->status < 300 && !*a->code)
 		return 0;
-	/* An error inside a success is a fault of the server, unless its code
-	 * tells better. */
-	m = meaning_of(a);
-	if (m == -EPROTO && a->status >= 200 && a->status < 300)
-		return -EAGAIN;
-	switch (m) {
-	case AUTH:
-		return a->is_settled ? -EAGAIN : -EACCES;
-	case GONE:
-		return a->cond == S3_COND_MATCH ? -ESTALE : -ENOENT;
-	case CHANGED:
-		return a->cond == S3_COND_ABSENT ? -EEXIST : -ESTALE;
-	default:
-		return m;
-	}
+	return answer_err(meaning_of(a), a->cond, a->is_settled);
 }
 
 enum s3_remedy s3_remedy_of(const struct s3_answer *a)

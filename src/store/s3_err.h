@@ -7,19 +7,13 @@
 
 #include "ckptfs/compiler.h"
 
-enum s3_cond {
-	S3_COND_NONE,
-	S3_COND_ABSENT, /* If-None-Match: * */
-	S3_COND_MATCH, /* If-Match, or its like about a copy's source */
-};
+#include "answer.h"
 
 struct s3_answer {
 	int status;
 	const char *code; /* of the error document; "" when there is none */
-	enum s3_cond cond; /* asked for */
-	/* The credential did work before: that it does not now is trouble
-	 * with all requests, to be waited out, and not with this one. */
-	bool is_settled;
+	enum answer_cond cond;
+	bool is_settled; /* as in answer.h */
 };
 
 /* 0 or an error of store.h. */

@@ -20,7 +20,7 @@ int s3_upload_begin(struct s3 *s3, const char *key,
 		    const struct store_meta *meta, enum s3_declared declared,
 		    char ret_id[STORE_UPLOAD_ID_MAX])
 {
-	struct s3_mem none;
+	struct store_src_mem none;
 	struct s3_req q = { .method = "POST",
 			    .key = key,
 			    .src = &none.src,
@@ -33,7 +33,7 @@ int s3_upload_begin(struct s3 *s3, const char *key,
 	struct http_resp resp;
 	int r;
 
-	s3_mem_init(&none, "", 0);
+	store_src_mem_init(&none, "", 0);
 	s3_req_query(&q, "uploads", NULL);
 	store_meta_encode(meta, &text);
 	s3_req_meta(&q, &text);
@@ -211,7 +211,7 @@ int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 		     const struct store_cond *cond, enum s3_declared declared,
 		     struct store_obj *ret)
 {
-	struct s3_mem mem;
+	struct store_src_mem mem;
 	struct s3_req q = { .method = "POST",
 			    .key = key,
 			    .src = &mem.src,
@@ -241,7 +241,7 @@ int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 	r = commit_body(parts, n, declared, &body);
 	if (r)
 		goto out;
-	s3_mem_init(&mem, body.p, body.len);
+	store_src_mem_init(&mem, body.p, body.len);
 	r = s3_perform(s3, &q, &resp);
 	if (r == 0)
 		r = commit_result(&resp, &o);

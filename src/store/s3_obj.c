@@ -3,11 +3,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "ckptfs/text.h"
 
+#include "exchange.h"
 #include "s3.h"
 
 void s3_crc_encode(struct s3_crc crc, char ret[S3_CRC_LEN])
@@ -79,24 +79,6 @@ static void crc_of(const struct http_resp *resp, struct store_obj *o)
 	o->has_crc32c = crc32c && s3_crc32c_decode(crc32c, &o->crc32c);
 }
 
-static void meta_of(const struct http_resp *resp, struct store_obj *o)
-{
-	static const char *const names[] = { STORE_META_MTIME, STORE_META_MODE,
-					     STORE_META_ID };
-	char header[64];
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *value;
-
-		snprintf(header, sizeof(header), "x-amz-meta-%s", names[i]);
-		value = http_resp_header(resp, header);
-		if (value)
-			store_meta_decode(names[i], value, &o->meta);
-	}
-	o->has_meta = true;
-}
-
 int s3_obj_of(const struct http_resp *resp, struct store_obj *ret)
 {
 	const char *etag = http_resp_header(resp, "ETag");
@@ -110,7 +92,8 @@ int s3_obj_of(const struct http_resp *resp, struct store_obj *ret)
 	if (date && text_parse_http_date(date, &o.mtime_ns))
 		o.mtime_ns = 0;
 	crc_of(resp, &o);
-	meta_of(resp, &o);
+	o.has_meta = true;
+	(void)exchange_meta(resp, "x-amz-meta-", &o.meta);
 	*ret = o;
 	return 0;
 }

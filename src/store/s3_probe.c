@@ -6,56 +6,33 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ckptfs/clock.h"
 #include "ckptfs/hash.h"
 
 #include "s3.h"
-#include "store_int.h"
+#include "trial.h"
 
-static const char text[] = "ckptfs";
-#define TEXT_LEN (sizeof(text) - 1)
-/* What XML cannot hold, in UTF-8. */
-#define ODD "-\x01\r\xef\xbf\xbe"
 /* An etag nothing has. */
 #define NO_ETAG "00000000000000000000000000000000"
 
 struct probe {
 	struct s3 *s3;
 	struct store *s;
-	struct s3_mem body;
-	struct store_meta meta;
-	char key[STORE_KEY_MAX + 1]; /* there from the first step on */
-	char other[STORE_KEY_MAX + 1];
-	char below[STORE_KEY_MAX + 1]; /* as if key were a folder */
-	char odd[STORE_KEY_MAX + 1]; /* with what XML cannot hold */
-	struct store_obj obj; /* what key is now, and */
-	size_t len; /* how much of the text it has */
-	size_t next_len; /* and will have once the upload is committed */
+	struct trial t;
+	size_t len; /* how much of the text its key has, and */
+	size_t next_len; /* will have once the upload is committed */
 	bool is_crc64_slow;
 };
 
-/* An answer, rather than trouble with getting one? */
-static bool is_answer(int r)
+static int put(struct probe *p)
 {
-	return !store_err_is_transient(r) && r != -ECANCELED && r != -ENOMEM &&
-	       r != -EIO;
-}
+	int r = trial_put(&p->t, p->t.key, NULL);
 
-static int put(struct probe *p, const char *key, const struct store_cond *cond)
-{
-	struct store_obj o;
-	int r = s3_put(p->s, key, &p->body.src, &p->meta, cond, &o);
-
-	if (r == 0 && key == p->key) {
-		p->obj = o;
-		p->len = TEXT_LEN;
-	}
+	if (r == 0)
+		p->len = TRIAL_LEN;
 	return r;
 }
 
@@ -65,11 +42,11 @@ static int first_put(struct probe *p)
 	int r;
 
 	p->s3->has_crc = true;
-	r = put(p, p->key, NULL);
-	if (r == 0 || !is_answer(r))
+	r = put(p);
+	if (r == 0 || !trial_is_answer(r))
 		return r;
 	p->s3->has_crc = false;
-	return put(p, p->key, NULL);
+	return put(p);
 }
 
 /* Does the server look at the checksum? */
@@ -79,30 +56,30 @@ static int wrong_crc(struct probe *p)
 
 	if (!p->s3->has_crc)
 		return 0;
-	p->body.src.has_crc64 = true;
-	p->body.src.crc64 = ~crc64nvme(0, text, TEXT_LEN);
-	r = put(p, p->key, NULL);
-	p->body.src.has_crc64 = false;
+	p->t.body.src.has_crc64 = true;
+	p->t.body.src.crc64 = ~crc64nvme(0, TRIAL_TEXT, TRIAL_LEN);
+	r = put(p);
+	p->t.body.src.has_crc64 = false;
 	if (r == 0)
 		p->s3->has_crc = false;
-	return is_answer(r) ? 0 : r;
+	return trial_is_answer(r) ? 0 : r;
 }
 
 /* Look at key: caps are those it shows. */
 static int head(struct probe *p, unsigned *ret_caps)
 {
-	uint64_t crc = crc64nvme(0, text, p->len);
+	uint64_t crc = crc64nvme(0, TRIAL_TEXT, p->len);
 	struct store_obj o;
-	int r = s3_head(p->s, p->key, &o);
+	int r = s3_head(p->s, p->t.key, &o);
 
 	if (r)
 		return r;
-	if (o.size != p->len || strcmp(o.etag, p->obj.etag) != 0) {
+	if (o.size != p->len || strcmp(o.etag, p->t.obj.etag) != 0) {
 		store_set_error("what was just written is not there");
 		return -EPROTO;
 	}
 	*ret_caps = 0;
-	if (strcmp(o.meta.write_id, p->meta.write_id) == 0)
+	if (strcmp(o.meta.write_id, p->t.meta.write_id) == 0)
 		*ret_caps |= STORE_CAP_META;
 	if (o.has_crc64 && o.crc64 == crc)
 		*ret_caps |= STORE_CAP_CRC64;
@@ -120,38 +97,32 @@ static int shows(struct probe *p)
 
 static int conditions(struct probe *p)
 {
-	const struct store_cond absent = { .if_absent = true };
-	const struct store_cond wrong = { .if_match = NO_ETAG };
-	int a = put(p, p->key, &absent), b;
+	bool is_heeded = false;
+	int r = trial_conditions(&p->t, NO_ETAG, &is_heeded);
 
-	if (!is_answer(a))
-		return a;
-	b = put(p, p->key, &wrong);
-	if (!is_answer(b))
-		return b;
-	if (a == -EEXIST && b == -ESTALE)
+	if (is_heeded)
 		p->s->caps |= STORE_CAP_PUT_COND;
-	return 0;
+	return r;
 }
 
 /* A part sent, and in its place a range copied if the server can. */
 static int upload_part(struct probe *p, const char *id, struct store_part *ret)
 {
 	struct store_part copied;
-	int r = s3_mpu_part(p->s, p->key, id, 1, &p->body.src, ret);
+	int r = s3_mpu_part(p->s, p->t.key, id, 1, &p->t.body.src, ret);
 
 	if (r)
 		return r;
-	r = s3_mpu_copy_part(p->s, p->key, id, 1, p->key, p->obj.etag, 0,
-			     TEXT_LEN - 1, &copied);
+	r = s3_mpu_copy_part(p->s, p->t.key, id, 1, p->t.key, p->t.obj.etag, 0,
+			     TRIAL_LEN - 1, &copied);
 	if (r)
-		return is_answer(r) ? 0 : r;
+		return trial_is_answer(r) ? 0 : r;
 	/* versitygw takes that of the whole source for that of a range. */
 	if (copied.has_crc64 &&
-	    copied.crc64 != crc64nvme(0, text, TEXT_LEN - 1))
-		return s3_mpu_part(p->s, p->key, id, 1, &p->body.src, ret);
+	    copied.crc64 != crc64nvme(0, TRIAL_TEXT, TRIAL_LEN - 1))
+		return s3_mpu_part(p->s, p->t.key, id, 1, &p->t.body.src, ret);
 	*ret = copied;
-	p->next_len = TEXT_LEN - 1;
+	p->next_len = TRIAL_LEN - 1;
 	p->s->caps |= STORE_CAP_COPY_PART;
 	p->s3->has_copy_part = true;
 	return 0;
@@ -166,17 +137,17 @@ static int upload_commit(struct probe *p, const char *id,
 	int r = -EEXIST;
 
 	if (may_cond)
-		r = s3_mpu_commit(p->s, p->key, id, part, 1, &p->meta, &absent,
-				  &o);
-	if (!is_answer(r))
+		r = s3_mpu_commit(p->s, p->t.key, id, part, 1, &p->t.meta,
+				  &absent, &o);
+	if (!trial_is_answer(r))
 		return r;
 	if (r != -EEXIST)
 		p->s->caps &= ~(unsigned)STORE_CAP_PUT_COND;
 	if (r)
-		r = s3_mpu_commit(p->s, p->key, id, part, 1, &p->meta, NULL,
-				  &o);
+		r = s3_mpu_commit(p->s, p->t.key, id, part, 1, &p->t.meta,
+				  NULL, &o);
 	if (r == 0) {
-		p->obj = o;
+		p->t.obj = o;
 		p->len = p->next_len;
 	}
 	return r;
@@ -189,7 +160,7 @@ static int is_upload(void *arg, const char *key, const char *id,
 
 	(void)id;
 	(void)begun_ns;
-	return strcmp(key, p->key) == 0;
+	return strcmp(key, p->t.key) == 0;
 }
 
 /* Does a prefix find uploads?  MinIO heeds whole keys only. */
@@ -198,12 +169,12 @@ static int upload_list(struct probe *p)
 	char prefix[STORE_KEY_MAX + 1];
 	int r;
 
-	snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(p->key) - 1,
-		 p->key);
+	snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(p->t.key) - 1,
+		 p->t.key);
 	r = s3_mpu_list(p->s, prefix, is_upload, p);
 	if (r == 1)
 		p->s->caps |= STORE_CAP_MPU_PREFIX;
-	return r == 1 || is_answer(r) ? 0 : r;
+	return r == 1 || trial_is_answer(r) ? 0 : r;
 }
 
 /* A whole upload.  *ret_caps: what key shows afterwards. */
@@ -211,12 +182,12 @@ static int upload_once(struct probe *p, unsigned *ret_caps)
 {
 	char id[STORE_UPLOAD_ID_MAX];
 	struct store_part part;
-	int r = put(p, p->key, NULL);
+	int r = put(p);
 
 	if (r)
 		return r;
-	p->next_len = TEXT_LEN;
-	r = s3_mpu_begin(p->s, p->key, &p->meta, false, id);
+	p->next_len = TRIAL_LEN;
+	r = s3_mpu_begin(p->s, p->t.key, &p->t.meta, false, id);
 	if (r)
 		return r;
 	r = upload_list(p);
@@ -224,8 +195,8 @@ static int upload_once(struct probe *p, unsigned *ret_caps)
 		r = upload_part(p, id, &part);
 	if (r == 0)
 		r = upload_commit(p, id, &part);
-	if (r && s3_mpu_abort(p->s, p->key, id))
-		store_set_error("an upload of %s is left behind", p->key);
+	if (r && s3_mpu_abort(p->s, p->t.key, id))
+		store_set_error("an upload of %s is left behind", p->t.key);
 	return r ? r : head(p, ret_caps);
 }
 
@@ -245,7 +216,7 @@ static int upload(struct probe *p)
 	p->s3->has_crc_parts = p->s3->is_copy_declared = p->s3->has_crc;
 	if (p->s3->has_crc_parts)
 		r = upload_once(p, &seen);
-	if (!is_answer(r))
+	if (!trial_is_answer(r))
 		return r;
 	r_with = r;
 	with = p->s->caps & (seen | ~shown);
@@ -254,7 +225,7 @@ static int upload(struct probe *p)
 	p->s->caps = before;
 	p->s3->has_crc_parts = p->s3->is_copy_declared = false;
 	r = upload_once(p, &seen);
-	if (!is_answer(r))
+	if (!trial_is_answer(r))
 		return r;
 	caps = p->s->caps & (seen | ~shown);
 	if (r_with == 0 && (r || !(caps & STORE_CAP_CRC64))) {
@@ -276,35 +247,36 @@ out:
  * of the whole, and shows it. */
 static int upload_crc32c(struct probe *p, const char *id)
 {
-	struct store_src wrong = p->body.src;
+	struct store_src wrong = p->t.body.src;
 	struct store_part part;
 	struct store_obj o;
 	int r;
 
 	wrong.has_crc64 = wrong.has_crc32c = true;
-	wrong.crc64 = crc64nvme(0, text, TEXT_LEN);
-	wrong.crc32c = ~crc32c(0, text, TEXT_LEN);
-	r = s3_mpu_part(p->s, p->key, id, 1, &wrong, &part);
-	if (r == 0 || !is_answer(r))
+	wrong.crc64 = crc64nvme(0, TRIAL_TEXT, TRIAL_LEN);
+	wrong.crc32c = ~crc32c(0, TRIAL_TEXT, TRIAL_LEN);
+	r = s3_mpu_part(p->s, p->t.key, id, 1, &wrong, &part);
+	if (r == 0 || !trial_is_answer(r))
 		return r;
-	r = s3_mpu_part(p->s, p->key, id, 1, &p->body.src, &part);
+	r = s3_mpu_part(p->s, p->t.key, id, 1, &p->t.body.src, &part);
 	if (r == 0) {
 		part.crc32c = ~part.crc32c;
-		r = s3_mpu_commit(p->s, p->key, id, &part, 1, &p->meta, NULL,
-				  &o);
+		r = s3_mpu_commit(p->s, p->t.key, id, &part, 1, &p->t.meta,
+				  NULL, &o);
 		part.crc32c = ~part.crc32c;
-		if (r == 0 || !is_answer(r))
+		if (r == 0 || !trial_is_answer(r))
 			return r;
-		r = s3_mpu_commit(p->s, p->key, id, &part, 1, &p->meta, NULL,
-				  &o);
+		r = s3_mpu_commit(p->s, p->t.key, id, &part, 1, &p->t.meta,
+				  NULL, &o);
 	}
 	if (r)
 		return r;
-	r = s3_head(p->s, p->key, &p->obj);
-	p->len = TEXT_LEN;
+	r = s3_head(p->s, p->t.key, &p->t.obj);
+	p->len = TRIAL_LEN;
 	if (r)
 		return r;
-	return p->obj.has_crc32c && p->obj.crc32c == crc32c(0, text, TEXT_LEN);
+	return p->t.obj.has_crc32c &&
+	       p->t.obj.crc32c == crc32c(0, TRIAL_TEXT, TRIAL_LEN);
 }
 
 /*
@@ -320,18 +292,18 @@ static int parts_crc32c(struct probe *p)
 	if (!p->is_crc64_slow || !p->s3->has_crc)
 		return 0;
 	p->s->caps |= STORE_CAP_PARTS_CRC32C;
-	r = s3_mpu_begin(p->s, p->key, &p->meta, false, id);
+	r = s3_mpu_begin(p->s, p->t.key, &p->t.meta, false, id);
 	if (r == 0) {
 		r = upload_crc32c(p, id);
 		if (r == 1)
 			return 0;
-		if (s3_mpu_abort(p->s, p->key, id))
+		if (s3_mpu_abort(p->s, p->t.key, id))
 			store_set_error("an upload of %s is left behind",
-					p->key);
+					p->t.key);
 	}
 	p->s->caps &= ~(unsigned)STORE_CAP_PARTS_CRC32C;
 	/* What key is by now, is not known. */
-	return is_answer(r) ? put(p, p->key, NULL) : r;
+	return trial_is_answer(r) ? put(p) : r;
 }
 
 static int copy(struct probe *p)
@@ -339,111 +311,35 @@ static int copy(struct probe *p)
 	struct store_obj o;
 	int r;
 
-	r = s3_copy(p->s, p->key, p->obj.etag, p->other, NULL, NULL, &o);
+	r = s3_copy(p->s, p->t.key, p->t.obj.etag, p->t.other, NULL, NULL, &o);
 	if (r == 0)
 		p->s->caps |= STORE_CAP_COPY;
-	return is_answer(r) ? 0 : r;
+	return trial_is_answer(r) ? 0 : r;
 }
 
-/* 1 when the listing names it. */
-static int is_it(void *arg, const char *key, const struct store_obj *obj)
-{
-	return obj && strcmp(key, arg) == 0;
-}
-
-/* May "a" and "a/b" both be there?  MinIO takes them, and lists the one. */
+/* MinIO takes them, and lists the one. */
 static int file_and_dir(struct probe *p)
 {
-	struct store_obj o;
-	int r = put(p, p->below, NULL);
-
-	if (r == 0)
-		r = s3_head(p->s, p->key, &o);
-	if (r == 0)
-		r = s3_list(p->s, p->key, NULL, false, is_it, p->below);
-	if (r == 1)
-		p->s->caps |= STORE_CAP_FILE_AND_DIR;
-	return r == 1 || is_answer(r) ? 0 : r;
+	return trial_file_and_dir(&p->t);
 }
 
-static int delete_others(struct probe *p)
-{
-	int r = s3_del(p->s, p->below, NULL);
-
-	if (r == 0)
-		r = s3_del(p->s, p->other, NULL);
-	return r ? r : s3_del(p->s, p->odd, NULL);
-}
-
-/* Does a listing give back control bytes?  Those that ignore encoding-type
- * write another character in their place. */
+/* Those that ignore encoding-type write another character in their place. */
 static int odd_names(struct probe *p)
 {
-	int r = put(p, p->odd, NULL);
-
-	if (r == 0)
-		r = s3_list(p->s, p->key, NULL, false, is_it, p->odd);
-	if (r == 1)
-		p->s->caps |= STORE_CAP_CONTROL;
-	return r == 1 || is_answer(r) ? 0 : r;
-}
-
-/* Many by one request, here of one key; and does that heed an etag? */
-static int delete_many(struct probe *p)
-{
-	const struct store_del wrong = { .key = p->key, .if_match = NO_ETAG };
-	struct store_obj o;
-	int err = 0, r = s3_del_many(p->s, &wrong, 1, &err);
-
-	if (r || (err && err != -ESTALE))
-		return is_answer(r) ? 0 : r;
-	r = s3_head(p->s, p->key, &o);
-	if (err ? r == 0 : r == -ENOENT)
-		p->s->caps |= STORE_CAP_DEL_MANY;
-	if (err && r == 0)
-		p->s->caps |= STORE_CAP_DEL_MANY_COND;
-	return is_answer(r) ? 0 : r;
+	return trial_odd_names(&p->t);
 }
 
 static int deletes(struct probe *p)
 {
 	const struct store_cond wrong = { .if_match = NO_ETAG };
-	int r = delete_others(p);
+	int r = trial_deletes(&p->t, NO_ETAG);
 
-	if (r)
-		return r;
-	r = s3_del(p->s, p->key, &wrong);
-	if (r == -ESTALE)
-		p->s->caps |= STORE_CAP_DEL_COND;
-	if (!is_answer(r))
-		return r;
-	if (r == 0) /* it is gone */
-		r = put(p, p->key, NULL);
-	else
-		r = 0;
-	if (r == 0)
-		r = delete_many(p);
-	if (r == 0)
-		r = s3_del(p->s, p->key, NULL);
 	if (r)
 		return r;
 	/* Of what is not there: some do not look at the condition then. */
-	r = s3_del(p->s, p->key, &wrong);
+	r = s3_del(p->s, p->t.key, &wrong);
 	p->s3->is_del_blind = r == 0;
-	return is_answer(r) ? 0 : r;
-}
-
-/* Leave nothing behind, but keep the words of what went wrong. */
-static void tidy(struct probe *p)
-{
-	char *why = strdup(store_last_error());
-	int r = delete_others(p);
-
-	if (r == 0)
-		r = s3_del(p->s, p->key, NULL);
-	store_set_error("%s%s", why ? why : "",
-			r ? " (and a trial object is left behind)" : "");
-	free(why);
+	return trial_is_answer(r) ? 0 : r;
 }
 
 /* By table: for each byte a look, 12 % of its processor time under uploads. */
@@ -470,23 +366,6 @@ static int may_list(struct s3 *s3, const char *prefix, bool *ret_crc64_slow)
 	return r;
 }
 
-static int names(struct probe *p, const char *prefix)
-{
-	uint64_t now = (uint64_t)clk_real(p->s3->clk);
-	int n = snprintf(p->key, sizeof(p->key),
-			 "%s" S3_PROBE "%" PRIx64 "-%x", prefix, now,
-			 (unsigned)getpid());
-
-	if (n < 0 || (size_t)n + sizeof(ODD) > sizeof(p->key))
-		return -EINVAL;
-	snprintf(p->other, sizeof(p->other), "%.*s-2", n, p->key);
-	snprintf(p->below, sizeof(p->below), "%.*s/x", n, p->key);
-	snprintf(p->odd, sizeof(p->odd), "%.*s" ODD, n, p->key);
-	snprintf(p->meta.write_id, sizeof(p->meta.write_id), "probe-%" PRIx64,
-		 now);
-	return 0;
-}
-
 int s3_probe(struct store *s, const char *prefix, bool read_only)
 {
 	static int (*const steps[])(struct probe *) = {
@@ -506,13 +385,13 @@ int s3_probe(struct store *s, const char *prefix, bool read_only)
 		return 0;
 	}
 	s3_sweep_probes(s, prefix);
-	r = names(&p, prefix);
-	s3_mem_init(&p.body, text, TEXT_LEN);
+	r = trial_init(&p.t, s, prefix, clk_real(p.s3->clk));
+	if (r)
+		return r;
 	for (i = 0; i < ARRAY_SIZE(steps) && r == 0; i++)
 		r = steps[i](&p);
-	if (r == 0)
-		return 0;
-	tidy(&p);
+	if (r)
+		trial_tidy(&p.t);
 	return r;
 }
 

@@ -13,6 +13,7 @@
 #include "ckptfs/cred.h"
 #include "ckptfs/text.h"
 
+#include "exchange.h"
 #include "s3.h"
 
 #define MAX_HOPS 2
@@ -71,7 +72,7 @@ void s3_req_etag(struct s3_req *q, const char *name, const char *etag)
 
 	snprintf(text, S3_ETAG_LEN, "\"%s\"", etag);
 	s3_req_header(q, name, text);
-	q->cond = S3_COND_MATCH;
+	q->cond = ANSWER_IF_MATCH;
 }
 
 void s3_req_cond(struct s3_req *q, const struct store_cond *cond)
@@ -80,7 +81,7 @@ void s3_req_cond(struct s3_req *q, const struct store_cond *cond)
 		s3_req_etag(q, "If-Match", cond->if_match);
 	} else if (cond && cond->if_absent) {
 		s3_req_header(q, "If-None-Match", "*");
-		q->cond = S3_COND_ABSENT;
+		q->cond = ANSWER_IF_ABSENT;
 	}
 }
 
@@ -94,29 +95,15 @@ void s3_req_meta(struct s3_req *q, const struct store_meta_text *m)
 		s3_req_header(q, "x-amz-meta-" STORE_META_ID, m->id);
 }
 
-/* No answer came: http.h's error as store.h's. */
-static int no_answer(struct s3 *s3, int err, const struct http_resp *resp)
-{
-	if (err == -ECANCELED || err == -ENOMEM)
-		return err;
-	store_set_error("%s", resp->why);
-	/* A server once trusted has a new certificate: nothing to do with
-	 * this request. */
-	if (err == -EACCES && atomic_load(&s3->has_worked))
-		return -ENETUNREACH;
-	return err;
-}
-
 static void note_retry_after(const struct http_resp *resp)
 {
-	const char *s = http_resp_header(resp, "Retry-After");
 	const char *ms = http_resp_header(resp, "x-amz-retry-after");
 	uint64_t v;
 
 	if (ms && text_parse_u64(ms, &v) == 0 && v < 3600000)
 		store_set_retry_after((int64_t)v * NS_PER_MS);
-	else if (s && text_parse_u64(s, &v) == 0 && v < 3600)
-		store_set_retry_after((int64_t)v * NS_PER_S);
+	else
+		(void)exchange_retry_after(resp);
 }
 
 /* What arrived, taken apart. */
@@ -241,9 +228,10 @@ static bool remedy(struct s3 *s3, const struct http_resp *resp,
 static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 		   struct http_resp *resp, bool *ret_again, struct tried *tried)
 {
-	struct http_body body = { 0 };
+	struct http_body body;
 	struct http_req req = {
 		.method = q->method,
+		.body = exchange_body(q->src, &body),
 		.sink = q->sink,
 		.sink_arg = q->sink_arg,
 		.body_max = q->body_max,
@@ -259,18 +247,12 @@ static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 	r = s3_sign(s3, q, payload, tried->host, &sent);
 	if (r)
 		goto out;
-	if (q->src) {
-		body.read = q->src->read;
-		body.arg = q->src->arg;
-		body.len = q->src->len;
-		req.body = &body;
-	}
 	req.url = sent.url.p;
 	req.headers = sent.headers;
 	req.nheaders = sent.nheaders;
 	r = http_perform(s3->http, &req, resp);
 	if (r) {
-		r = no_answer(s3, r, resp);
+		r = exchange_no_answer(r, resp, atomic_load(&s3->has_worked));
 		goto out;
 	}
 	r = judge(s3, q, resp, &o);

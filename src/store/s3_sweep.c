@@ -2,7 +2,6 @@
 /* What a probe left that was killed: trial objects, and an upload in parts. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +9,8 @@
 #include "ckptfs/clock.h"
 
 #include "s3.h"
-#include "store_int.h"
+#include "trial.h"
 
-#define DEBRIS_AGE (3600 * NS_PER_S) /* nobody probes that long */
 #define DEBRIS_MAX 16 /* at one mount */
 
 struct debris {
@@ -22,16 +20,11 @@ struct debris {
 	size_t n;
 };
 
-/* Its name says when the probe began, by the clock of who probed. */
 static int note(struct debris *d, const char *key, const char *id)
 {
-	uint64_t began;
-
 	if (d->n == DEBRIS_MAX)
 		return 1;
-	if (sscanf(key + strlen(d->prefix), "%" SCNx64 "-", &began) != 1 ||
-	    d->now_ns < DEBRIS_AGE ||
-	    began > (uint64_t)(d->now_ns - DEBRIS_AGE))
+	if (!trial_is_old(key + strlen(d->prefix), d->now_ns))
 		return 0;
 	d->keys[d->n] = strdup(key);
 	d->ids[d->n] = id ? strdup(id) : NULL;
@@ -62,7 +55,7 @@ void s3_sweep_probes(struct store *s, const char *prefix)
 	struct debris d = {
 		.prefix = start, .now_ns = clk_real(((struct s3 *)s)->clk)
 	};
-	int n = snprintf(start, sizeof(start), "%s" S3_PROBE, prefix);
+	int n = snprintf(start, sizeof(start), "%s" TRIAL_NAME, prefix);
 	size_t i;
 
 	if (n < 0 || (size_t)n >= sizeof(start))

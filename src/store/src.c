@@ -27,6 +27,20 @@ int store_src_read(const struct store_src *src, uint64_t off, void *p, size_t n)
 	return -EIO;
 }
 
+static ssize_t read_mem(void *arg, uint64_t off, void *p, size_t n)
+{
+	const struct store_src_mem *m = arg;
+
+	memcpy(p, m->p + off, n);
+	return (ssize_t)n;
+}
+
+void store_src_mem_init(struct store_src_mem *m, const void *p, size_t n)
+{
+	m->p = p;
+	m->src = (struct store_src){ .read = read_mem, .arg = m, .len = n };
+}
+
 /* Read it through; either may be NULL. */
 static int compute(const struct store_src *src, uint64_t *crc64,
 		   uint32_t *crc32)

@@ -14,6 +14,13 @@ void store_init(struct store *s, const struct store_ops *ops) NONNULL(1, 2);
 /* n bytes of the source: 0, -EIO or -ECANCELED. */
 int store_src_read(const struct store_src *src, uint64_t off, void *p, size_t n)
 	NONNULL(1, 3) MUST_USE;
+/* A source of bytes in memory, which are borrowed. */
+struct store_src_mem {
+	const char *p;
+	struct store_src src;
+};
+void store_src_mem_init(struct store_src_mem *m, const void *p, size_t n)
+	NONNULL(1, 2);
 /* The CRC-64 the source declares, else read it through.  0, -EIO, -ECANCELED
  * or -ENOMEM. */
 int store_src_crc64(const struct store_src *src, uint64_t *ret) NONNULL(1, 2)
