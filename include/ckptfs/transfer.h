@@ -145,8 +145,10 @@ int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
 /* Before an operation is added that has the bucket show something under this key
  * (a folder's: with a slash at its end) or, with tree, also below it: where a
  * file and a folder of one name cannot be in the bucket at once, what is owed and
- * in the way goes first. */
-int transfer_make_room(struct transfer *t, const char *key, bool tree)
+ * in the way goes first.  leaves: an inode (0: none) whose name the rows still
+ * have, and which leaves it without an operation that speaks of the key. */
+int transfer_make_room(struct transfer *t, const char *key, bool tree,
+		       uint64_t leaves)
 	NONNULL(1, 2) MUST_USE;
 /* Whether a delete of this key is owed (in doubt: yes). */
 bool transfer_owed(struct transfer *t, const char *key) NONNULL(1, 2);

@@ -160,18 +160,25 @@ static int side_later(struct exchange *x, const struct side *s)
 		       rename_later(x->fs, s->in, s->key);
 }
 
+/* Where this one goes. */
+static int room(struct exchange *x, const struct side *s,
+		const struct side *other)
+{
+	return transfer_make_room(x->fs->transfer, other->key, is_folder(s),
+				  other->moves ? 0 : other->in->ino);
+}
+
 static int ops(struct exchange *x)
 {
-	struct fs *fs = x->fs;
 	struct side *a = &x->a, *b = &x->b;
 	int r = side_later(x, a);
 
 	if (r == 0)
 		r = side_later(x, b);
 	if (r == 0)
-		r = transfer_make_room(fs->transfer, b->key, is_folder(a));
+		r = room(x, a, b);
 	if (r == 0)
-		r = transfer_make_room(fs->transfer, a->key, is_folder(b));
+		r = room(x, b, a);
 	if (r == 0 && a->moves && b->moves)
 		r = move_both(x);
 	else if (r == 0 && a->moves)

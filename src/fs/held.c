@@ -28,7 +28,7 @@ int held_put(struct fs *fs, uint64_t ino, struct meta_version *v,
 	op.unordered = key_is_live(fs, key);
 	r = meta_version_set(fs->meta, v);
 	if (r == 0)
-		r = transfer_make_room(fs->transfer, key, false);
+		r = transfer_make_room(fs->transfer, key, false, 0);
 	if (r == 0)
 		r = meta_op_add(fs->meta, &op);
 	if (r == 0)

@@ -131,7 +131,7 @@ static int move_op(struct fs *fs, struct move *m)
 	if (is_local_kind(in->kind))
 		return move_local(fs, m);
 	if (in->kind == META_DIR) {
-		r = transfer_make_room(fs->transfer, m->newkey, true);
+		r = transfer_make_room(fs->transfer, m->newkey, true, 0);
 		if (r == 0)
 			r = op_add(fs, META_OP_RENAME_DIR, in->ino, 0, m->key,
 				   m->newkey, true, NULL);

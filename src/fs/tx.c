@@ -146,7 +146,7 @@ int op_add(struct fs *fs, enum meta_op_kind kind, uint64_t ino, uint64_t vid,
 		memcpy(op.to, to, strlen(to) + 1);
 	r = kind == META_OP_DEL ? 0 :
 				  transfer_make_room(fs->transfer,
-						     to ? to : key, false);
+						     to ? to : key, false, 0);
 	if (r == 0)
 		r = meta_op_add(fs->meta, &op);
 	if (r == 0 && ret_seq)
@@ -167,7 +167,7 @@ int op_put(struct fs *fs, struct inode *in, const struct meta_version *v,
 
 	memcpy(op.key, key, strlen(key) + 1);
 	op.unordered = key_is_live(fs, key);
-	r = transfer_make_room(fs->transfer, key, false);
+	r = transfer_make_room(fs->transfer, key, false, 0);
 	if (r == 0)
 		r = meta_op_add(fs->meta, &op);
 	if (r == 0)

@@ -427,8 +427,10 @@ struct owed_key {
 	struct owed_key *next;
 	char key[];
 };
-/* It is owed no longer: deleted, unless the mount has a file there. */
-int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid);
+/* It is owed no longer: deleted, unless the mount has a file there that stays
+ * (as does not the inode `leaves`). */
+int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid,
+	     uint64_t leaves);
 /* Nor then: what the inode last had in the bucket is under `from`, and is renamed
  * to `to`.  -ESTALE: it is not, nor was anything changed. */
 int owed_follow(struct transfer *t, uint64_t ino, const char *from,

@@ -148,7 +148,8 @@ int transfer_owed_moved(struct transfer *t, const char *from, const char *to)
 	return r;
 }
 
-int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid)
+int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid,
+	     uint64_t leaves)
 {
 	struct meta_op op = { .kind = META_OP_DEL,
 			      .ino = ino,
@@ -160,7 +161,7 @@ int owed_pay(struct transfer *t, const char *key, uint64_t ino, uint64_t vid)
 
 	if (r == 0)
 		r = inode_at(t, key, &there);
-	if (r < 0 || there)
+	if (r < 0 || (there && there != leaves))
 		return r;
 	memcpy(op.key, key, strlen(key));
 	return meta_op_add(t->meta, &op);
@@ -172,7 +173,7 @@ int transfer_settle(struct transfer *t, uint64_t ino, uint64_t vid)
 	int r = debts_of(t, ino, &all);
 
 	for (d = all; r == 0 && d; d = d->next)
-		r = owed_pay(t, d->key, ino, vid);
+		r = owed_pay(t, d->key, ino, vid, 0);
 	debts_free(all);
 	return r;
 }

@@ -50,7 +50,7 @@ static int key_now(struct transfer *t, uint64_t ino, char ret[META_KEY_MAX + 1])
 	return 0;
 }
 
-static int make_way(struct transfer *t, const char *owed)
+static int make_way(struct transfer *t, const char *owed, uint64_t leaves)
 {
 	char key[META_KEY_MAX + 1];
 	uint64_t ino;
@@ -62,7 +62,7 @@ static int make_way(struct transfer *t, const char *owed)
 		r = owed_follow(t, ino, owed, key);
 	else if (r == -ENOENT)
 		r = -ESTALE;
-	return r == -ESTALE ? owed_pay(t, owed, ino, 0) : r;
+	return r == -ESTALE ? owed_pay(t, owed, ino, 0, leaves) : r;
 }
 
 struct ways {
@@ -89,7 +89,8 @@ static int gather(void *arg, const char *owed, uint64_t ino)
 	return 0;
 }
 
-int transfer_make_room(struct transfer *t, const char *key, bool tree)
+int transfer_make_room(struct transfer *t, const char *key, bool tree,
+		       uint64_t leaves)
 {
 	struct ways w = { .key = key, .tree = tree };
 	struct owed_key *k;
@@ -103,7 +104,7 @@ int transfer_make_room(struct transfer *t, const char *key, bool tree)
 	while ((k = w.all) != NULL) {
 		w.all = k->next;
 		if (r == 0)
-			r = make_way(t, k->key);
+			r = make_way(t, k->key, leaves);
 		free(k);
 	}
 	return r;
