@@ -51,6 +51,7 @@ static const struct store_ops gcs_ops = {
 	.get = gcs_get,
 	.put = gcs_put,
 	.del = gcs_del,
+	.del_many = gcs_del_many,
 	.list = gcs_list,
 	.copy = gcs_copy,
 	.mpu_begin = gcs_mpu_begin,

@@ -53,6 +53,7 @@ struct gcs_pair {
 struct gcs_req {
 	const char *method;
 	bool is_upload; /* goes to the root of uploads */
+	bool is_batch; /* goes to where many are taken at once */
 	const char *key; /* NULL: the objects of the bucket */
 	const char *verb; /* behind the key: "compose"; or NULL */
 	const char *to; /* copied onto this key; or NULL */
@@ -89,6 +90,9 @@ int gcs_req_cond(struct gcs_req *q, const struct store_cond *cond) NONNULL(1)
 	MUST_USE;
 /* A condition of that name on a generation; -ESTALE as above. */
 int gcs_req_match(struct gcs_req *q, const char *name, const char *etag)
+	NONNULL(1, 2, 3) MUST_USE;
+/* Append path and query: "/storage/v1/b/bucket/o/key?a=b".  As buf_add(). */
+int gcs_req_path(const struct gcs *g, const struct gcs_req *q, struct buf *url)
 	NONNULL(1, 2, 3) MUST_USE;
 /*
  * Perform; once more with another token if this one is refused.  0 with a 2xx
@@ -184,8 +188,11 @@ int gcs_head_json(struct gcs *g, const char *key, const char *etag,
 int gcs_head_if(struct gcs *g, const char *key, const char *etag,
 		struct store_obj *ret) NONNULL(1, 2, 4) MUST_USE;
 
-/* gcs.c, gcs_copy.c */
+/* gcs.c, gcs_batch.c, gcs_copy.c */
 int gcs_del(struct store *s, const char *key, const struct store_cond *cond);
+/* One by one without STORE_CAP_DEL_MANY. */
+int gcs_del_many(struct store *s, const struct store_del *dels, size_t n,
+		 int *ret_errs);
 int gcs_copy(struct store *s, const char *from, const char *from_etag,
 	     const char *to, const struct store_meta *meta,
 	     const struct store_cond *cond, struct store_obj *ret);

@@ -314,6 +314,24 @@ static int note_key(void *arg, const char *key, const struct json *object)
 	return 0;
 }
 
+/* All, or the first error. */
+static int delete_all(struct gcs *g, const struct keys *k)
+{
+	struct store_del *dels = calloc(k->n + 1, sizeof(*dels));
+	int *errs = calloc(k->n + 1, sizeof(*errs));
+	int r = dels && errs ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < k->n && r == 0; i++)
+		dels[i].key = k->v[i];
+	if (r == 0)
+		r = gcs_del_many(&g->store, dels, k->n, errs);
+	for (size_t i = 0; i < k->n && r == 0; i++)
+		r = errs[i];
+	free(dels);
+	free(errs);
+	return r;
+}
+
 static int remove_parts(struct gcs *g, const char *id)
 {
 	char prefix[STORE_KEY_MAX + 1];
@@ -325,11 +343,10 @@ static int remove_parts(struct gcs *g, const char *id)
 
 	if (r == 0)
 		r = gcs_list_each(g, &l);
-	for (size_t i = 0; i < k.n; i++) {
-		if (r == 0)
-			r = gcs_del(&g->store, k.v[i], NULL);
+	if (r == 0)
+		r = delete_all(g, &k);
+	for (size_t i = 0; i < k.n; i++)
 		free(k.v[i]);
-	}
 	free(k.v);
 	return r;
 }

@@ -22,7 +22,8 @@
 	 STORE_CAP_PARTS_CRC32C)
 #define GOOGLE                                                                 \
 	(ALWAYS | STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY |   \
-	 STORE_CAP_CRC64 | STORE_CAP_FILE_AND_DIR | STORE_CAP_ONE_LINE)
+	 STORE_CAP_CRC64 | STORE_CAP_FILE_AND_DIR | STORE_CAP_ONE_LINE |       \
+	 STORE_CAP_DEL_MANY | STORE_CAP_DEL_MANY_COND)
 
 struct probe {
 	struct gcs *g;

@@ -82,12 +82,10 @@ static int add_object(const struct gcs *g, const char *key, struct buf *url)
 	return r;
 }
 
-static int set_url(const struct gcs *g, const struct gcs_req *q,
-		   struct buf *url)
+int gcs_req_path(const struct gcs *g, const struct gcs_req *q, struct buf *url)
 {
 	size_t i;
-	int r = buf_addf(url, "%s%s/storage/v1", g->where.base,
-			 q->is_upload ? "/upload" : "");
+	int r = buf_addf(url, "%s/storage/v1", q->is_upload ? "/upload" : "");
 
 	if (r == 0)
 		r = add_object(g, q->key, url);
@@ -102,6 +100,15 @@ static int set_url(const struct gcs *g, const struct gcs_req *q,
 					 strlen(q->query[i].value), false);
 	}
 	return r;
+}
+
+static int set_url(const struct gcs *g, const struct gcs_req *q,
+		   struct buf *url)
+{
+	int r = buf_addf(url, "%s%s", g->where.base,
+			 q->is_batch ? "/batch/storage/v1" : "");
+
+	return r || q->is_batch ? r : gcs_req_path(g, q, url);
 }
 
 static int add_token(struct gcs *g, struct sent *t)

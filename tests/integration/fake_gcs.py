@@ -13,6 +13,8 @@ As a program: fake_gcs.py PORT [--token TOKEN] [--write-gap SECONDS].
 import argparse
 import base64
 import datetime
+import email
+import io
 import json
 import re
 import sys
@@ -25,12 +27,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import google_crc32c
 
 PAGE_MAX = 100
+BATCH_MAX = 100
 STEP = 100_000  # bytes of a rewrite at a time
 HEADERS = {
     *("host", "user-agent", "accept", "accept-encoding", "connection"),
     *("content-length", "content-type", "authorization", "range", "expect"),
     *("x-goog-api-client", "x-upload-content-type", "x-goog-user-project"),
 }
+BATCH_HEADERS = {"content-type", "content-id", "mime-version"}
+BATCH_HEADERS |= {"content-length", "content-transfer-encoding"}
 STANDARD = {"alt", "fields", "prettyPrint", "userProject", "quotaUser", "projection"}
 CONDITIONS = {
     *("ifGenerationMatch", "ifGenerationNotMatch"),
@@ -359,13 +364,39 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        self.serve()
+        length = self.headers.get("Content-Length")
+        body = self.rfile.read(int(length or 0))
+        if self.command == "POST" and self.path == "/batch/storage/v1":
+            self.batch(body)
+        else:
+            self.serve(length, body)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
-    def serve(self):
-        length = self.headers.get("Content-Length")
-        body = self.rfile.read(int(length or 0))
+    def batch(self, body):
+        """Requests in a body, each answered by itself; calls alone, no bytes."""
+        try:
+            known = HEADERS | {"mime-version"}
+            only((k.lower() for k in self.headers), known, "header")
+            kind = self.headers.get("Content-Type", "")
+            form = re.fullmatch(r"multipart/mixed; boundary=\"?([^\"]+)\"?", kind)
+            if not form:
+                bad(f"Content-Type {kind}")
+            pieces = body.replace(b"\r\n", b"\n").split(b"--" + form[1].encode())
+            if len(pieces) < 3 or pieces[0].strip() or pieces[-1].strip() != b"--":
+                bad("Missing or malformed parts of the multipart body")
+            if len(pieces) - 2 > BATCH_MAX:
+                bad(f"more than {BATCH_MAX} calls")
+            answers = [Inner(self, piece).answer for piece in pieces[1:-1]]
+        except Refused as e:
+            self.refuse(*e.args)
+            return
+        edge = f"batch_{time.monotonic_ns()}"
+        whole = b"".join(f"--{edge}\r\n".encode() + a + b"\r\n" for a in answers)
+        headers = {"Content-Type": f"multipart/mixed; boundary={edge}"}
+        self.reply(200, whole + f"--{edge}--\r\n".encode(), headers)
+
+    def serve(self, length, body):
         try:
             parts = urlsplit(self.path)
             pairs = parse_qsl(parts.query, keep_blank_values=True)
@@ -493,6 +524,37 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data, status = data[first : last + 1], 206
         self.reply(status, data, headers)
+
+
+class Inner(Handler):
+    """One request of a batch: answer, with the headers of its part."""
+
+    def __init__(self, outer, piece):
+        head, _, request = piece.removeprefix(b"\n").partition(b"\n\n")
+        about = email.message_from_bytes(head + b"\n\n")
+        only((k.lower() for k in about), BATCH_HEADERS, "header of a part")
+        if about.get_content_type() != "application/http":
+            bad("a part that is no application/http")
+        line, _, rest = request.partition(b"\n")
+        # Google's own client sends whole URLs, though a path is what is said.
+        form = re.fullmatch(
+            rb"(DELETE|PATCH|GET|POST) (?:http://[^/]+)?(/storage/v1/\S+) HTTP/1.1",
+            line,
+        )
+        if not form:
+            bad(f"a part begins with {line}")
+        headers, _, body = rest.partition(b"\n\n")
+        self.headers = email.message_from_bytes(headers.lstrip(b"\n") + b"\n\n")
+        if auth := outer.headers.get("Authorization"):
+            self.headers["Authorization"] = auth
+        self.command, self.path = form[1].decode(), form[2].decode()
+        self.request_version, self.requestline = "HTTP/1.1", line.decode()
+        self.wfile = io.BytesIO()
+        self.serve(self.headers.get("Content-Length"), body.strip())
+        part = "Content-Type: application/http\r\n"
+        if said := about.get("Content-ID"):
+            part += f"Content-ID: {said.replace('<', '<response-', 1)}\r\n"
+        self.answer = part.encode() + b"\r\n" + self.wfile.getvalue()
 
 
 class Server(ThreadingHTTPServer):

@@ -214,7 +214,10 @@ class FakeGCS(Server):
 
     name = "fake-gcs-server"
     health = "/_internal/healthcheck"
-    caps = "copy crc64 file_and_dir commit_meta meta control mpu_prefix parts_crc32c"
+    caps = (
+        "copy crc64 file_and_dir commit_meta meta control mpu_prefix parts_crc32c "
+        "del_many"
+    )
 
     def command(self, port):
         url = f"http://127.0.0.1:{port}"
@@ -249,7 +252,7 @@ class StrictGCS(FakeGCS):
     health = "/"
     caps = (
         "put_cond del_cond copy crc64 file_and_dir commit_meta meta mpu_prefix "
-        "parts_crc32c one_line"
+        "parts_crc32c one_line del_many del_many_cond"
     )
 
     def program(self):

@@ -118,3 +118,37 @@ def test_a_commit_whose_answer_was_lost_is_done(mnt, below, gcs_proxy):
     mnt.sync()
     assert below.get("big") == data
     assert_same(below, mnt.path)
+
+
+def test_parts_are_hidden_and_go_by_one_request(mnt, below, gcs_bucket, gcs_proxy):
+    data = os.urandom(8 * MIB)
+    mnt.mount(metadata_ttl="0s")
+    gcs_proxy.fault("status", method="POST", path="big/compose", count=-1)
+    (mnt / "big").write_bytes(data)
+    wait_until(lambda: gcs_proxy.requests("POST", "big/compose"), what="a commit")
+    assert len(gcs_bucket.hidden()) >= 8
+    assert os.listdir(mnt.path) == ["big"]
+    batches = len(gcs_proxy.requests("POST", "/batch/"))
+    deletes = len(gcs_proxy.requests("DELETE", "/parts/"))
+    gcs_proxy.heal()
+    mnt.sync()
+    assert below.get("big") == data
+    assert gcs_bucket.hidden() == []
+    assert len(gcs_proxy.requests("POST", "/batch/")) == batches + 1
+    assert len(gcs_proxy.requests("DELETE", "/parts/")) == deletes
+
+
+def test_parts_of_no_upload_are_swept(mnt, gcs_bucket):
+    ours = f"runs/7/.ckptfs/parts/{'a' * 32}/"
+    lost = [f"{ours}00001", f"{ours}00002", f"{ours}join-1-00001"]
+    kept = [
+        "runs/7/.ckptfs/conflict/x",
+        f"runs/7/.ckptfs/parts/{'b' * 32}/00001",  # of an upload under way
+        f"runs/7/.ckptfs/uploads/{'b' * 32}",
+        f"runs/8/.ckptfs/parts/{'a' * 32}/00001",  # of another prefix
+    ]
+    for key in lost + kept:
+        gcs_bucket.put(key, b"part")
+    mnt.mount()
+    assert gcs_bucket.hidden() == kept
+    assert os.listdir(mnt.path) == []

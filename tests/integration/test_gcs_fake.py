@@ -103,6 +103,23 @@ def test_objects_are_joined_and_copied_on_conditions(bucket):
         copy.rewrite(large, if_source_generation_match=1)
 
 
+def test_many_are_deleted_by_one_request(bucket):
+    left = put(bucket, "many/a", b"a")
+    put(bucket, "many/ü+%", b"b")
+    blobs = [bucket.blob(f"many/{n}") for n in ("ü+%", "none", "a")]
+    gone = blobs[0]
+    with pytest.raises(exceptions.NotFound), bucket.client.batch():
+        for blob in blobs[:2]:
+            blob.delete()
+    assert not gone.exists()
+    with pytest.raises(exceptions.PreconditionFailed), bucket.client.batch():
+        left.delete(if_generation_match=1)
+    assert left.exists()
+    with bucket.client.batch():
+        left.delete(if_generation_match=left.generation)
+    assert not left.exists()
+
+
 WRONG = {
     "parameter": ("GET", "/storage/v1/b/b/o?ifGenerationMatch=0", {}),
     "header": ("GET", "/storage/v1/b/b/o", {"X-Goog-If-Generation-Match": "0"}),
