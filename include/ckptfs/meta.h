@@ -232,6 +232,17 @@ int meta_open(const struct host *host, const struct meta_opts *opts,
 /* In a transaction: what another boot means for the rows is done.  Whoever opens
  * the database for less, or dies before, leaves that to the next. */
 int meta_boot_settled(struct meta *m) NONNULL(1) MUST_USE;
+/*
+ * Where the rows went back to, or may have, when last another boot or the loss
+ * of the page cache was found: what carries a later number, and an epoch before
+ * this one, was made after that, and its rows are gone.  Zeros: never.  In a
+ * transaction.
+ */
+struct meta_lost {
+	uint32_t epoch; /* of the mount that found it */
+	uint64_t vid, seq; /* the last that the rows know */
+};
+int meta_lost_get(struct meta *m, struct meta_lost *ret) NONNULL(1, 2) MUST_USE;
 /* Without a barrier or checkpoint: like the process dying.  NULL is allowed. */
 void meta_close(struct meta *m);
 

@@ -216,7 +216,7 @@ static int merge_gone(struct listing *l, struct inode *in)
 
 	if (r == 0 && in->key)
 		r = meta_object_del(fs->meta, in->key);
-	return r < 0 ? r : turn_add(l, in, NULL, false);
+	return r < 0 && r != -ENOENT ? r : turn_add(l, in, NULL, false);
 }
 
 /* Something in it is not in the bucket yet.  Otherwise it may be stale, too. */

@@ -89,6 +89,8 @@ static void describe(struct fs *fs, struct inode *in, struct meta_version *v,
 	bool set = in->time_set && st->size == in->time_size &&
 		   st->mtime_ns == in->time_mtime;
 
+	/* Its write-id tells it from what an earlier mount sealed it as. */
+	v->epoch = fs->opts.epoch;
 	v->state = META_SEALED;
 	v->provisional = !final;
 	v->held = false;

@@ -250,6 +250,37 @@ int db_load(struct meta *m, const struct meta_opts *opts, char ret_cache_id[17])
 	return r;
 }
 
+/* See struct meta_lost. */
+#define LOST_EPOCH "lost_epoch"
+#define LOST_VID "lost_vid"
+#define LOST_SEQ "lost_seq"
+
+static int lost_set(struct meta *m)
+{
+	int r = kv_set(m, LOST_EPOCH, m->epoch);
+
+	if (r == 0)
+		r = kv_set(m, LOST_VID, m->counts.last[COUNT_VID]);
+	return r == 0 ? kv_set(m, LOST_SEQ, m->counts.last[COUNT_SEQ]) : r;
+}
+
+int meta_lost_get(struct meta *m, struct meta_lost *ret)
+{
+	struct meta_lost lost = { 0 };
+	uint64_t epoch = 0;
+	int r = kv_get(m, LOST_EPOCH, &epoch);
+
+	if (r == 0)
+		r = kv_get(m, LOST_VID, &lost.vid);
+	if (r == 0)
+		r = kv_get(m, LOST_SEQ, &lost.seq);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	lost.epoch = (uint32_t)epoch;
+	*ret = lost;
+	return 0;
+}
+
 int db_begin_epoch(struct meta *m, bool fresh, bool *same_boot)
 {
 	uint64_t due = 0;
@@ -262,9 +293,11 @@ int db_begin_epoch(struct meta *m, bool fresh, bool *same_boot)
 		r = 0;
 	if (r == 0 && !due && !*same_boot && !fresh)
 		r = kv_set(m, BOOT_DUE, 1);
+	m->epoch++;
+	if (r == 0 && !*same_boot)
+		r = lost_set(m);
 	if (due)
 		*same_boot = false;
-	m->epoch++;
 	if (r == 0)
 		r = kv_set(m, "epoch", m->epoch);
 	if (r == 0)

@@ -12,7 +12,6 @@
 #include "internal.h"
 
 #define LOG_MODULE "transfer"
-#define CACHE_ID_LEN 17 /* of a write-id, with the '-' behind it */
 
 /* What we know the bucket to have under a key. */
 static int known(struct transfer *t, const char *key, struct meta_object *ret)
@@ -47,19 +46,6 @@ bool is_ours(const struct transfer *t, const struct titem *it,
 	return o->has_meta && strcmp(o->meta.write_id, mine) == 0;
 }
 
-/* Of this cache: negative if it is older than what is to be sent, positive if
- * it is later.  0: neither. */
-static int our_age(const struct transfer *t, const struct titem *it,
-		   const struct store_obj *o)
-{
-	char mine[STORE_WRITE_ID_MAX];
-
-	write_id_of(t, &it->v, mine);
-	return o->has_meta && strncmp(o->meta.write_id, mine, CACHE_ID_LEN) == 0 ?
-		       strcmp(o->meta.write_id, mine) :
-		       0;
-}
-
 /* Checksums of what was sent, if all of it was sent in this life. */
 struct sent {
 	bool known;
@@ -89,15 +75,19 @@ static bool is_refusal(int err)
 	       err == -ENOSPC;
 }
 
+/* NULL: a link or a marker, which has none. */
+static const struct meta_version *version_of(const struct titem *it)
+{
+	return it->kind == META_OP_PUT ? &it->v : NULL;
+}
+
 /* The bucket holds something else than we thought: our own write whose answer
- * was lost, our own older one, or another writer's. */
+ * was lost, our own older or later one, or another writer's. */
 static int resolve(struct transfer *t, struct titem *it, int err,
 		   const struct sent *sent, struct store_obj *obj)
 {
-	struct meta_object row;
 	struct store_obj now;
 	char words[160];
-	bool older;
 	int r;
 
 	if (is_refusal(err))
@@ -119,34 +109,12 @@ static int resolve(struct transfer *t, struct titem *it, int err,
 		store_set_error("%s", words); /* not those of the look */
 		return err;
 	}
-	if (r == 0 && our_age(t, it, &now) >= 0) {
+	if (r == 0 && own_age(t, it->seq, version_of(it), &now) !=
+			      OWN_OLDER) {
 		*obj = now;
-		return -EBUSY; /* a conflict */
+		return -EBUSY; /* a conflict, or what is to be adopted */
 	}
-	/* Deleted by others, or our own older one: what stands there now is
-	 * what we replace. */
-	older = r == 0;
-	r = meta_begin(t->meta);
-	if (r < 0)
-		return r;
-	if (older) {
-		r = meta_object_get(t->meta, it->key, &row);
-		if (r == -ENOENT) {
-			memset(&row, 0, sizeof(row));
-			memcpy(row.key, it->key, strlen(it->key));
-			r = 0;
-		}
-		memcpy(row.etag, now.etag, sizeof(now.etag));
-		row.size = now.size;
-		if (r == 0)
-			r = meta_object_set(t->meta, &row);
-	} else {
-		r = meta_object_del(t->meta, it->key);
-	}
-	if (r == 0 || r == -ENOENT)
-		r = meta_commit(t->meta);
-	meta_end(t->meta);
-	return r < 0 ? r : -EAGAIN;
+	return own_replace(t, it->key, r == 0 ? &now : NULL);
 }
 
 static int put_whole(struct transfer *t, struct titem *it,
@@ -342,6 +310,9 @@ static int commit_put(struct transfer *t, struct titem *it)
 	r = was_committed(t, it, &obj);
 	if (r == 0)
 		r = put_it(t, it, &obj);
+	if (r == -EBUSY && !beside &&
+	    own_age(t, it->seq, version_of(it), &obj) == OWN_LATER)
+		return own_adopt(t, it, &obj);
 	if (r < 0)
 		return r;
 	if (obj.size != it->v.size)
@@ -374,31 +345,24 @@ static ssize_t mem_read(void *arg, uint64_t off, void *p, size_t n)
 	return (ssize_t)n;
 }
 
-/* It was put by this cache, whichever version of it. */
-static bool is_of_ours(const struct transfer *t, const struct store_obj *o)
-{
-	const struct meta_version any = { .vid = 0 };
-	char mine[STORE_WRITE_ID_MAX];
-
-	write_id_of(t, &any, mine);
-	return o->has_meta && strncmp(o->meta.write_id, mine, CACHE_ID_LEN) == 0;
-}
-
 /* What is there is not what the row names.  It may be a put of ours whose record
  * was lost, and whose seal was taken back: it goes, too.  Another writer's
- * stays. */
+ * stays, and so does what we put there after the delete. */
 static int del_other(struct transfer *t, const struct titem *it)
 {
 	struct store_cond cond = { 0 };
 	struct store_obj now;
+	enum own_age age;
 	int r = store_head(t->store, it->key, &now);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!is_of_ours(t, &now)) {
-		log_warn("%s: another writer replaced the object: it is not "
-			 "deleted",
-			 it->key);
+	age = own_age(t, it->seq, NULL, &now);
+	if (age != OWN_OLDER) {
+		log_warn("%s: %s: it is not deleted", it->key,
+			 age == OWN_LATER ? "what was put there later stands" :
+					    "another writer replaced the "
+					    "object");
 		return 0;
 	}
 	cond.if_match = now.etag;
@@ -464,17 +428,6 @@ static int small_row(struct transfer *t, const struct titem *it,
 	return r;
 }
 
-/* What we put there later is in the bucket, for the disk had failed, and the power
- * cut took its rows.  The link is of the past: the next listing shows what is
- * there. */
-static int link_is_behind(struct transfer *t, struct titem *it)
-{
-	log_warn("%s: what was put there later stands, though the cache disk "
-		 "lost its rows: the link before it goes",
-		 it->key);
-	return record_done(t, it, NULL, false);
-}
-
 /* A small object that is all in its row: a symbolic link, a folder's marker. */
 static int commit_small(struct transfer *t, struct titem *it)
 {
@@ -514,8 +467,8 @@ static int commit_small(struct transfer *t, struct titem *it)
 			return r;
 		ino = 0; /* not ours to delete once it is not needed */
 	}
-	if (r == -EBUSY && our_age(t, it, &obj) > 0)
-		return link_is_behind(t, it);
+	if (r == -EBUSY && own_age(t, it->seq, NULL, &obj) == OWN_LATER)
+		return own_adopt(t, it, &obj);
 	return r < 0 ? r : small_done(t, it, &obj, ino);
 }
 

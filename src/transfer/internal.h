@@ -134,6 +134,7 @@ struct transfer {
 	struct transfer_opts opts;
 	char *prefix;
 	struct transfer_events ev;
+	struct meta_lost lost;
 
 	struct lock lock; /* leaf; guards all below */
 	struct thr_cond cond; /* something left the line */
@@ -363,6 +364,28 @@ int sum_check(const struct blob_src *s, uint64_t crc);
 bool is_ours(const struct transfer *t, const struct titem *it,
 	     const struct store_obj *o);
 int commit_item(struct transfer *t, struct titem *it);
+
+/* own.c: an object that the rows do not know, found where operation seq was to
+ * change the bucket. */
+enum own_age {
+	OWN_NOT, /* another writer's, or nobody can tell: a conflict */
+	OWN_OLDER, /* ours: what the operation replaces */
+	OWN_LATER, /* ours: put there after it, and the rows of that are lost */
+};
+/* v: what is put; NULL: something that is no version.  No lock held. */
+enum own_age own_age(struct transfer *t, uint64_t seq,
+		     const struct meta_version *v, const struct store_obj *o);
+/* What stands there now (NULL: nothing) is what is replaced: -EAGAIN, or another
+ * error.  No lock held. */
+int own_replace(struct transfer *t, const char *key,
+		const struct store_obj *now);
+/* The row of an object that is adopted.  Its inode is one that nobody has: the
+ * next listing shows it as a new file.  No lock held. */
+int own_found(struct transfer *t, const char *key, const struct store_obj *o,
+	      struct meta_object *ret);
+/* The operation gives way to what was put there later; ends it.  No lock held. */
+int own_adopt(struct transfer *t, struct titem *it,
+	      const struct store_obj *o);
 
 /* beside.c: a version is in conflict still; no lock held */
 bool beside_is_kept(struct transfer *t, uint64_t vid);

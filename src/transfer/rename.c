@@ -61,13 +61,13 @@ static int copy_intent(struct transfer *t, uint64_t seq, const char *to)
 	return r < 0 ? r : rename_end(t, meta_upload_set(t->meta, &up));
 }
 
-/* The object row and its inode's key follow a copy.  swept: it left no upload.
- */
+/* The object row and its inode's key follow a copy.  is: what stands there now,
+ * from or another; swept: it left no upload. */
 static int record_copy(struct transfer *t, const struct meta_object *from,
-		       const char *to, const struct store_obj *o, uint64_t seq,
-		       bool swept)
+		       const struct meta_object *is, const char *to,
+		       const struct store_obj *o, uint64_t seq, bool swept)
 {
-	struct meta_object row = *from;
+	struct meta_object row = *is;
 	struct meta_inode in, moved = { .ino = 0 };
 	int r = meta_begin(t->meta);
 
@@ -99,8 +99,8 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 	if (r < 0)
 		return r;
 	lock_acquire(&t->lock);
-	t->stats.copies++;
-	t->stats.bytes_copied += row.size;
+	t->stats.copies += is == from;
+	t->stats.bytes_copied += is == from ? row.size : 0;
 	lock_release(&t->lock);
 	if (from->ino && t->ev.inode_moved)
 		t->ev.inode_moved(t->ev.arg, from->ino);
@@ -180,6 +180,30 @@ static int is_copied(struct transfer *t, const struct meta_object *from,
 	return r == -ENOENT ? 0 : r;
 }
 
+/* Something else stands where it is to go. */
+static int not_copied(struct transfer *t, const struct meta_object *from,
+		      const char *to, const struct store_obj *o, uint64_t seq)
+{
+	enum own_age age = own_age(t, seq, NULL, o);
+	struct meta_object row;
+	struct store_obj src;
+	int r;
+
+	if (age == OWN_LATER) {
+		r = own_found(t, to, o, &row);
+		return r < 0 ? r :
+			       record_copy(t, from, &row, to, o, seq, false);
+	}
+	if (age == OWN_NOT)
+		return -EBUSY;
+	r = store_head(t->store, from->key, &src);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	return r == 0 && strcmp(src.etag, from->etag) == 0 ?
+		       own_replace(t, to, o) :
+		       -EBUSY;
+}
+
 int rename_copy(struct transfer *t, const struct meta_object *from,
 		    const char *to, uint64_t seq)
 {
@@ -226,10 +250,12 @@ int rename_copy(struct transfer *t, const struct meta_object *from,
 			r = is_copied(t, from, to, mine, &o, &same);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if (r < 0 || !same)
+		if (r < 0)
 			return -EBUSY;
+		if (!same)
+			return not_copied(t, from, to, &o, seq);
 	}
-	return r < 0 ? r : record_copy(t, from, to, &o, seq, swept);
+	return r < 0 ? r : record_copy(t, from, from, to, &o, seq, swept);
 }
 
 int rename_delete(struct transfer *t, const struct meta_object *from)

@@ -73,8 +73,10 @@ int transfer_new(const struct host *host, struct meta *meta,
 	t->next_stale = true;
 	t->prefix = strdup(opts->prefix);
 	r = t->prefix ? line_tx(t) : -ENOMEM;
-	if (r == 0)
+	if (r == 0) {
+		r = meta_lost_get(t->meta, &t->lost);
 		meta_end(t->meta);
+	}
 	if (r < 0) {
 		transfer_free(t);
 		return r;

@@ -7,13 +7,29 @@
  * alone: what was never in the bucket, is open, or is held back stays as it is,
  * in conflict perhaps.  Of what is done there the bucket is told in an order
  * that nobody vouches for.  So it is with what the mount itself sent after its
- * disk had failed, once a power cut takes the rows that knew of it.
+ * disk had failed, once a power cut takes the rows that knew of it; and to that
+ * what is behind it gives way, though it never was in the bucket.  Nor is it a
+ * conflict.
  */
 #include "config.h"
 
 #include <string.h>
 
 #include "model.h"
+
+void alien_ahead_at(struct model *m, int path)
+{
+	int i;
+
+	for (i = 0; i < m->n; i++) {
+		const struct item *e = &m->s[i]->at[path];
+
+		model_behind(m, e->cur);
+		model_behind(m, e->before);
+		model_behind(m, e->flushed);
+	}
+	alien_was_at(m, path);
+}
 
 void alien_was_at(struct model *m, int path)
 {
@@ -26,6 +42,11 @@ void alien_was_at(struct model *m, int path)
 		m->s[i]->fuzzy[path] = m->s[i]->at[path].fuzzy = true;
 }
 
+static bool is_theirs_too(const struct bytes *b)
+{
+	return b && (b->shown || b->behind);
+}
+
 /* What a name may fall back on is the bucket's as much as ours. */
 static bool is_replaceable(const struct item *e)
 {
@@ -35,9 +56,8 @@ static bool is_replaceable(const struct item *e)
 	if (e->held && !e->cur->shown)
 		return false;
 	if (e->open || e->dirty)
-		return (e->before && e->before->shown) ||
-		       (e->flushed && e->flushed->shown);
-	return e->cur->shown;
+		return is_theirs_too(e->before) || is_theirs_too(e->flushed);
+	return is_theirs_too(e->cur);
 }
 
 bool alien_allows(const struct item *e, const struct found *f)

@@ -171,6 +171,12 @@ void model_shown(struct model *m, const struct bytes *b)
 			k->shown = true;
 }
 
+void model_behind(struct model *m, const struct bytes *b)
+{
+	if (b)
+		find(m, b->n, b->crc)->behind = true;
+}
+
 bool same_bytes(const struct bytes *a, const struct bytes *b)
 {
 	return a == b || (a && b && a->n == b->n && a->crc == b->crc);

@@ -40,7 +40,8 @@ struct drive {
 	unsigned rules; /* of those that make it so */
 	struct thr_worker *watcher; /* of the disk */
 	int64_t mend_ns; /* when it is well again */
-	bool aliens; /* others wrote, in this run */
+	bool aliens; /* others wrote, in this run, or we and do not know */
+	bool others; /* others did */
 	struct shown bucket[PATHS]; /* as it was at its last change */
 	const struct bytes *foreign[PATHS]; /* what they put, and nobody saw */
 	bool changed[PATHS]; /* since its flush; held back */

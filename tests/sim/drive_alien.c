@@ -48,7 +48,7 @@ static void taint(struct drive *d, int path)
 {
 	int i, k, from;
 
-	d->aliens = true;
+	d->aliens = d->others = true;
 	alien_was_at(&d->m, path);
 	for (i = 1; path_dir(path) && i < DIRS; i++)
 		alien_was_at(&d->m, i * NAMES + path % NAMES);
@@ -211,7 +211,7 @@ void drive_note_ahead(struct drive *d)
 
 	for (i = 0; i < PATHS; i++)
 		if (d->ahead[i]) {
-			alien_was_at(&d->m, i);
+			alien_ahead_at(&d->m, i);
 			d->aliens = true;
 			d->o.off = true;
 		}

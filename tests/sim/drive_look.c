@@ -236,7 +236,7 @@ static void check_rest_one(struct drive *d, const struct shown *b, int path)
 	if (d->m.alien[path] && e->pub->shown && !b->there)
 		return;
 	state = e->held ? "published" : world_state(&d->w, path_text(path));
-	if (d->aliens && strcmp(state, "conflict") == 0)
+	if (d->others && strcmp(state, "conflict") == 0)
 		return; /* ours is kept, theirs stands */
 	if (strcmp(state, "published") != 0 && strcmp(state, "cold") != 0)
 		drive_fail(d, "%s is %s though all was sent", path_text(path),

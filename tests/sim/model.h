@@ -39,6 +39,7 @@ struct bytes {
 	uint64_t crc;
 	bool shown; /* the bucket had it */
 	bool theirs; /* another writer made it */
+	bool behind; /* the bucket had gone on when a mount came back to it */
 	unsigned char p[];
 };
 
@@ -143,6 +144,8 @@ bool bytes_are_cut(int path, const struct bytes *b);
 
 /* The bucket has it now. */
 void model_shown(struct model *m, const struct bytes *b);
+/* A mount came back to it, and the bucket has what came after; NULL: nothing. */
+void model_behind(struct model *m, const struct bytes *b);
 /* Some version was of it once: closed, flushed, or found after a crash. */
 const struct bytes *model_sealed(struct model *m, const struct bytes *b);
 bool same_bytes(const struct bytes *a, const struct bytes *b);
@@ -229,6 +232,8 @@ void model_rest(struct model *m, int64_t now_ns);
 
 /* One was at this name, until alien_rest(). */
 void alien_was_at(struct model *m, int path);
+/* What the mount itself put there is lost to its rows. */
+void alien_ahead_at(struct model *m, int path);
 /* A file went from one name to the other, or all of a folder did. */
 void alien_moved(struct model *m, int from, int to);
 bool alien_any(const struct model *m);
