@@ -76,6 +76,7 @@ struct titem {
 	bool has_upload; /* there may be a row of one, and an upload */
 	bool alone; /* a delete that did not go with the others */
 	bool no_copies; /* the server did not copy: all of it is sent */
+	bool relisted; /* refused, and its parts were looked at again since */
 	bool changed; /* the bucket has none of its beginning, as it is now */
 	bool was_found; /* in the bucket, by a look: perhaps not of its upload */
 	bool gone; /* left the line while somebody has it pinned */

@@ -201,6 +201,7 @@ int transfer_retry(struct transfer *t, uint64_t seq)
 		it = item_find(t, seq);
 		if (it) {
 			it->attempts = 0;
+			it->relisted = false;
 			it->retry_at = 0;
 			free(it->error);
 			it->error = NULL;

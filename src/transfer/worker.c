@@ -202,6 +202,11 @@ static void do_commit(struct transfer *t, struct titem *it)
 		r = -EAGAIN;
 	} else if ((r == -EBADMSG || r == -EUCLEAN) && it->upload_id) {
 		upload_again(t, it);
+	} else if (r == -EINVAL && it->upload_id && !it->relisted) {
+		/* A part may be another than the one we know of. */
+		it->relisted = true;
+		body_again(t, it);
+		r = -EAGAIN;
 	}
 	lock_acquire(&t->lock);
 	op = op_of(t, it);

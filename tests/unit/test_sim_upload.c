@@ -219,6 +219,15 @@ START_TEST(a_body_under_its_new_name_waits_for_no_refused_abort)
 }
 END_TEST
 
+static void on_kept(void *arg, const struct fs_kept *k, int err,
+		    const char *text)
+{
+	(void)arg;
+	(void)k;
+	(void)text;
+	ck_assert_int_eq(err, 0);
+}
+
 static ssize_t theirs_read(void *arg, uint64_t off, void *p, size_t n)
 {
 	(void)off;
@@ -281,6 +290,146 @@ START_TEST(a_body_that_a_later_fold_drops_holds_up_nobody)
 	(void)sim_run_for(sim, 60 * NS_PER_S);
 	heal();
 	assert_drained(" b ");
+}
+END_TEST
+
+/* Part 3 of the upload of a is another's by now, as of a request that was late. */
+static int spoil(void *arg, const char *key, const char *id, int64_t begun)
+{
+	static char text[] = "spoiled!";
+	struct store_src src = { .read = theirs_read, .arg = text, .len = 8 };
+	struct store_part got;
+
+	(void)arg;
+	(void)begun;
+	ck_assert_int_eq(store_mpu_part(bucket, key, id, 3, &src, &got), 0);
+	return 0;
+}
+
+static void spoil_a_part(void)
+{
+	ck_assert_int_eq(store_mpu_list(bucket, "run/a", spoil, NULL), 0);
+}
+
+START_TEST(a_part_that_is_another_by_now_is_sent_again)
+{
+	send_body();
+	spoil_a_part();
+	heal();
+	assert_drained(" a first ");
+	assert_text(object_of("a"), TEXT);
+	ck_assert_uint_eq(calls("mpu_begin run/a"), 1);
+	ck_assert_uint_eq(calls("mpu_part run/a 3"), 3); /* ours twice */
+	ck_assert_uint_eq(calls("mpu_part run/a 4"), 1);
+}
+END_TEST
+
+/* Whoever has it tried again has its parts looked at again. */
+START_TEST(a_retry_looks_at_the_parts_again)
+{
+	const struct fs_recover_what what = { .path = "a" };
+	struct store_fault f = { .method = "mpu_commit",
+				 .count = 2,
+				 .err = -EINVAL };
+
+	send_body();
+	ck_assert_int_eq(store_fault_set(bucket, &f, 1), 0);
+	ck_assert(!settle(60 * NS_PER_S));
+	ck_assert_str_eq(state_of("a"), "parked");
+	spoil_a_part();
+	ck_assert_int_eq(fs_recover(fs, FS_RECOVER_RETRY, &what, on_kept, NULL),
+			 0);
+	assert_drained(" a first ");
+	assert_text(object_of("a"), TEXT);
+}
+END_TEST
+
+static void live(uint64_t part_size)
+{
+	rig_die();
+	heal();
+	rig_opts.transfer.part_size = part_size;
+	ck_assert_int_eq(rig_open(), 0);
+}
+
+/* The n-th request that changes the bucket is not answered, and the process dies
+ * of it; so in a second life that sends it in other parts, or in none. */
+static bool die_twice(unsigned n, unsigned m, const uint64_t sizes[5],
+		      enum store_fault_act act)
+{
+	struct store_fault f[] = {
+		{ .method = "head", .err = -ETIMEDOUT, .act = act },
+		{ .skip = n, .err = -ETIMEDOUT, .act = act },
+	};
+	bool hit;
+
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	ck_assert_int_eq(store_fault_set(bucket, f, 2), 0);
+	hit = !settle(20 * NS_PER_S);
+	live(sizes[1]);
+	f[1].skip = m;
+	ck_assert_int_eq(store_fault_set(bucket, f, 2), 0);
+	hit &= !settle(20 * NS_PER_S);
+	live(sizes[2]);
+	assert_drained(" a ");
+	assert_text(object_of("a"), TEXT);
+	return hit;
+}
+
+START_TEST(no_upload_is_left_when_lives_send_it_in_other_parts)
+{
+	static const uint64_t sizes[] = { 8, 64, 16, 8, 64 };
+	unsigned n, m;
+
+	for (n = 0; n < 24; n++)
+		for (m = 0; m < 24; m++) {
+			teardown();
+			setup();
+			live(sizes[_i % 3]);
+			if (!die_twice(n, m, &sizes[_i % 3],
+				       _i / 3 ? STORE_FAULT_AFTER :
+						STORE_FAULT_BEFORE))
+				break;
+		}
+}
+END_TEST
+
+/* The put of a process that died arrives once the next one, with smaller parts,
+ * has sent them; or has died, too, and a third one takes them up. */
+START_TEST(an_upload_goes_when_a_put_arrives_late)
+{
+	static char text[] = TEXT;
+	struct store_src src = { .read = theirs_read,
+				 .arg = text,
+				 .len = sizeof(text) - 1 };
+	const struct store_fault f[] = {
+		{ .method = "put", .key = "a", .act = STORE_FAULT_AFTER,
+		  .err = -ETIMEDOUT },
+		{ .method = "head", .err = -ETIMEDOUT },
+		{ .method = "mpu_commit", .err = -ETIMEDOUT },
+	};
+	struct store_obj o;
+
+	live(64);
+	ck_assert_int_eq(store_fault_set(bucket, f, 2), 0);
+	ck_assert_int_eq(put_file("a", TEXT), 0);
+	ck_assert(!settle(10 * NS_PER_S));
+	rig_die();
+	rig_opts.transfer.part_size = 8;
+	heal();
+	ck_assert_int_eq(object_head("a", &o), 0);
+	ck_assert_int_eq(store_del(bucket, "run/a", NULL), 0); /* not yet */
+	ck_assert_int_eq(store_fault_set(bucket, &f[2], 1), 0);
+	ck_assert_int_eq(rig_open(), 0);
+	(void)sim_run_for(sim, 10 * NS_PER_S);
+	ck_assert_uint_eq(uploads(), 1);
+	ck_assert_int_eq(store_put(bucket, "run/a", &src, &o.meta, NULL, &o),
+			 0);
+	if (_i)
+		live(_i == 1 ? 8 : _i == 2 ? 16 : 64);
+	heal();
+	assert_drained(" a ");
+	assert_text(object_of("a"), TEXT);
 }
 END_TEST
 
@@ -402,6 +551,11 @@ END_TEST
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_loop_test(
+		c, no_upload_is_left_when_lives_send_it_in_other_parts, 0, 6);
+	tcase_add_loop_test(c, an_upload_goes_when_a_put_arrives_late, 0, 4);
+	tcase_add_test(c, a_part_that_is_another_by_now_is_sent_again);
+	tcase_add_test(c, a_retry_looks_at_the_parts_again);
 	tcase_add_test(c, a_begin_that_went_with_the_power_is_swept);
 	tcase_add_test(c, a_renamed_body_is_begun_once_the_old_one_is_gone);
 	tcase_add_test(c, a_body_of_an_earlier_life_goes_with_its_file);
