@@ -91,8 +91,13 @@ def differs(want, got):
 
 def matches(trees, journal, p, found, unfinished, same_boot=False):
     """Whether found is the state after p operations, during the next one.
-    same_boot: the daemon cannot tell bytes that were appended later, and whose
-    rows are lost, from those of an append that its own death cut off."""
+
+    same_boot: the disk was lost without a boot.  Where no row's bytes are missing
+    the daemon has to take that for its own death (the design, section 4: same
+    boot, no miss), and after that what was open for writing comes back unfinished,
+    with all it holds (section 2).  Bytes appended by a later operation, whose rows
+    are lost, look just so.  So a file that status calls unfinished, which nobody
+    publishes, may be what a later operation made of it; nothing else may."""
     want, got = dict(trees[p]), dict(found)
     if same_boot:
         for path in unfinished:
@@ -182,7 +187,16 @@ class BucketModel:
     began when the bucket had all of a tree."""
 
     def __init__(self, base, ops, excused=()):
-        """excused: paths whose bytes were lost, and which left the line."""
+        """excused: paths that status called poisoned before the cut.
+
+        What later operations show may be shown without them.  Of a refused object
+        the design says (section 2) that later operations wait for it; of a failed
+        fsync it says that the version is poisoned and the mount takes nothing new:
+        its seal is withdrawn, and what is withdrawn has left the line (section 6).
+        What is queued behind it would else wait, for somebody's word, on a disk
+        that fails, though the bucket is the safer place by then.  Only the path
+        itself is excused: not what else the folder holds, not its order, and not
+        an object of it that nobody wrote."""
         self.excused = set(excused)
         self.trees = states(base, ops)
         self.ops = ops
