@@ -188,6 +188,11 @@ bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);
 int transfer_place(struct transfer *t, uint64_t vid, uint64_t *ret_seq)
 	NONNULL(1, 3) MUST_USE;
 
+/* In a transaction: whether the marker of a folder, that has this key by now, is
+ * about to be deleted, though one may come after it (in doubt: yes). */
+bool transfer_marker_goes(struct transfer *t, uint64_t ino, const char *key)
+	NONNULL(1, 3);
+
 /*
  * Wait until nothing numbered up to seq is left in the line whose key is
  * prefix or lies under it ("": all).  0; -ETIMEDOUT; -EIO when one of them is

@@ -345,13 +345,17 @@ int marker_due(struct fs *fs, struct inode *dir)
 	struct meta_object o;
 	size_t n;
 
-	if (dir->ino == FS_ROOT_INO || few_shown(fs, dir) != 1 || dir->marker ||
+	if (dir->ino == FS_ROOT_INO || few_shown(fs, dir) != 1 ||
 	    key_of_inode(fs, dir, key) < 0)
 		return 0;
 	n = strlen(key);
 	if (n + 1 > META_KEY_MAX)
 		return 0;
 	memcpy(key + n, "/", 2);
+	/* One that was on its way while it was needless may be there, with its
+	 * delete behind it. */
+	if (dir->marker && !transfer_marker_goes(fs->transfer, dir->ino, key))
+		return 0;
 	/* Another writer's serves as well. */
 	if (meta_object_get(fs->meta, key, &o) == 0 && !o.ino)
 		return 0;
