@@ -260,6 +260,16 @@ static ssize_t read_all(struct drive *d, int path)
 	return n;
 }
 
+/* Others took it away meanwhile, or put theirs there. */
+static bool is_not_ours(struct drive *d, int path, ssize_t n,
+			const struct bytes *old, const struct bytes *new)
+{
+	if (!d->m.alien[path] || (n < 0 && n != -ENOENT))
+		return false;
+	return n < 0 || !is_between(model_keep(&d->m, d->buf, (size_t)n), old,
+				    new);
+}
+
 void drive_read_path(struct drive *d, int path, const struct bytes *old,
 		     const struct bytes *new)
 {
@@ -276,7 +286,10 @@ void drive_read_path(struct drive *d, int path, const struct bytes *old,
 	drive_go_on(d);
 	if (n == -EIO && drive_refuses_poisoned(d, path))
 		return;
-	take_partial(d, e, old, new, n);
+	if (is_not_ours(d, path, n, old, new))
+		drive_adopt(d);
+	else
+		take_partial(d, e, old, new, n);
 }
 
 /* ---- poisoned versions */
