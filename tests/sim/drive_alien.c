@@ -286,6 +286,21 @@ void drive_adopt(struct drive *d)
 	drive_go_on(d);
 }
 
+void drive_made_in_theirs(struct drive *d, int path)
+{
+	const struct bytes *none = model_keep(&d->m, "", 0);
+
+	(void)model_sealed(&d->m, none);
+	drive_adopt(d);
+	if (world_is_halted(&d->w) || drive_failed(d) ||
+	    !d->m.now->dir[path_dir(path)])
+		return;
+	alien_adopt(&d->m, path,
+		    &(struct found){ .kind = REGULAR, .b = none });
+	alien_was_at(&d->m, path);
+	drive_adopt(d);
+}
+
 /* What a job did to a name that had just been listed it did to what is there.
  */
 void drive_note_listed(struct drive *d)

@@ -100,6 +100,8 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 	if (r == 0 && want != 0 && !is_dying(d)) {
 		(void)!world_flush(&d->w, &d->file[handle]);
 		world_release(&d->w, &d->file[handle]);
+		if (how & OPEN_CREATE)
+			drive_made_in_theirs(d, path);
 	}
 	if (r != 0 || want != 0)
 		d->m.handle[handle].used = false;
