@@ -506,29 +506,32 @@ bool key_is_live(const struct fs *fs, const char *key)
 
 int path_resolve(struct fs *fs, const char *path, struct inode **ret)
 {
+	struct inode *in = inode_get(fs, FS_ROOT_INO);
 	char part[META_NAME_MAX + 1];
-	uint64_t ino = FS_ROOT_INO;
 	struct fs_entry e;
 	int r;
 
 	while (*path == '/')
 		path++;
-	while (*path) {
+	while (in && *path) {
 		size_t n = strcspn(path, "/");
 
-		if (n > META_NAME_MAX)
-			return -ENAMETOOLONG;
-		memcpy(part, path, n);
-		part[n] = '\0';
-		r = fs_lookup(fs, ino, part, &e);
+		if (n <= META_NAME_MAX) {
+			memcpy(part, path, n);
+			part[n] = '\0';
+		}
+		r = n <= META_NAME_MAX ? fs_lookup(fs, in->ino, part, &e)
+				       : -ENAMETOOLONG;
+		inode_put(fs, in);
 		if (r < 0)
 			return r;
+		/* Pinned first: it may leave the memory at any time else. */
+		in = inode_get(fs, e.attr.ino);
 		fs_forget(fs, e.attr.ino, 1);
-		ino = e.attr.ino;
 		path += n;
 		while (*path == '/')
 			path++;
 	}
-	*ret = inode_get(fs, ino);
-	return *ret ? 0 : -ENOENT;
+	*ret = in;
+	return in ? 0 : -ENOENT;
 }
