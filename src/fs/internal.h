@@ -503,6 +503,10 @@ int rest_ask(struct fs *fs, struct inode *in, struct disk_stat *ret);
 /* Settle one that has readers, but no writer; busy is held.  How long until it
  * wants to be looked at again. */
 int64_t rest_settle(struct fs *fs, struct inode *in);
+/* Busy, before somebody may change it: all who wrote it have closed it, and its
+ * seal has its last word now if that is only late.  What was closed since could
+ * be shown without it else.  An error: it cannot be recorded. */
+int rest_word(struct fs *fs, struct inode *in);
 
 /* janitor.c */
 int64_t janitor_step(void *arg);

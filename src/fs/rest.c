@@ -29,14 +29,18 @@ int rest_ask(struct fs *fs, struct inode *in, struct disk_stat *ret)
 	return r < 0 ? r : disk_stat(fs->host->disk, l->rfd, ret);
 }
 
+static bool has_moved(const struct live *l, const struct disk_stat *st)
+{
+	return l->fresh || st->size != l->clean_size ||
+	       st->ctime_ns != l->clean_ctime;
+}
+
 static int seal(struct fs *fs, struct inode *in, const struct disk_stat *st)
 {
 	struct live *l = in->live;
-	bool moved = st->size != l->clean_size ||
-		     st->ctime_ns != l->clean_ctime;
 	int r = 0;
 
-	if (moved || l->fresh)
+	if (has_moved(l, st))
 		r = seal_file(fs, in, true);
 	else if (l->ver.provisional)
 		r = seal_final(fs, in);
@@ -72,4 +76,18 @@ int64_t rest_settle(struct fs *fs, struct inode *in)
 		return CLK_NEVER;
 	ask_later(fs, in);
 	return l->ask_at - now;
+}
+
+int rest_word(struct fs *fs, struct inode *in)
+{
+	const struct live *l = in->live;
+	struct disk_stat st;
+
+	if (!l->writing || l->nwrite || l->fetch || !inode_parent(fs, in) ||
+	    l->ver.state != META_SEALED || !l->ver.provisional)
+		return 0;
+	/* Mapped still, or changed: it goes on as what it is. */
+	if (rest_ask(fs, in, &st) < 0 || has_moved(l, &st))
+		return 0;
+	return seal(fs, in, &st);
 }

@@ -466,6 +466,8 @@ int open_for_write(struct fs *fs, struct inode *in, int flags)
 	struct live *l;
 	int r = fs_is_broken(fs) ? -EIO : live_get(fs, in);
 
+	if (r == 0)
+		r = rest_word(fs, in);
 	if (r < 0)
 		return r;
 	l = in->live;
