@@ -18,6 +18,8 @@ struct discard {
 	struct inode *in, *dir; /* pinned; NULL: it has no name */
 	struct kept_fall fall;
 	uint64_t fall_seq; /* its place in the line */
+	char key[META_KEY_MAX + 1]; /* of its name */
+	bool leaves; /* the bucket has something there that is to go, too */
 	const char *why;
 };
 
@@ -121,10 +123,29 @@ static int set_back(struct fs *fs, struct discard *d, struct meta_version *v)
 		       held_shown(fs, d->in->ino, &f->v, key, &d->fall_seq);
 }
 
+/*
+ * The bucket has, or is about to get, what was deleted before this file was made:
+ * the delete went with the put that was to come in its place.  In a transaction
+ * that has changed nothing of the line.
+ */
+static bool leaves_object(struct fs *fs, const struct kept *k, const char *key)
+{
+	struct meta_object o;
+
+	if (transfer_owed(fs->transfer, key))
+		return false;
+	if (meta_object_get(fs->meta, key, &o) == 0)
+		return o.ino != 0;
+	return !k->parked && transfer_queued(fs->transfer, key);
+}
+
 static int take_name(struct fs *fs, struct discard *d, struct meta_version *v)
 {
 	int r = dir_load(fs, d->dir);
 
+	if (r == 0 && d->leaves)
+		r = op_add(fs, META_OP_DEL, d->in->ino, 0, d->key, NULL, true,
+			   NULL);
 	if (r == 0)
 		r = marker_due(fs, d->dir);
 	if (r == 0)
@@ -159,7 +180,10 @@ static int rows(struct fs *fs, struct discard *d)
 	if (d->fall.kind == KEPT_BLOCKED)
 		return no(d, -EBUSY, "it went on from a version that is not in "
 				     "the bucket yet: 'ckptfs sync' first");
-	if (d->k->parked)
+	r = key_of_inode(fs, d->in, d->key);
+	if (r == 0)
+		d->leaves = leaves_object(fs, d->k, d->key);
+	if (r == 0 && d->k->parked)
 		r = transfer_withdraw(fs->transfer, d->k->seq);
 	if (r < 0)
 		return r;
