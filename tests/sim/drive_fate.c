@@ -54,8 +54,9 @@ static int mount_once(struct drive *d)
 		drive_mend_disk(d);
 		r = world_mount(&d->w);
 	}
-	/* Nor is what no row could say, after one that failed. */
-	if (r == 0 && d->was_faulty && d->w.report.cut && !d->cut) {
+	/* Nor is what no row could say, after one that failed; it may die once
+	 * that is cut off. */
+	if (d->was_faulty && d->w.report.cut && !d->cut) {
 		d->unbelieved = d->was_cut = d->o.cut = true;
 		drive_note_ahead(d);
 	}

@@ -123,6 +123,7 @@ static int start(struct world *w)
 	mo.check_arg = probe;
 	mo.log_limit = w->log_limit;
 	mo.ballast = w->ballast;
+	w->report.cut = false;
 	r = meta_open(host, &mo, &w->meta, &w->report);
 	cache_close(probe);
 	if (r < 0)
