@@ -278,6 +278,26 @@ static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
 	return yes;
 }
 
+/* The line deletes what is at this key, as far as folders are not renamed later;
+ * in doubt: yes.  With the lock. */
+static bool del_waits(struct transfer *t, const char *key)
+{
+	const struct line_op *op = t->line.ops;
+	bool yes = false;
+	size_t i;
+
+	for (i = 0; i < t->line.n && !yes; i++) {
+		char *then;
+
+		if (op[i].kind != LINE_DEL)
+			continue;
+		then = line_moved_key(op, t->line.n, op[i].seq + 1, op[i].key);
+		yes = !then || strcmp(then, key) == 0;
+		free(then);
+	}
+	return yes;
+}
+
 /* The bucket's object of this inode is under this key, or will be when what is
  * in the line is done; 0, else -ESTALE. */
 static int is_at(struct transfer *t, const struct meta_inode *in,
@@ -291,10 +311,11 @@ static int is_at(struct transfer *t, const struct meta_inode *in,
 		return r == 0 || r == -ENOENT ? -ESTALE : r;
 	lock_acquire(&t->lock);
 	then = line_moved_key(t->line.ops, t->line.n, 0, in->key);
+	/* Another file had the name, which takes its own away from there. */
+	r = !then ? -ENOMEM :
+	    strcmp(then, key) == 0 && !del_waits(t, key) ? 0 :
+							   -ESTALE;
 	lock_release(&t->lock);
-	if (!then)
-		return -ENOMEM;
-	r = strcmp(then, key) == 0 ? 0 : -ESTALE;
 	free(then);
 	return r;
 }
