@@ -44,11 +44,11 @@ static void look(struct drive *d)
 
 /* What is there may be moved on by what is under way already, or be in the way
  * of it. */
-static void taint(struct drive *d, int path)
+static void spread(struct drive *d, int path)
 {
 	int i, k, from;
 
-	d->aliens = d->others = true;
+	d->aliens = true;
 	alien_was_at(&d->m, path);
 	for (i = 1; path_dir(path) && i < DIRS; i++)
 		alien_was_at(&d->m, i * NAMES + path % NAMES);
@@ -61,6 +61,13 @@ static void taint(struct drive *d, int path)
 			    d->m.s[k]->at[i].from == path)
 				alien_was_at(&d->m, i);
 	}
+}
+
+/* So it is at what others do. */
+static void taint(struct drive *d, int path)
+{
+	d->others = true;
+	spread(d, path);
 }
 
 void drive_foreign_put(struct drive *d, int path, unsigned size)
@@ -212,7 +219,7 @@ void drive_note_ahead(struct drive *d)
 	for (i = 0; i < PATHS; i++)
 		if (d->ahead[i]) {
 			alien_ahead_at(&d->m, i);
-			d->aliens = true;
+			spread(d, i); /* a folder may take it along again */
 			d->o.off = true;
 		}
 	for (i = 0; i < DIRS; i++)

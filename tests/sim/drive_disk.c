@@ -171,7 +171,7 @@ void drive_go_on(struct drive *d)
 /* When, and whether, the bucket gets what it is. */
 void drive_doubt(struct drive *d, struct item *e)
 {
-	unsigned id = e->id;
+	unsigned id = e->id, was_at = 0;
 	int i, k;
 
 	e->loose = true;
@@ -179,9 +179,15 @@ void drive_doubt(struct drive *d, struct item *e)
 		for (k = 0; k < PATHS; k++) {
 			struct state *s = d->m.s[i];
 
-			if (s->at[k].kind && s->at[k].id == id)
+			if (s->at[k].kind && s->at[k].id == id) {
 				s->at[k].fuzzy = s->fuzzy[k] = true;
+				was_at |= 1u << k;
+			} else if (!s->at[k].kind && was_at & 1u << k) {
+				s->fuzzy[k] = true;
+			}
 		}
+	/* What the bucket has under a name it had stays for its successor. */
+	e->owes |= was_at & ~(1u << (e - d->m.now->at));
 }
 
 void drive_not_sealed(struct drive *d, struct item *e)
@@ -339,6 +345,7 @@ static bool has_name(const struct state *s, unsigned id)
  * which a barrier was to come. */
 static void doubt_gone(struct drive *d)
 {
+	unsigned was_at = 0;
 	int i, k;
 
 	for (i = d->m.durable + 1; i < d->m.n; i++)
@@ -346,8 +353,12 @@ static void doubt_gone(struct drive *d)
 			struct state *s = d->m.s[i];
 
 			if (s->at[k].kind == REGULAR &&
-			    !has_name(d->m.now, s->at[k].id))
+			    !has_name(d->m.now, s->at[k].id)) {
 				s->fuzzy[k] = true;
+				was_at |= 1u << k;
+			} else if (!s->at[k].kind && was_at & 1u << k) {
+				s->fuzzy[k] = true;
+			}
 		}
 }
 
