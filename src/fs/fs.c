@@ -8,6 +8,7 @@
 
 #include "ahead.h"
 #include "internal.h"
+#include "unshown.h"
 #include "used.h"
 
 #define LOG_MODULE "fs"

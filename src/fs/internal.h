@@ -370,7 +370,8 @@ int unlink_inode(struct fs *fs, struct inode *dir, struct inode *in,
 int unlink_rows(struct fs *fs, struct inode *dir, struct inode *in,
 		bool superseded);
 void unlink_done(struct fs *fs, struct inode *dir, struct inode *in);
-/* -ENOTEMPTY: the marker of this folder holds bytes, which would be lost. */
+/* -ENOTEMPTY: the bucket has in this folder what no mount can show, or bytes in
+ * its marker, which would be lost. */
 int marker_check(struct fs *fs, struct inode *dir);
 int marker_due(struct fs *fs, struct inode *dir);
 
@@ -585,14 +586,6 @@ int conflict_supersede(struct fs *fs, struct meta_version *v);
 int conflict_load(struct fs *fs);
 /* Whether this version is in conflict; no lock held. */
 bool conflict_is(struct fs *fs, uint64_t vid);
-
-/* unshown.c */
-/* Whether a name of a listing can be one in this folder; else it is counted. */
-bool name_shows(const struct inode *dir, const char *name, size_t n,
-		bool is_dir, unsigned *unshown);
-/* A folder has so many that cannot. */
-void unshown_note(struct fs *fs, uint64_t ino, unsigned n);
-void unshown_free(struct fs *fs);
 
 /* renamed.c: as in struct transfer_events */
 int renamed_gone(void *arg, uint64_t ino, const char *key, const char *to,

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "unshown.h"
 
 #define LOG_MODULE "fs"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "internal.h"
+#include "unshown.h"
 
 #define LOG_MODULE "fs"
 
@@ -368,6 +368,8 @@ int marker_check(struct fs *fs, struct inode *dir)
 	struct meta_object o;
 	int r = key_of_inode(fs, dir, key);
 
+	if (unshown_in(fs, dir->ino))
+		return -ENOTEMPTY;
 	if (r < 0 || strlen(key) + 1 > META_KEY_MAX)
 		return 0;
 	memcpy(key + strlen(key), "/", 2);

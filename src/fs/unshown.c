@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "unshown.h"
 
 #define LOG_MODULE "fs"
 
@@ -58,6 +58,18 @@ void unshown_note(struct fs *fs, uint64_t ino, unsigned n)
 		free(u);
 	}
 	lock_release(&fs->count_lock);
+}
+
+unsigned unshown_in(struct fs *fs, uint64_t ino)
+{
+	struct unshown *u;
+	unsigned n;
+
+	lock_acquire(&fs->count_lock);
+	HASH_FIND(hh, fs->unshown, &ino, sizeof(ino), u);
+	n = u ? u->n : 0;
+	lock_release(&fs->count_lock);
+	return n;
 }
 
 void unshown_free(struct fs *fs)

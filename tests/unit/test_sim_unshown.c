@@ -3,6 +3,7 @@
  * alone, and counted. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,6 +93,7 @@ START_TEST(keys_that_are_no_path_are_left_alone_and_counted)
 	assert_text(text_of("d/seen"), "seen");
 	/* What is done to the folder leaves them where they are. */
 	ck_assert_int_eq(fs_unlink(fs, ino_of("d"), "seen"), 0);
+	ck_assert_int_eq(fs_rmdir(fs, FS_ROOT_INO, "d"), -ENOTEMPTY);
 	ck_assert(settle(60 * NS_PER_S));
 	assert_text(object_of("d//x"), "theirs");
 	assert_text(object_of("d/../../x"), "theirs");
