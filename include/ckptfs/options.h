@@ -26,6 +26,7 @@
 enum opt_auto { OPT_AUTO, OPT_ON, OPT_OFF };
 enum opt_addressing { OPT_ADDR_AUTO, OPT_ADDR_PATH, OPT_ADDR_VIRTUAL };
 enum opt_payload { OPT_PAYLOAD_AUTO, OPT_PAYLOAD_SIGNED };
+enum opt_parts { OPT_PARTS_AUTO, OPT_PARTS_RESUMABLE };
 enum opt_conflict { OPT_CONFLICT_KEEP, OPT_CONFLICT_OVERWRITE };
 enum opt_close { OPT_CLOSE_ASYNC, OPT_CLOSE_LOCAL, OPT_CLOSE_REMOTE };
 enum opt_fsync { OPT_FSYNC_LOCAL, OPT_FSYNC_REMOTE };
@@ -65,6 +66,7 @@ struct options {
 	int64_t upload_delay, upload_interval, upload_max_delay;
 	int64_t held_open_delay, drain_timeout;
 	uint64_t part_size; /* 0: grows by itself */
+	int parts; /* enum opt_parts */
 	unsigned max_uploads, max_downloads;
 	uint64_t upload_limit, download_limit; /* bytes per second; 0: none */
 	int64_t metadata_ttl, negative_ttl;

@@ -77,6 +77,7 @@ enum store_caps {
 					   copied (or a copy with cond) */
 	STORE_CAP_DEL_MANY = 1 << 14, /* del_many: one request for many */
 	STORE_CAP_DEL_MANY_COND = 1 << 15, /* and it heeds if_match */
+	STORE_CAP_PUT_RESUME = 1 << 17, /* put goes on where another ended */
 	STORE_CAP_ONE_LINE = 1 << 16, /* keys may hold no line feed: what it
 					 cannot, so that others need not tell */
 };
@@ -115,6 +116,17 @@ struct store_obj {
 };
 
 /*
+ * How far a put came, for who wants to take it up in a later life: id is "" before
+ * the first, and then what save() was told last; of the same bytes, to the same
+ * key.  save() is called by put, with id "" when it is of no use any more; what it
+ * says ends the put.  An id that is not needed any more is for mpu_abort.
+ */
+struct store_session {
+	char id[STORE_UPLOAD_ID_MAX];
+	int (*save)(struct store_session *s); /* or NULL */
+};
+
+/*
  * Bytes to send.  read() is called with rising offsets, again from any
  * earlier one when a request is repeated, and returns n unless it fails
  * (negative errno, becomes -EIO or stays -ECANCELED).  The bytes must not
@@ -130,6 +142,7 @@ struct store_src {
 	bool has_crc64, has_crc32c;
 	uint64_t crc64;
 	uint32_t crc32c;
+	struct store_session *session; /* of a put, with STORE_CAP_PUT_RESUME */
 	bool beside_copies; /* a part of an upload that was begun for copies */
 };
 
@@ -480,6 +493,9 @@ struct store_gcs_opts {
 	/* "" or "a/b/": uploads in parts lie below its .ckptfs/ as objects. */
 	const char *prefix;
 	const char *endpoint_url; /* NULL: Google */
+	/* Bytes of a step of a resumable upload, for large objects without any
+	 * beside them; 0: in parts. */
+	uint64_t chunk;
 	struct cred_chain *creds; /* borrowed; tokens; NULL: anonymous */
 	struct http *http; /* borrowed */
 	const struct clk *clk;

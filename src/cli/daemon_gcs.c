@@ -15,6 +15,8 @@
 #include "cmd.h"
 #include "daemon.h"
 
+#define RESUMABLE_CHUNK (UINT64_C(16) << 20)
+
 /* As Google's own libraries have it: a server to try things with, which asks
  * nobody who he is.  NULL: none. */
 static const char *emulator(void)
@@ -72,6 +74,9 @@ int daemon_make_gcs(struct daemon *d, struct store **ret)
 				    .endpoint_url = d->endpoint,
 				    .clk = &clk_system };
 	int status, r = daemon_open_google(d);
+
+	if (d->o->parts == OPT_PARTS_RESUMABLE)
+		o.chunk = d->o->part_size ? d->o->part_size : RESUMABLE_CHUNK;
 
 	if (r == 0 && d->creds) {
 		status = daemon_try_credentials(d);

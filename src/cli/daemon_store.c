@@ -309,7 +309,8 @@ int daemon_open_store(struct daemon *d)
 		findings_write(d, store_findings(d->store));
 	if (r < 0 && !goes_without(d, r))
 		return daemon_say_unreached(d, r);
-	if (d->o->part_size && d->o->part_size < d->store->limits.part_min)
+	if (d->o->part_size && !(d->store->caps & STORE_CAP_PUT_RESUME) &&
+	    d->o->part_size < d->store->limits.part_min)
 		return say_error(&d->say, CLI_USAGE,
 				 "part_size: this store wants at least %llu "
 				 "bytes",

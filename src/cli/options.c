@@ -138,6 +138,10 @@ const struct option_row option_table[] = {
 		  "no longer holds a file back" },
 	{ "part_size", OPTION_SIZE, AT(part_size), .def = "auto",
 	  .none = "auto", .help = "of multipart uploads; auto grows from 8M" },
+	{ "parts", OPTION_ENUM, AT(parts), .def = "auto",
+	  .good = "auto|resumable",
+	  .help = "gs: large objects in one upload that is resumed, or in "
+		  "objects beside them" },
 	{ "max_uploads", OPTION_INT, AT(max_uploads), .def = "8", .least = 1,
 	  .most = 64, .help = "uploads side by side" },
 	{ "max_downloads", OPTION_INT, AT(max_downloads), .def = "16",

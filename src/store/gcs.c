@@ -10,6 +10,7 @@
 #include "store_int.h"
 
 #define OBJECT_MAX (UINT64_C(5) << 40)
+#define CHUNK_UNIT (UINT64_C(256) << 10) /* the service's */
 
 int gcs_del(struct store *s, const char *key, const struct store_cond *cond)
 {
@@ -91,6 +92,12 @@ int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
 	g->store.limits.part_min = 1;
 	g->store.limits.part_max = OBJECT_MAX;
 	g->store.limits.parts_max = GCS_PARTS_MAX;
+	if (opts->chunk) {
+		g->chunk = opts->chunk / CHUNK_UNIT * CHUNK_UNIT;
+		if (!g->chunk)
+			g->chunk = CHUNK_UNIT;
+		g->store.limits.part_min = OBJECT_MAX; /* never in parts */
+	}
 	g->store.limits.name_max = STORE_KEY_MAX;
 	r = check_bucket(opts->bucket);
 	if (r == 0)

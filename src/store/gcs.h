@@ -39,6 +39,7 @@ struct gcs {
 	struct http *http;
 	struct cred_chain *creds; /* NULL: anonymous */
 	const struct clk *clk;
+	uint64_t chunk; /* of resumable uploads; 0: large objects go in parts */
 	bool is_source_blind; /* the condition on a copy's source is ignored */
 	atomic_bool has_worked; /* a request was accepted once */
 	atomic_bool is_shut;
@@ -69,6 +70,7 @@ struct gcs_req {
 	enum answer_cond cond; /* what a failed condition is about */
 	bool has_crc; /* as in struct gcs_answer */
 	bool is_change; /* sent twice, a refusal proves nothing */
+	bool is_session; /* a resumable upload's: 308 and 499 are no errors */
 	bool is_begin; /* sent twice, it may have begun two: sent once */
 	bool expect_continue;
 };
@@ -88,6 +90,7 @@ void gcs_req_header(struct gcs_req *q, const char *name, const char *value)
  */
 int gcs_req_cond(struct gcs_req *q, const struct store_cond *cond) NONNULL(1)
 	MUST_USE;
+enum answer_cond gcs_cond_of(const struct store_cond *cond);
 /* A condition of that name on a generation; -ESTALE as above. */
 int gcs_req_match(struct gcs_req *q, const char *name, const char *etag)
 	NONNULL(1, 2, 3) MUST_USE;
@@ -105,6 +108,9 @@ int gcs_perform(struct gcs *g, const struct gcs_req *q, struct http_resp *resp)
 int gcs_ask(struct gcs *g, const struct gcs_req *q, struct json **ret)
 	NONNULL(1, 2, 3) MUST_USE;
 
+/* The answer of a 2xx; -EPROTO: it is no JSON. */
+int gcs_json_of(const struct http_resp *resp, struct json **ret) NONNULL(1, 2)
+	MUST_USE;
 /* What an error document says, or the beginning of what is none; printable. */
 struct gcs_said {
 	char reason[64];
@@ -158,6 +164,16 @@ struct gcs_upload {
 };
 int gcs_upload(struct gcs *g, const struct gcs_upload *u, struct store_obj *ret)
 	NONNULL(1, 2, 3) MUST_USE;
+/* The resource to be. */
+void gcs_write_object(struct json_w *w, const struct gcs_upload *u)
+	NONNULL(1, 2);
+/* gcs_session.c: the same in chunks, of which each is kept, on from where the
+ * session of u->src is, if it has one; ret as the server tells it. */
+int gcs_session_put(struct gcs *g, const struct gcs_upload *u,
+		    struct store_obj *ret) NONNULL(1, 2, 3) MUST_USE;
+/* Whether an id is that of a session; and the end of one. */
+bool gcs_session_is(const char *id) NONNULL(1);
+int gcs_session_cancel(struct gcs *g, const char *id) NONNULL(1, 2) MUST_USE;
 int gcs_put(struct store *s, const char *key, const struct store_src *src,
 	    const struct store_meta *meta, const struct store_cond *cond,
 	    struct store_obj *ret);

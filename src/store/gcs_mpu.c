@@ -367,6 +367,8 @@ int gcs_mpu_abort(struct store *s, const char *key, const char *id)
 	bool is_there;
 	int r;
 
+	if (gcs_session_is(id))
+		return gcs_session_cancel(g, id);
 	if (!gcs_id_is_valid(id))
 		return 0;
 	r = find(g, key, id, &is_there);

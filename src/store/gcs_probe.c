@@ -173,6 +173,8 @@ int gcs_probe(struct store *s, const char *prefix, bool read_only)
 	if (r)
 		return r;
 	s->caps = p.g->where.is_google ? GOOGLE : ALWAYS;
+	if (p.g->chunk)
+		s->caps |= STORE_CAP_PUT_RESUME;
 	if (read_only) {
 		s->caps = STORE_CAP_META | STORE_CAP_FILE_AND_DIR;
 		return 0;

@@ -13,11 +13,23 @@
 #define EXPECT_ABOVE (1u << 20)
 #define HEAD_MAX (16 * 1024)
 
+void gcs_write_object(struct json_w *w, const struct gcs_upload *u)
+{
+	char crc[GCS_CRC_LEN];
+
+	gcs_crc_encode(u->crc32c, crc);
+	json_w_object(w, NULL);
+	json_w_str(w, "name", u->key);
+	json_w_str(w, "crc32c", crc);
+	if (u->nmeta)
+		gcs_write_meta(w, u->meta, u->nmeta);
+	json_w_close(w);
+}
+
 static int write_head(struct buf *b, const char *boundary,
 		      const struct gcs_upload *u)
 {
 	struct json_w w = JSON_W_INIT(b);
-	char crc[GCS_CRC_LEN];
 	int r = buf_addf(b,
 			 "--%s\r\nContent-Type: application/json; "
 			 "charset=UTF-8\r\n\r\n",
@@ -25,13 +37,7 @@ static int write_head(struct buf *b, const char *boundary,
 
 	if (r)
 		return r;
-	gcs_crc_encode(u->crc32c, crc);
-	json_w_object(&w, NULL);
-	json_w_str(&w, "name", u->key);
-	json_w_str(&w, "crc32c", crc);
-	if (u->nmeta)
-		gcs_write_meta(&w, u->meta, u->nmeta);
-	json_w_close(&w);
+	gcs_write_object(&w, u);
 	r = json_w_end(&w);
 	if (r == 0)
 		r = buf_addf(b,
@@ -51,30 +57,19 @@ static int check(const struct gcs_upload *u, const struct store_obj *o)
 	return -EBADMSG;
 }
 
-static int send(struct gcs *g, const struct gcs_upload *u, struct gcs_req *q,
-		struct store_obj *ret)
+static int send(struct gcs *g, struct gcs_req *q, struct store_obj *ret)
 {
 	struct json *j = NULL;
-	struct store_obj o;
 	int r = gcs_ask(g, q, &j);
 
 	if (r == 0)
-		r = gcs_obj_of(j, &o);
-	if (r == 0)
-		r = check(u, &o);
+		r = gcs_obj_of(j, ret);
 	json_free(j);
-	if (r)
-		return r;
-	o.has_crc32c = true;
-	o.crc32c = u->crc32c;
-	o.has_crc64 = u->src->has_crc64;
-	o.crc64 = u->src->crc64;
-	o.mtime_ns = 0;
-	*ret = o;
-	return 0;
+	return r;
 }
 
-int gcs_upload(struct gcs *g, const struct gcs_upload *u, struct store_obj *ret)
+static int send_at_once(struct gcs *g, const struct gcs_upload *u,
+			struct store_obj *ret)
 {
 	struct gcs_body body = { .head = BUF_INIT(HEAD_MAX),
 				 .tail = BUF_INIT(HEAD_MAX),
@@ -105,9 +100,29 @@ int gcs_upload(struct gcs *g, const struct gcs_upload *u, struct store_obj *ret)
 		r = buf_addf(&body.tail, "\r\n--%s--\r\n", boundary);
 	gcs_body_seal(&body);
 	if (r == 0)
-		r = send(g, u, &q, ret);
+		r = send(g, &q, ret);
 	gcs_body_clear(&body);
 	return r == -EMSGSIZE ? -EINVAL : r;
+}
+
+int gcs_upload(struct gcs *g, const struct gcs_upload *u, struct store_obj *ret)
+{
+	struct store_obj o = { .size = 0 };
+	int r = g->chunk && u->src->len > g->chunk ?
+			gcs_session_put(g, u, &o) :
+			send_at_once(g, u, &o);
+
+	if (r == 0)
+		r = check(u, &o);
+	if (r)
+		return r;
+	o.has_crc32c = true;
+	o.crc32c = u->crc32c;
+	o.has_crc64 = u->src->has_crc64;
+	o.crc64 = u->src->crc64;
+	o.mtime_ns = 0;
+	*ret = o;
+	return 0;
 }
 
 int gcs_put(struct store *s, const char *key, const struct store_src *src,

@@ -42,14 +42,20 @@ int gcs_req_match(struct gcs_req *q, const char *name, const char *etag)
 	return 0;
 }
 
+enum answer_cond gcs_cond_of(const struct store_cond *cond)
+{
+	if (cond && cond->if_match)
+		return ANSWER_IF_MATCH;
+	return cond && cond->if_absent ? ANSWER_IF_ABSENT : ANSWER_NO_COND;
+}
+
 int gcs_req_cond(struct gcs_req *q, const struct store_cond *cond)
 {
 	if (cond && cond->if_match)
 		return gcs_req_match(q, "ifGenerationMatch", cond->if_match);
-	if (cond && cond->if_absent) {
+	if (cond && cond->if_absent)
 		gcs_req_query(q, "ifGenerationMatch", "0");
-		q->cond = ANSWER_IF_ABSENT;
-	}
+	q->cond = gcs_cond_of(cond);
 	return 0;
 }
 
@@ -211,7 +217,10 @@ static int judge(struct gcs *g, const struct gcs_req *q,
 				.is_settled = atomic_load(&g->has_worked) };
 	int r;
 
-	if (resp->status < 200 || resp->status > 299)
+	/* A session goes on, or is cancelled. */
+	if (q->is_session && (a.status == 308 || a.status == 499))
+		a.status = 200;
+	if (a.status < 200 || a.status > 299)
 		gcs_said_read(resp->body.p, resp->body.len, &said);
 	r = gcs_err_of(&a);
 	*ret_token = gcs_err_is_token(&a);
@@ -280,18 +289,24 @@ int gcs_perform(struct gcs *g, const struct gcs_req *q, struct http_resp *resp)
 	return r;
 }
 
+int gcs_json_of(const struct http_resp *resp, struct json **ret)
+{
+	int r = json_parse(resp->body.p ? resp->body.p : "", resp->body.len,
+			   ret);
+
+	if (r != -EBADMSG)
+		return r;
+	store_set_error("the answer is not JSON");
+	return -EPROTO;
+}
+
 int gcs_ask(struct gcs *g, const struct gcs_req *q, struct json **ret)
 {
 	struct http_resp resp;
 	int r = gcs_perform(g, q, &resp);
 
 	if (r == 0)
-		r = json_parse(resp.body.p ? resp.body.p : "", resp.body.len,
-			       ret);
-	if (r == -EBADMSG && resp.status >= 200 && resp.status <= 299) {
-		store_set_error("the answer is not JSON");
-		r = -EPROTO;
-	}
+		r = gcs_json_of(&resp, ret);
 	http_resp_clear(&resp);
 	return r;
 }

@@ -127,6 +127,7 @@ static int put_whole(struct transfer *t, struct titem *it,
 				 .arg = &s,
 				 .len = it->v.size,
 				 .has_crc64 = true };
+	struct session session;
 	struct body_crcs crc;
 	int r = src_begin(&s, &it->v);
 
@@ -138,6 +139,10 @@ static int put_whole(struct transfer *t, struct titem *it,
 		r = sum_check(&s, src.crc64);
 	*sent = (struct sent){ .known = r == 0, .crc64 = src.crc64 };
 	put_meta(t, &it->v, &meta);
+	if (r == 0 && t->store->caps & STORE_CAP_PUT_RESUME) {
+		r = session_load(t, it, &session);
+		src.session = &session.s;
+	}
 	if (r == 0)
 		r = store_put(t->store, it->key, &src, &meta, cond, obj);
 	src_end(&s);

@@ -60,6 +60,7 @@ struct titem {
 
 	enum body body;
 	char *upload_id;
+	bool has_session; /* its put goes on in a later life, if it must */
 	struct plan_lay lay;
 	char *copy_etag; /* of the object that parts are copied from */
 	unsigned nparts, parts_done, parts_going;
@@ -304,6 +305,13 @@ int body_sweep(struct transfer *t, const struct meta_upload *up);
 int body_begin(struct transfer *t, struct titem *it);
 int body_part(struct transfer *t, struct titem *it, unsigned part);
 /* Room for the parts, none of which is sent: it->lay, it->parts, it->nparts. */
+/* session.c: for store_src of a put.  With a row of one that was begun. */
+struct session {
+	struct store_session s;
+	struct transfer *t;
+	struct titem *it;
+};
+int session_load(struct transfer *t, struct titem *it, struct session *ret);
 int parts_make(struct titem *it, uint64_t part_size, uint64_t copied);
 
 /* reuse.c */

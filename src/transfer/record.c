@@ -50,7 +50,7 @@ static int version_published(struct transfer *t, const struct titem *it,
 	}
 	/* Sent as a whole after all, or by an earlier life: what was begun
 	 * beside is to be aborted. */
-	if (r < 0 || !it->upload_id || it->was_found)
+	if (r < 0 || !(it->upload_id || it->has_session) || it->was_found)
 		return r;
 	r = meta_part_del_all(t->meta, it->vid);
 	if (r == 0)

@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (store_gcs_new(&o, &s) < 0)
 		abort();
 	((struct gcs *)s)->is_source_blind = how & 8;
+	((struct gcs *)s)->chunk = how & 16 ? 4 : 0;
 	s->caps = STORE_CAP_PUT_COND | STORE_CAP_DEL_COND | STORE_CAP_COPY |
 		  STORE_CAP_COMMIT_META | STORE_CAP_DEL_MANY |
 		  STORE_CAP_DEL_MANY_COND;

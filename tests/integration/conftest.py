@@ -10,7 +10,7 @@ import pytest
 from buckets import DirBucket, GCSBucket, S3Bucket
 from mount import Mount
 from proxy import Proxy
-from servers import S3_SERVERS, FakeGCS, MinIO, VersityGW
+from servers import S3_SERVERS, FakeGCS, MinIO, StrictGCS, VersityGW
 
 
 def pytest_configure(config):
@@ -73,10 +73,23 @@ def minio(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def gcs_server(tmp_path_factory):
+def fake_gcs_server(tmp_path_factory):
     server = FakeGCS(tmp_path_factory.mktemp("gcs")).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def strict_gcs(tmp_path_factory):
+    server = StrictGCS(tmp_path_factory.mktemp("strict-gcs")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def gcs_server(request):
+    """fake-gcs-server; another one where a test is parametrized, indirectly."""
+    return request.getfixturevalue(getattr(request, "param", "fake_gcs_server"))
 
 
 @pytest.fixture

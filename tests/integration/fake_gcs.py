@@ -26,6 +26,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import google_crc32c
 
+from fake_gcs_session import Sessions
+
 PAGE_MAX = 100
 BATCH_MAX = 100
 STEP = 100_000  # bytes of a rewrite at a time
@@ -33,6 +35,7 @@ HEADERS = {
     *("host", "user-agent", "accept", "accept-encoding", "connection"),
     *("content-length", "content-type", "authorization", "range", "expect"),
     *("x-goog-api-client", "x-upload-content-type", "x-goog-user-project"),
+    *("x-upload-content-length", "content-range", "x-goog-hash"),
 }
 BATCH_HEADERS = {"content-type", "content-id", "mime-version"}
 BATCH_HEADERS |= {"content-length", "content-transfer-encoding"}
@@ -71,6 +74,15 @@ def only(what, known, kind):
 
 def crc32c(data):
     return base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
+
+
+@dataclass
+class Reply:
+    """An answer that is no resource."""
+
+    status: int
+    body: bytes
+    headers: dict
 
 
 @dataclass
@@ -157,6 +169,7 @@ class Store:
         self.generation = int(time.time() * 1e6)
         self.rewrites = {}
         self.written = {}
+        self.sessions = Sessions(bad, Refused, self.finish)
 
     # ---- conditions
 
@@ -211,7 +224,7 @@ class Store:
     def upload(self, bucket, query, head, body):
         only(query, STANDARD | CONDITIONS | {"uploadType", "name"}, "parameter")
         if query.get("uploadType") != "multipart":
-            bad("this fake has uploads of type multipart alone")
+            bad("this fake has uploads of type multipart and resumable alone")
         kind = re.fullmatch(r"multipart/related; boundary=\"?([^\"]+)\"?", head)
         if not kind:
             bad(f"Content-Type {head}")
@@ -227,7 +240,13 @@ class Store:
             bad("the first part is the resource")
         if not re.fullmatch(rb"content-type: *[^\r\n]+", second.lower()):
             bad("the second part is the bytes")
-        said = json.loads(said)
+        return self.made(bucket, query, json.loads(said), data)
+
+    def finish(self, session):
+        return self.made(session.bucket, session.query, session.said, session.data)
+
+    def made(self, bucket, query, said, data):
+        """An object of what was said of it and its bytes."""
         only(said, RESOURCE, "member")
         if "crc32c" in said and said["crc32c"] != crc32c(data):
             bad(
@@ -417,6 +436,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if answer is None:
             self.reply(204, b"")
+        elif isinstance(answer, Reply):
+            self.reply(answer.status, answer.body, answer.headers)
         elif isinstance(answer, Object):
             self.media(answer)
         else:
@@ -464,9 +485,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(404, "notFound", f"no such path: {path}")
         root, bucket, rest = form[1], form[2], (form[3] or "")[1:]
         words = [unquote(w, errors="strict") for w in rest.split("/")] if rest else []
-        if root == "/upload" and (method, words) == ("POST", []):
-            kind = self.headers.get("Content-Type", "")
-            return store.upload(bucket, query, kind, body)
+        if root == "/upload" and not words:
+            return self.sent(bucket, query, body)
         if root != "/upload" and not words and method == "GET":
             return store.listing(bucket, query)
         if root == "/upload" or not words:
@@ -474,6 +494,35 @@ class Handler(BaseHTTPRequestHandler):
         if len(words) == 1:
             return self.one(method, bucket, words[0], query, body)
         return self.several(bucket, words, query, body)
+
+    def sent(self, bucket, query, body):
+        if query.get("uploadType") == "resumable":
+            return self.resumable(bucket, query, body)
+        if self.command != "POST":
+            raise Refused(404, "notFound", f"no such method: {self.command}")
+        kind = self.headers.get("Content-Type", "")
+        return self.store.upload(bucket, query, kind, body)
+
+    def resumable(self, bucket, query, body):
+        sessions, method = self.store.sessions, self.command
+        known = STANDARD | CONDITIONS | {"uploadType", "name", "upload_id"}
+        only(query, known, "parameter")
+        if ("upload_id" in query) == (method == "POST"):
+            raise Refused(404, "notFound", f"no such method: {method}")
+        if method == "POST":
+            self.store.bucket(bucket)
+            said = self.json_body(body, may_be_empty=True)
+            where = sessions.begin(bucket, query, said)
+            host = f"http://{self.headers['Host']}"
+            return Reply(200, b"", {"Location": host + where})
+        if method == "DELETE":
+            sessions.cancel(query)
+            return Reply(499, b"", {})
+        is_done, what = sessions.put(query, self.headers["Content-Range"] or "", body)
+        if is_done:
+            said = re.search("crc32c=([^,]+)", self.headers.get("X-Goog-Hash", ""))
+            return what if not said or said[1] == what["crc32c"] else bad("crc32c")
+        return Reply(308, b"", {"Range": f"bytes=0-{what - 1}"} if what else {})
 
     def one(self, method, bucket, name, query, body):
         """An object by itself."""

@@ -152,3 +152,56 @@ def test_parts_of_no_upload_are_swept(mnt, gcs_bucket):
     mnt.mount()
     assert gcs_bucket.hidden() == kept
     assert os.listdir(mnt.path) == []
+
+
+def chunks(proxy):
+    """What of resumable uploads was answered: (bytes sent, status)."""
+    asked = proxy.requests("PUT", "upload_id=")
+    return [(r.sent, r.status) for r in asked if r.status]
+
+
+# The other server does not say how far a session is.
+strict = pytest.mark.parametrize("gcs_server", ["strict_gcs"], indirect=True)
+
+
+@strict
+@pytest.mark.option("parts")
+def test_one_resumable_upload_goes_on_after_kill_9(mnt, below, gcs_bucket, gcs_proxy):
+    data = os.urandom(20 * MIB)
+    mnt.mount(parts="resumable")
+    gcs_proxy.limit(up=8 * MIB)
+    (mnt / "big").write_bytes(data)
+    wait_until(lambda: len(chunks(gcs_proxy)) >= 5, what="some chunks")
+    mnt.kill9()
+    before = len(chunks(gcs_proxy))
+    assert before < 19
+    assert below.keys() == []
+    assert gcs_bucket.hidden() == []
+    gcs_proxy.limit()
+    mnt.mount(parts="resumable")
+    mnt.sync()
+    assert below.get("big") == data
+    assert_same(below, mnt.path)
+    later = chunks(gcs_proxy)[before:]
+    assert (0, 308) in later  # where is it?
+    assert sum(sent > 0 for sent, _ in later) <= 20 - before
+    begun = gcs_proxy.requests("POST", "uploadType=resumable")
+    assert len(begun) == 1
+    (mnt / "small").write_bytes(b"small")
+    (mnt / "big").rename(mnt / "moved")
+    mnt.umount()
+    assert below.keys() == ["moved", "small"]
+    assert gcs_bucket.hidden() == []
+
+
+@strict
+def test_a_resumable_upload_that_is_gone_begins_anew(mnt, below, gcs_proxy):
+    data = os.urandom(3 * MIB)
+    mnt.mount(parts="resumable")
+    gcs_proxy.fault("status", method="PUT", code=410, skip=1, count=1)
+    gcs_proxy.fault("drop", method="PUT", skip=2, count=1)
+    (mnt / "big").write_bytes(data)
+    mnt.sync()
+    assert below.get("big") == data
+    assert len(gcs_proxy.requests("POST", "uploadType=resumable")) == 2
+    assert_same(below, mnt.path)

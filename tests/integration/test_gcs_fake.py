@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """fake_gcs.py is what Google's own client takes it for, and refuses the rest."""
 
+import io
 import json
 import urllib.error
 import urllib.request
 
 import pytest
+import requests
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
@@ -101,6 +103,29 @@ def test_objects_are_joined_and_copied_on_conditions(bucket):
     assert copy.download_as_bytes() == b"y" * 250_000
     with pytest.raises(exceptions.PreconditionFailed):
         copy.rewrite(large, if_source_generation_match=1)
+
+
+def test_a_resumable_upload_goes_on_where_it_was(bucket):
+    data = bytes(range(256)) * 3000
+    blob = bucket.blob("resumed", chunk_size=256 << 10)
+    blob.metadata = {"mode": "1"}
+    blob.upload_from_file(io.BytesIO(data), checksum="crc32c", if_generation_match=0)
+    assert bucket.get_blob("resumed").metadata == {"mode": "1"}
+    assert bucket.get_blob("resumed").download_as_bytes() == data
+    url = bucket.blob("other").create_resumable_upload_session(size=len(data))
+    session = requests.Session()
+    half = 512 << 10
+    head = {"Content-Range": f"bytes 0-{half - 1}/{len(data)}"}
+    assert session.put(url, data[:half], headers=head).status_code == 308
+    ask = {"Content-Range": f"bytes */{len(data)}"}
+    assert session.put(url, headers=ask).headers["Range"] == f"bytes=0-{half - 1}"
+    head = {"Content-Range": f"bytes {half}-{len(data) - 1}/{len(data)}"}
+    assert session.put(url, data[half:], headers=head).status_code == 200
+    assert session.put(url, headers=ask).status_code == 200
+    assert bucket.get_blob("other").download_as_bytes() == data
+    url = bucket.blob("gone").create_resumable_upload_session()
+    assert session.delete(url).status_code == 499
+    assert session.put(url, headers=ask).status_code == 404
 
 
 def test_many_are_deleted_by_one_request(bucket):
