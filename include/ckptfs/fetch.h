@@ -34,7 +34,7 @@ struct store;
 
 struct fetch_opts {
 	unsigned max_downloads; /* requests at once, at most 256; 0: 16 */
-	uint64_t limit; /* bytes per second; 0: none */
+	uint64_t limit; /* bytes per second; 0: none; at first */
 	uint64_t chunk; /* bytes of the smallest request; 0: 8 MiB */
 };
 
@@ -42,6 +42,8 @@ struct fetch_opts {
 int fetch_engine_new(const struct host *host, struct store *store,
 		     const struct fetch_opts *opts, struct fetch_engine **ret)
 	NONNULL(1, 2, 3, 4) MUST_USE;
+/* Another limit, from now on. */
+void fetch_engine_set_limit(struct fetch_engine *e, uint64_t limit) NONNULL(1);
 /* Have every wait, present and to come, return -ECANCELED, and no request
  * begin; does not wait. */
 void fetch_engine_stop(struct fetch_engine *e) NONNULL(1);
@@ -133,12 +135,12 @@ int fetch_outcome(struct fetch *f) NONNULL(1) MUST_USE;
 /* Bytes in the blob. */
 uint64_t fetch_progress(struct fetch *f) NONNULL(1);
 
-/* Bytes written to blobs since the start. */
-uint64_t fetch_engine_bytes(struct fetch_engine *e) NONNULL(1);
 struct fetch_stats {
 	uint64_t bytes; /* written to blobs, since the start */
 	uint64_t requests, retries;
 	unsigned active; /* fetches of which something is to come */
+	unsigned at_once, at_once_most; /* requests: now, and max_downloads */
+	uint64_t limit; /* bytes per second; 0: none */
 };
 void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
 	NONNULL(1, 2);

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "ckptfs/compiler.h"
+#include "ckptfs/fetch.h"
 #include "ckptfs/transfer.h"
 
 #define FS_ROOT_INO 1
@@ -396,14 +397,19 @@ struct fs_stats {
 	uint64_t opens_passthrough, opens_cached; /* since the mount */
 	uint64_t open_files;
 	uint64_t names; /* in memory, folders too */
-	uint64_t bytes_fetched;
 	uint64_t unshown; /* names in listed folders of the bucket that a mount
 			     cannot show */
 	bool failed; /* the cache disk failed: no new dirty data */
 	bool through_refused; /* the kernel gave no passthrough when asked */
 	bool unseen_writers; /* some are in a pid namespace beside ours */
+	struct fetch_stats fetch;
 	struct transfer_stats transfer;
 };
 void fs_stats(struct fs *fs, struct fs_stats *ret) NONNULL(1, 2);
+
+/* Other limits, from now on until the end of the mount: bytes per second; 0:
+ * none. */
+void fs_set_upload_limit(struct fs *fs, uint64_t limit) NONNULL(1);
+void fs_set_download_limit(struct fs *fs, uint64_t limit) NONNULL(1);
 
 #endif

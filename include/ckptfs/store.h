@@ -379,6 +379,12 @@ const char *store_last_error(void);
 /* How long the store asked to wait before the next try (Retry-After), for the
  * last error of this thread; 0: it did not say. */
 int64_t store_retry_after_ns(void);
+/*
+ * How many answers to this thread were -EAGAIN so far, those that were tried
+ * again among them.  More of them after a call than before: the store is asked
+ * too much.
+ */
+uint64_t store_throttled(void);
 /* For back ends. */
 void store_set_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void store_set_retry_after(int64_t ns);

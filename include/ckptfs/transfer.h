@@ -36,7 +36,7 @@ struct transfer_opts {
 	enum transfer_order order;
 	unsigned max_uploads; /* workers; 1 .. 64 */
 	uint64_t part_size; /* bytes, 0: grows by itself from 8 MiB */
-	uint64_t upload_limit; /* bytes per second; 0: none */
+	uint64_t upload_limit; /* bytes per second; 0: none; at first */
 	int64_t upload_delay_ns; /* from the first close to the put's begin */
 	int64_t upload_interval_ns; /* least time between puts of a live log */
 	int64_t upload_max_delay_ns; /* temporary names are held this long */
@@ -192,6 +192,8 @@ int transfer_place(struct transfer *t, uint64_t vid, uint64_t *ret_seq)
  * about to be deleted, though one may come after it (in doubt: yes). */
 bool transfer_marker_goes(struct transfer *t, uint64_t ino, const char *key)
 	NONNULL(1, 3);
+/* Another upload_limit, from now on: bytes per second; 0: none. */
+void transfer_set_limit(struct transfer *t, uint64_t limit) NONNULL(1);
 
 /*
  * Wait until nothing numbered up to seq is left in the line whose key is
@@ -249,6 +251,8 @@ struct transfer_stats {
 	uint64_t puts, deletes, copies, renames; /* committed */
 	uint64_t retries, folded; /* calls tried again; ops never sent */
 	uint64_t rate; /* bytes per second, lately */
+	unsigned at_once, at_once_most; /* requests: now, and max_uploads */
+	uint64_t limit; /* bytes per second; 0: none */
 	uint64_t queued_ops, queued_bytes;
 	int64_t oldest_real_ns; /* of what is queued; 0: nothing is */
 	/* the work of it: times that all of a line was looked through, rows

@@ -136,6 +136,16 @@ static void write_totals(struct json_w *w, const struct status_sums *s,
 	json_w_close(w);
 }
 
+static void write_flow(struct json_w *w, const char *name, unsigned at_once,
+		       unsigned most, uint64_t limit)
+{
+	json_w_object(w, name);
+	json_w_u64(w, "at_once", at_once);
+	json_w_u64(w, "most_at_once", most);
+	json_w_u64(w, "limit_bytes_per_s", limit);
+	json_w_close(w);
+}
+
 int status_end(struct status_doc *d, const struct status_facts *f)
 {
 	const struct status_sums *s = &d->sums;
@@ -164,10 +174,14 @@ int status_end(struct status_doc *d, const struct status_facts *f)
 	json_w_u64(w, "files", st->cache_files);
 	json_w_u64(w, "dirty_bytes", st->cache_dirty);
 	json_w_u64(w, "disk_avail_bytes", st->disk_avail);
-	json_w_u64(w, "fetched_bytes", st->bytes_fetched);
+	json_w_u64(w, "fetched_bytes", st->fetch.bytes);
 	json_w_u64(w, "names", st->names);
 	json_w_bool(w, "failed", st->failed);
 	json_w_close(w);
+	write_flow(w, "uploads", st->transfer.at_once,
+		   st->transfer.at_once_most, st->transfer.limit);
+	write_flow(w, "downloads", st->fetch.at_once, st->fetch.at_once_most,
+		   st->fetch.limit);
 	json_w_u64(w, "rate_bytes_per_s", st->transfer.rate);
 	write_eta(w, status_eta_s(s, st->transfer.rate));
 	json_w_int(w, "lag_s", lag);

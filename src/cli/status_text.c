@@ -130,6 +130,25 @@ static void print_upload(FILE *f, const struct json *doc)
 	}
 }
 
+/* Only what holds them up. */
+static void print_flow(FILE *f, const struct json *flow, const char *what)
+{
+	uint64_t now = number(flow, "at_once"), limit;
+	uint64_t most = number(flow, "most_at_once");
+	char rate[TEXT_QTY_LEN];
+
+	limit = number(flow, "limit_bytes_per_s");
+	text_size(limit, rate);
+	if (now < most)
+		(void)fprintf(f,
+			      "  slower   %llu of %llu %ss at once: the store "
+			      "asked for less\n",
+			      (unsigned long long)now, (unsigned long long)most,
+			      what);
+	if (limit)
+		(void)fprintf(f, "  limit    %ss at %s/s\n", what, rate);
+}
+
 static void print_cache(FILE *f, const struct json *doc)
 {
 	const struct json *c = json_get(doc, "cache");
@@ -174,6 +193,8 @@ void status_print(FILE *f, const struct json *doc, size_t most)
 	(void)fprintf(f, ", pid %llu, since %s\n",
 		      (unsigned long long)number(doc, "pid"), up);
 	print_upload(f, doc);
+	print_flow(f, json_get(doc, "uploads"), "upload");
+	print_flow(f, json_get(doc, "downloads"), "download");
 	print_cache(f, doc);
 	for (i = 0; i < json_len(warnings); i++) {
 		(void)fputs("  warning  ", f);

@@ -394,11 +394,21 @@ void fs_stats(struct fs *fs, struct fs_stats *ret)
 	lock_acquire(&fs->ns);
 	ret->names = HASH_COUNT(fs->inodes);
 	lock_release(&fs->ns);
-	ret->bytes_fetched = fetch_engine_bytes(fs->fetch);
+	fetch_stats(fs->fetch, &ret->fetch);
 	ret->failed = fs_is_broken(fs);
 	ret->unseen_writers =
 		__atomic_load_n(&fs->unseen_writers, __ATOMIC_RELAXED);
 	ret->through_refused =
 		__atomic_load_n(&fs->through_refused, __ATOMIC_RELAXED);
 	transfer_stats(fs->transfer, &ret->transfer);
+}
+
+void fs_set_upload_limit(struct fs *fs, uint64_t limit)
+{
+	transfer_set_limit(fs->transfer, limit);
+}
+
+void fs_set_download_limit(struct fs *fs, uint64_t limit)
+{
+	fetch_engine_set_limit(fs->fetch, limit);
 }

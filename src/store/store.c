@@ -17,6 +17,7 @@
 
 static __thread char last_error[512];
 static __thread int64_t retry_after_ns;
+static __thread uint64_t throttled;
 
 const char *store_last_error(void)
 {
@@ -40,6 +41,11 @@ void store_set_error(const char *fmt, ...)
 void store_set_retry_after(int64_t ns)
 {
 	retry_after_ns = ns;
+}
+
+uint64_t store_throttled(void)
+{
+	return throttled;
 }
 
 bool store_err_is_transient(int err)
@@ -100,6 +106,7 @@ static void begin(struct store *s, const char *method)
 static int end(struct store *s, int r)
 {
 	assert(err_is_allowed(r));
+	throttled += r == -EAGAIN;
 	if (r)
 		__atomic_add_fetch(&s->failures, 1, __ATOMIC_RELAXED);
 	else

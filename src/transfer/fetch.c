@@ -173,12 +173,34 @@ static void finish(struct fetch_engine *e, struct fetch *f)
 		fetch_free(f);
 }
 
+/* A reader never waits for others' requests. */
+static bool may_ask_locked(struct fetch_engine *e, const struct fetch_worker *w)
+	REQUIRES(e->lock)
+{
+	return w->wants_only || e->going < e->flow.now;
+}
+
+/* A request is over; others may have waited for that. */
+static void asked_locked(struct fetch_engine *e, const struct fetch_job *job,
+			 bool throttled) REQUIRES(e->lock)
+{
+	bool waited = e->going >= e->flow.now && e->flow.now < e->flow.most;
+
+	e->going--;
+	waited |= flow_ends(&e->flow, job->began_ns, clk_mono(e->host->clk),
+			    e->stats.bytes + e->stats.requests * FLOW_REQUEST,
+			    throttled);
+	if (waited)
+		fetch_kick_locked(e);
+}
+
 static int64_t step(void *arg)
 {
 	struct fetch_worker *w = arg;
 	struct fetch_engine *e = w->e;
 	struct fetch *f = NULL;
 	struct fetch_job job = { .gathered = w->gather };
+	uint64_t throttled = store_throttled();
 	int64_t next = CLK_NEVER, now;
 	bool found = false, gone;
 	int r;
@@ -186,8 +208,10 @@ static int64_t step(void *arg)
 	lock_acquire(&e->lock);
 	if (!e->stopping) {
 		f = ended_locked(e);
-		if (!f)
+		if (!f && may_ask_locked(e, w))
 			found = pick_locked(e, w->wants_only, &job, &next);
+		if (found)
+			flow_begins(&e->flow, e->going++);
 	}
 	lock_release(&e->lock);
 	if (f) {
@@ -204,6 +228,7 @@ static int64_t step(void *arg)
 	r = fetch_run(e, &job);
 	lock_acquire(&e->lock);
 	fetch_job_end_locked(e, &job, r);
+	asked_locked(e, &job, store_throttled() != throttled);
 	/* a failure frees a range that others may take, after a while */
 	if (job.pos != job.end || f->state != FETCH_RUNNING)
 		fetch_kick_locked(e);
@@ -332,6 +357,7 @@ int fetch_engine_new(const struct host *host, struct store *store,
 	e->host = host;
 	e->store = store;
 	e->limit = opts->limit;
+	flow_init(&e->flow, n);
 	e->chunk = opts->chunk ? opts->chunk : CHUNK_LEAST;
 	e->wants_end = &e->wants;
 	e->workers = calloc(n, sizeof(*e->workers));
@@ -345,6 +371,16 @@ int fetch_engine_new(const struct host *host, struct store *store,
 	}
 	*ret = e;
 	return 0;
+}
+
+void fetch_engine_set_limit(struct fetch_engine *e, uint64_t limit)
+{
+	lock_acquire(&e->lock);
+	e->limit = limit;
+	e->limits++;
+	e->paced_ns = 0;
+	thr_wake(&e->pace_cond);
+	lock_release(&e->lock);
 }
 
 void fetch_engine_stop(struct fetch_engine *e)

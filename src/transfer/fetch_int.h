@@ -9,6 +9,7 @@
 #include "ckptfs/thr.h"
 
 #include "fetch_pattern.h"
+#include "flow.h"
 
 struct cache_ranges;
 
@@ -101,8 +102,12 @@ struct fetch_engine {
 	struct store *store;
 	unsigned n_workers;
 	struct fetch_worker *workers;
-	uint64_t chunk, limit;
+	uint64_t chunk;
 	struct lock lock; /* guards the rest */
+	uint64_t limit; /* bytes per second; 0: none */
+	unsigned limits; /* how many there were: a wait by an old one ends */
+	struct flow flow; /* how many workers ask the store at once */
+	unsigned going; /* that do now */
 	bool stopping;
 	struct fetch *fetches;
 	struct fetch_want *wants, **wants_end;

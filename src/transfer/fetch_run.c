@@ -29,9 +29,10 @@ static void pace_locked(struct fetch_engine *e, const struct fetch_job *job,
 	int64_t now = clk_mono(clk);
 	int64_t until =
 		now + fetch_plan_pace_ns(&e->paced_ns, now, e->limit, n);
+	const unsigned limits = e->limits;
 
-	while (!e->stopping && job->f->refs && job->busy < job->end &&
-	       clk_mono(clk) < until)
+	while (!e->stopping && limits == e->limits && job->f->refs &&
+	       job->busy < job->end && clk_mono(clk) < until)
 		(void)thr_wait(e->host->thr, &e->lock, &e->pace_cond, until);
 }
 

@@ -293,17 +293,12 @@ void fetch_stats(struct fetch_engine *e, struct fetch_stats *ret)
 
 	lock_acquire(&e->lock);
 	st = e->stats;
+	st.at_once = e->flow.now;
+	st.at_once_most = e->flow.most;
+	st.limit = e->limit;
 	st.active = 0;
 	for (struct fetch *f = e->fetches; f; f = f->next)
 		st.active += is_active_locked(e, f);
 	lock_release(&e->lock);
 	*ret = st;
-}
-
-uint64_t fetch_engine_bytes(struct fetch_engine *e)
-{
-	struct fetch_stats st;
-
-	fetch_stats(e, &st);
-	return st.bytes;
 }

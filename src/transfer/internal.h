@@ -25,6 +25,7 @@
 #include "ckptfs/thr.h"
 #include "ckptfs/transfer.h"
 
+#include "flow.h"
 #include "line_index.h"
 #include "plan_size.h"
 
@@ -181,6 +182,9 @@ struct transfer {
 	bool stopping;
 	unsigned waiters; /* somebody waits: delays do not apply */
 	unsigned nworkers;
+	struct flow flow; /* how many of them ask the store at once */
+	unsigned going, committing; /* that do now; of them, commits */
+	uint64_t asked; /* times that one did */
 	struct uploader {
 		struct transfer *t;
 		struct thr_worker *w; /* NULL once it is being stopped */
@@ -191,6 +195,7 @@ struct transfer {
 	struct transfer_stats stats;
 	/* token bucket of upload_limit */
 	int64_t tokens, refilled_at;
+	uint64_t limit; /* of it */
 	/* rate: bytes in the last whole second, and in this one */
 	int64_t rate_second;
 	uint64_t rate_bytes;

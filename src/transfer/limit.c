@@ -4,26 +4,33 @@
 
 #include "internal.h"
 
+/* With the lock: what may go by now. */
+static void refill(struct transfer *t, int64_t limit, int64_t now)
+{
+	const int64_t burst = limit / 4 + 65536;
+
+	if (!t->refilled_at)
+		t->refilled_at = now;
+	t->tokens += (int64_t)((double)(now - t->refilled_at) * (double)limit /
+			       (double)NS_PER_S);
+	t->refilled_at = now;
+	if (t->tokens > burst)
+		t->tokens = burst;
+}
+
 /* Wait until n bytes may go; called from a body's source, nothing held. */
 void limit_take(struct transfer *t, size_t n)
 {
-	int64_t limit = (int64_t)t->opts.upload_limit, now, burst;
+	int64_t limit, now;
 
-	if (!limit)
-		return;
-	burst = limit / 4 + 65536;
 	lock_acquire(&t->lock);
-	t->tokens -= (int64_t)n;
-	for (;;) {
+	if (t->limit)
+		t->tokens -= (int64_t)n;
+	while (t->limit && !t->stopping) {
+		limit = (int64_t)t->limit; /* it may be another by now */
 		now = clk_mono(t->host->clk);
-		if (!t->refilled_at)
-			t->refilled_at = now;
-		t->tokens += (int64_t)((double)(now - t->refilled_at) *
-				       (double)limit / (double)NS_PER_S);
-		t->refilled_at = now;
-		if (t->tokens > burst)
-			t->tokens = burst;
-		if (t->tokens >= 0 || t->stopping)
+		refill(t, limit, now);
+		if (t->tokens >= 0)
 			break;
 		(void)thr_wait(t->host->thr, &t->lock, &t->cond,
 			       now + (int64_t)((double)-t->tokens *
@@ -31,6 +38,16 @@ void limit_take(struct transfer *t, size_t n)
 					       (double)limit) +
 				       NS_PER_MS);
 	}
+	lock_release(&t->lock);
+}
+
+/* What was sent is paid for: nobody goes on to wait by the old one. */
+void transfer_set_limit(struct transfer *t, uint64_t limit)
+{
+	lock_acquire(&t->lock);
+	t->limit = limit;
+	t->tokens = t->refilled_at = 0;
+	thr_wake(&t->cond);
 	lock_release(&t->lock);
 }
 

@@ -290,6 +290,12 @@ static bool plan_abort(struct transfer *t, struct action *a, int64_t *wait)
 	return false;
 }
 
+/* One commit goes beside whatever else does: others may wait for it. */
+static bool may_ask(const struct transfer *t, bool commit)
+{
+	return t->going < t->flow.now || (commit && !t->committing);
+}
+
 struct action plan_next(struct transfer *t, int64_t *wait)
 {
 	struct action a = { .act = ACT_NONE };
@@ -301,8 +307,10 @@ struct action plan_next(struct transfer *t, int64_t *wait)
 		return a;
 	}
 	/* A body may wait for an abort, which is short. */
-	if (!plan_commit(t, &a, wait) && !plan_abort(t, &a, wait) &&
-	    !plan_body(t, &a, wait) && !plan_sum(t, &a, &at))
+	if (!(may_ask(t, true) && plan_commit(t, &a, wait)) &&
+	    !plan_abort(t, &a, wait) &&
+	    !(may_ask(t, false) && plan_body(t, &a, wait)) &&
+	    !plan_sum(t, &a, &at))
 		note_wait(at, now, wait);
 	if (t->fold_wanted) /* since before, or as the bodies were chosen */
 		note_wait(t->fold_from, now, wait);

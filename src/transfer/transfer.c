@@ -68,6 +68,8 @@ int transfer_new(const struct host *host, struct meta *meta,
 	t->store = store;
 	t->opts = *opts;
 	t->ev = *events;
+	t->limit = opts->upload_limit;
+	flow_init(&t->flow, opts->max_uploads);
 	lock_init(&t->lock, LOCK_LEAF, "transfer");
 	thr_cond_init(&t->cond);
 	t->next_stale = true;
@@ -580,6 +582,9 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret)
 	t->stats.queued_ops = t->line.n;
 	t->stats.queued_bytes = t->sum_bytes;
 	t->stats.visited = t->line.visited;
+	t->stats.at_once = t->flow.now;
+	t->stats.at_once_most = t->flow.most;
+	t->stats.limit = t->limit;
 	*ret = t->stats;
 	if (clk_mono(t->host->clk) / NS_PER_S > t->rate_second + 1)
 		ret->rate = 0;

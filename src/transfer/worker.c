@@ -373,6 +373,36 @@ static int64_t rest(struct uploader *u, int64_t wait)
 	return u->t->stale ? 0 : wait;
 }
 
+/* The store is asked for it, for some time. */
+static bool asks(enum act act)
+{
+	return act == ACT_COMMIT || act == ACT_BEGIN || act == ACT_PART;
+}
+
+/* With the lock. */
+static void asks_begin(struct transfer *t, enum act act)
+{
+	if (!asks(act))
+		return;
+	flow_begins(&t->flow, t->going);
+	t->going++;
+	t->committing += act == ACT_COMMIT;
+}
+
+/* With the lock. */
+static void asks_end(struct transfer *t, enum act act, int64_t began_ns,
+		     bool throttled)
+{
+	if (!asks(act))
+		return;
+	t->going--;
+	t->committing -= act == ACT_COMMIT;
+	t->asked++;
+	(void)flow_ends(&t->flow, began_ns, clk_mono(t->host->clk),
+			t->stats.bytes_sent + t->asked * FLOW_REQUEST,
+			throttled);
+}
+
 static int64_t choose(struct uploader *u, struct action *ret)
 {
 	struct transfer *t = u->t;
@@ -389,6 +419,7 @@ static int64_t choose(struct uploader *u, struct action *ret)
 		wait = NS_PER_S;
 	} else {
 		*ret = plan_next(t, &wait);
+		asks_begin(t, ret->act);
 		if (ret->act == ACT_NONE)
 			wait = rest(u, wait);
 		else if (ret->act != ACT_FOLD)
@@ -403,7 +434,8 @@ int64_t worker_step(void *arg)
 	struct uploader *u = arg;
 	struct transfer *t = u->t;
 	struct action a;
-	int64_t wait = choose(u, &a);
+	int64_t wait = choose(u, &a), began = clk_mono(t->host->clk);
+	uint64_t throttled = store_throttled();
 
 	switch (a.act) {
 	case ACT_NONE:
@@ -432,6 +464,7 @@ int64_t worker_step(void *arg)
 		break;
 	}
 	lock_acquire(&t->lock);
+	asks_end(t, a.act, began, store_throttled() != throttled);
 	if (a.it)
 		item_unpin(t, a.it);
 	lock_release(&t->lock);

@@ -80,7 +80,7 @@ uint64_t fetched(void)
 	struct fs_stats st;
 
 	fs_stats(fs, &st);
-	return st.bytes_fetched;
+	return st.fetch.bytes;
 }
 
 uint64_t here(const char *path)

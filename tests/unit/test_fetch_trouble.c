@@ -78,6 +78,55 @@ START_TEST(who_reads_all_of_it_is_told_of_a_wrong_byte)
 }
 END_TEST
 
+static unsigned at_once(void)
+{
+	struct fetch_stats st;
+
+	fetch_stats(rig.engine, &st);
+	ck_assert_uint_eq(st.at_once_most, 8);
+	return st.at_once;
+}
+
+START_TEST(a_store_that_asks_for_less_is_asked_less)
+{
+	struct rig_told t = { .done = 0 };
+	struct fetch *f;
+
+	rig_use_sim(64 * MIB, 8, 4 * MIB);
+	ck_assert_uint_eq(at_once(), 8);
+	rig_arm("get", 0, 1, -EAGAIN, STORE_FAULT_BEFORE);
+	f = rig_start(&t);
+	ck_assert_int_eq(fetch_wait(f, 0, 1, SOON), 0);
+	ck_assert_uint_eq(at_once(), 4);
+	/* and, by and by, for more again */
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, SOON), 0);
+	ck_assert_uint_gt(at_once(), 4);
+	ck_assert(rig_blob_is_right(0, 64 * MIB));
+	fetch_drop(f);
+	rig_teardown();
+}
+END_TEST
+
+/* A limit that is changed while bytes wait for it. */
+START_TEST(another_limit_counts_at_once)
+{
+	struct rig_told t = { .done = 0 };
+	int64_t began;
+	struct fetch *f;
+
+	rig_use_sim(64 * MIB, 8, 64 * 1024);
+	f = rig_start(&t);
+	began = clk_mono(rig.host->clk);
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, began + NS_PER_S),
+			 -ETIMEDOUT);
+	fetch_engine_set_limit(rig.engine, 0);
+	ck_assert_int_eq(fetch_wait(f, 0, UINT64_MAX, SOON), 0);
+	ck_assert_int_lt(clk_mono(rig.host->clk) - began, 2 * NS_PER_S);
+	fetch_drop(f);
+	rig_teardown();
+}
+END_TEST
+
 START_TEST(the_checksum_is_learnt_from_the_answer)
 {
 	struct rig_told t = { .done = 0 };
@@ -276,6 +325,8 @@ static void add(TCase *c)
 	tcase_add_test(c, a_wrong_byte_is_an_error_for_all_of_it);
 	tcase_add_loop_test(c, who_reads_all_of_it_is_told_of_a_wrong_byte, 0,
 			    40);
+	tcase_add_test(c, a_store_that_asks_for_less_is_asked_less);
+	tcase_add_test(c, another_limit_counts_at_once);
 	tcase_add_test(c, the_checksum_is_learnt_from_the_answer);
 	tcase_add_loop_test(c, a_crc32c_tells_as_well, 0, 2);
 	tcase_add_test(c, transient_errors_are_tried_for_ever);

@@ -458,7 +458,7 @@ static uint64_t fetched(void)
 	struct fs_stats st;
 
 	fs_stats(fs, &st);
-	return st.bytes_fetched;
+	return st.fetch.bytes;
 }
 
 START_TEST(what_was_read_and_closed_at_once_is_kept)
