@@ -21,6 +21,7 @@ static const struct command {
 	{ "umount", cmd_umount, "the same, then unmount" },
 	{ "prefetch", cmd_prefetch, "fetch files before they are read" },
 	{ "evict", cmd_evict, "let go of local copies" },
+	{ "limit", cmd_limit, "set the bandwidth of a mount in use" },
 	{ "recover", cmd_recover, "decide about what is torn, parked, …" },
 	{ "fsck", cmd_fsck, "check a bucket, or the cache of one" },
 	{ "probe", cmd_probe, "try credentials and bucket before a mount" },

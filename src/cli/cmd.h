@@ -15,6 +15,7 @@
 /* argv[0] is the command's name; each returns an exit status. */
 int cmd_evict(int argc, char **argv) NONNULL(2);
 int cmd_fsck(int argc, char **argv) NONNULL(2);
+int cmd_limit(int argc, char **argv) NONNULL(2);
 int cmd_mount(int argc, char **argv) NONNULL(2);
 /* mount.ckptfs: returns an exit status of mount(8). */
 int cmd_mount_helper(int argc, char **argv) NONNULL(2);

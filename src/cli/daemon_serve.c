@@ -9,6 +9,8 @@
  *	evict PATH [timeout_ns]	let go of local bytes, with progress
  *	prefetch PATH [timeout_ns]	fetch what is missing, with progress
  *	recover ACT [path, id]	recover.h
+ *	limit [upload, download]	set them, and tell what they are, in bytes
+ *				per second; 0: none
  *	quiesce [timeout_ns]	the same, but not for files that are held open
  *	drain [timeout_ns]	the same, and for the end of the mount: the last
  *				word of the daemon
@@ -239,6 +241,31 @@ static void do_recover(struct daemon *d, const struct json *req,
 	buf_clear(&b);
 }
 
+static void do_limit(struct daemon *d, const struct json *req,
+		     struct control_conn *conn)
+{
+	struct buf b = BUF_INIT(ERROR_MAX);
+	struct json_w w = JSON_W_INIT(&b);
+	struct fs_stats s;
+	int64_t rate;
+
+	if (json_get_int(req, "upload", &rate) == 0 && rate >= 0)
+		fs_set_upload_limit(d->fs, (uint64_t)rate);
+	if (json_get_int(req, "download", &rate) == 0 && rate >= 0)
+		fs_set_download_limit(d->fs, (uint64_t)rate);
+	fs_stats(d->fs, &s);
+	log_info("upload_limit %llu, download_limit %llu bytes per second",
+		 (unsigned long long)s.transfer.limit,
+		 (unsigned long long)s.fetch.limit);
+	json_w_object(&w, NULL);
+	json_w_int(&w, "status", CLI_DONE);
+	json_w_u64(&w, "upload", s.transfer.limit);
+	json_w_u64(&w, "download", s.fetch.limit);
+	json_w_close(&w);
+	reply(conn, json_w_end(&w), &b);
+	buf_clear(&b);
+}
+
 void daemon_handle(void *arg, const struct json *req, struct control_conn *conn)
 {
 	struct daemon *d = arg;
@@ -267,6 +294,8 @@ void daemon_handle(void *arg, const struct json *req, struct control_conn *conn)
 		daemon_bulk(d, *op == 'p', path ? path : "", deadline, conn);
 	else if (strcmp(op, "recover") == 0)
 		do_recover(d, req, conn);
+	else if (strcmp(op, "limit") == 0)
+		do_limit(d, req, conn);
 	else if (strcmp(op, "quiesce") == 0)
 		do_sync(d, "", false, deadline, conn);
 	else

@@ -76,6 +76,7 @@ def shell(tmp_path):
         ("sync a\\ na\t", ["sync", "a name"]),
         ("sync --time\t", ["sync", "--timeout"]),
         ("recover pub\ta\\ na\t", ["recover", "publish", "a name"]),
+        ("limit nowhere up\t1M", ["limit", "nowhere", "upload=1M"]),
         ("umount nothing-like-it\t", ["umount", "nothing-like-it"]),
     ],
 )
@@ -176,7 +177,7 @@ def test_an_option_is_offered_once():
 
 def test_mount_points_are_offered(folder_mount):
     folder_mount.mount()
-    for command in ("status", "sync", "umount"):
+    for command in ("status", "sync", "limit", "umount"):
         assert str(folder_mount.path) in complete(f"ckptfs {command} ")
     folder_mount.umount()
     assert str(folder_mount.path) not in complete("ckptfs umount ")
