@@ -7,6 +7,9 @@
  * but Host, User-Agent, Accept and Content-Length.  HTTP/1.1 only.  A kept
  * connection that turns out dead before anything was answered is replaced
  * once, silently but for resp->resent, unless the request says otherwise.
+ * A request that may be raced, and of which nothing moves for eight times as
+ * long as is usual (at least 1 s, at most half of low_speed_s), goes out once
+ * more over a connection of its own; the first good answer counts.
  *
  * Threads: any number may call http_perform() at once.  The pool's lock is a
  * leaf; sources, sinks and the pacer are called with nothing held.
@@ -76,6 +79,13 @@ struct http_req {
 	size_t body_max; /* of resp->body; 0: HTTP_BODY_MAX */
 	bool expect_continue; /* ask before the body is sent */
 	bool once; /* not sent again: what it begins is not to be begun twice */
+	/*
+	 * Whether it may be raced: asked once at most, when it is time.  For
+	 * what can be done twice at once.  NULL: it may not.  The source is
+	 * then read from the same thread, in turns.
+	 */
+	bool (*may_race)(void *arg);
+	void *race_arg;
 	bool is_direct; /* whatever proxy the environment names: for hosts that
 			   only this machine reaches */
 	unsigned quiet_s; /* instead of low_speed_s, when longer */

@@ -27,6 +27,9 @@ struct http {
 	char *ca_bundle;
 	struct http_opts opts;
 	atomic_bool cancelled;
+	/* How long nothing moves of an exchange, at most, usually: without a
+	 * body, and with one; 0: none has ended yet. */
+	_Atomic int64_t usual_ns[2];
 
 	struct lock lock; /* guards the rest */
 	struct http_slot *idle; /* last used first: its connection is alive */
@@ -39,6 +42,7 @@ struct http_call {
 	struct http *h;
 	const struct http_req *req;
 	struct http_resp *resp;
+	struct http_race *race; /* it is one of that */
 	uint64_t off; /* of the next byte to send */
 	unsigned begun; /* times the request was begun */
 	bool is_headed; /* the answer's headers came to their end */
@@ -56,6 +60,13 @@ int http_setup(CURL *easy, struct http_call *call, struct curl_slist **ret_list)
 	MUST_USE;
 /* 0, or why to end the call here: cancelled, or the pacer says so. */
 int http_pace(struct http_call *call, bool upload, size_t n);
+
+/* race.c: perform what the slot's easy handle was set up for; 0 or an error of
+ * http.h, with the answer in call->resp. */
+int http_race_run(struct http_call *call, struct http_slot *slot) MUST_USE;
+/* Bytes for the sink came: may they go there?  If not, others have claimed it,
+ * and the call is over.  Changes call->resp. */
+bool http_race_claim(struct http_call *call) MUST_USE;
 
 /* resp.c: libcurl's callbacks for what arrives. */
 size_t http_on_header(char *p, size_t size, size_t n, void *arg);

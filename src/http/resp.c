@@ -82,14 +82,18 @@ static int take(struct http_call *call, const char *p, size_t n)
 	const struct http_req *req = call->req;
 	struct http_resp *resp = call->resp;
 	bool is_success = resp->status >= 200 && resp->status < 300;
+	bool is_sunk = is_success && req->sink;
 	size_t room = resp->body.max - resp->body.len;
 	int r;
 
+	if (is_sunk && !http_race_claim(call))
+		return -ECANCELED;
+	resp = call->resp;
 	r = http_pace(call, false, n);
 	if (r)
 		return r;
 	resp->nread += n;
-	if (is_success && req->sink) {
+	if (is_sunk) {
 		r = req->sink(req->sink_arg, p, n);
 		return r == 0 || r == -ECANCELED ? r : -EIO;
 	}

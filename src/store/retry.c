@@ -47,6 +47,23 @@ static bool quota_take_locked(struct retry_store *t) REQUIRES(t->lock)
 	return true;
 }
 
+/* A racer costs what a retry does. */
+static bool take_racer(void *arg)
+{
+	struct retry_store *t = arg;
+	bool yes;
+
+	lock_acquire(&t->lock);
+	yes = !t->stopped && quota_take_locked(t);
+	lock_release(&t->lock);
+	return yes;
+}
+
+void retry_race(struct retry_store *t)
+{
+	store_spare_set(t ? &t->spare : NULL);
+}
+
 static void quota_give(struct retry_store *t, unsigned retries)
 {
 	lock_acquire(&t->lock);
@@ -137,7 +154,9 @@ int retry_head(struct store *s, const char *key, struct store_obj *ret)
 	int r;
 
 	do {
+		retry_race(t);
 		r = store_head(t->inner, key, ret);
+		retry_race(NULL);
 	} while (retry_again(&a, &r));
 	return r;
 }
@@ -170,8 +189,10 @@ static int retry_get(struct store *s, const char *key, const char *if_match,
 	int r;
 
 	do {
+		retry_race(t);
 		r = store_get(t->inner, key, if_match, off + g.given,
 			      len - g.given, get_sink, &g, ret);
+		retry_race(NULL);
 		/* the rest might be of another version */
 		if (r && g.given && !if_match)
 			break;
@@ -361,6 +382,7 @@ struct store *store_retry_new(struct store *inner, const struct clk *clk,
 	t->thr = thr;
 	t->policy = *policy;
 	t->quota = QUOTA_FULL;
+	t->spare = (struct store_spare){ .take = take_racer, .arg = t };
 	lock_init(&t->lock, LOCK_LEAF, "retry store");
 	thr_cond_init(&t->cond);
 	return &t->store;

@@ -18,6 +18,7 @@
 static __thread char last_error[512];
 static __thread int64_t retry_after_ns;
 static __thread uint64_t throttled;
+static __thread const struct store_spare *spare;
 
 const char *store_last_error(void)
 {
@@ -46,6 +47,16 @@ void store_set_retry_after(int64_t ns)
 uint64_t store_throttled(void)
 {
 	return throttled;
+}
+
+void store_spare_set(const struct store_spare *s)
+{
+	spare = s;
+}
+
+const struct store_spare *store_spare(void)
+{
+	return spare;
 }
 
 bool store_err_is_transient(int err)

@@ -11,6 +11,18 @@
  * to set. */
 void store_init(struct store *s, const struct store_ops *ops) NONNULL(1, 2);
 
+/*
+ * Whether what this thread asks of a back end may be asked twice at once, the
+ * first answer to count: said around calls that can be, by who sees to it that
+ * not too much is asked.  A back end hands it on to http; NULL: it may not.
+ */
+struct store_spare {
+	bool (*take)(void *arg);
+	void *arg;
+};
+void store_spare_set(const struct store_spare *spare);
+const struct store_spare *store_spare(void);
+
 /* n bytes of the source: 0, -EIO or -ECANCELED. */
 int store_src_read(const struct store_src *src, uint64_t off, void *p, size_t n)
 	NONNULL(1, 3) MUST_USE;
