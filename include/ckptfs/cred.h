@@ -100,6 +100,7 @@ struct cred_aws_opts {
 struct cred_aws_settings {
 	char *region; /* never NULL */
 	char *endpoint_url; /* NULL: Amazon's own */
+	bool fips, dual_stack; /* the user's other settings ask for these */
 };
 
 /*
@@ -124,6 +125,8 @@ int cred_google_chain(struct http *http, const struct clk *clk,
 
 /*
  * Region: option, AWS_REGION, AWS_DEFAULT_REGION, profile, us-east-1.
+ * FIPS and dual stack: AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT,
+ * profile.
  * Endpoint: option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the s3 of the
  * profile's services, profile.
  * -EACCES: a file that is there cannot be used.

@@ -144,6 +144,8 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 		return status;
 	s3.region = set->region;
 	s3.endpoint_url = set->endpoint_url;
+	s3.fips |= set->fips;
+	s3.dual_stack |= set->dual_stack;
 	s3.path_style = wants_path_style(d);
 	s3.sign_payload = d->o->payload == OPT_PAYLOAD_SIGNED;
 	s3.creds = d->creds;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "aws_priv.h"
 
@@ -251,6 +252,17 @@ char *aws_endpoint(const struct search *s, const char *variable,
 	return url;
 }
 
+/* What is said first counts, if it is no, too. */
+static bool is_on(const struct config *files, const char *profile,
+		  const char *variable, const char *key)
+{
+	const char *v[] = { cred_getenv(variable),
+			    config_get(files, CONFIG_PROFILE, profile, key) };
+	const char *said = first(v, ARRAY_SIZE(v));
+
+	return said && strcasecmp(said, "true") == 0;
+}
+
 int cred_aws_settings(const struct cred_aws_opts *opts, char why[CRED_WHY_MAX],
 		      struct cred_aws_settings *ret)
 {
@@ -267,6 +279,10 @@ int cred_aws_settings(const struct cred_aws_opts *opts, char why[CRED_WHY_MAX],
 	r = copy(find_region(files, profile, opts->region), &s.region);
 	if (r == 0)
 		r = copy(endpoint, &s.endpoint_url);
+	s.fips = is_on(files, profile, "AWS_USE_FIPS_ENDPOINT",
+		       "use_fips_endpoint");
+	s.dual_stack = is_on(files, profile, "AWS_USE_DUALSTACK_ENDPOINT",
+			     "use_dualstack_endpoint");
 	config_free(files);
 	if (r)
 		cred_aws_settings_clear(&s);

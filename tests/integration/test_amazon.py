@@ -137,6 +137,43 @@ def test_where_requests_go(amazon, web, certificate, mounts, kind, fips, dual_st
     assert {a.split()[1] for a in web.asked_for} == {f"{ours[0][0]}:443"}
 
 
+CONFIG = """[default]
+use_fips_endpoint = true
+use_dualstack_endpoint = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "profile", "host"),
+    [
+        ({"AWS_USE_FIPS_ENDPOINT": "True"}, "", "s3-fips"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "", "s3.dualstack"),
+        ({}, CONFIG.format("true"), "s3-fips.dualstack"),
+        ({"AWS_USE_FIPS_ENDPOINT": "false"}, CONFIG.format("no"), "s3"),
+        ({"AWS_USE_FIPS_ENDPOINT": ""}, CONFIG.format("no"), "s3-fips"),
+    ],
+)
+def test_other_settings_choose_the_host(
+    amazon, web, certificate, mounts, tmp_path, monkeypatch, variables, profile, host
+):
+    """As boto3 takes them, too."""
+    name = fresh_name()
+    servers.client(amazon.endpoint).create_bucket(Bucket=name)
+    (tmp_path / "config").write_text(profile)
+    variables = variables | {"AWS_CONFIG_FILE": str(tmp_path / "config")}
+    b = Bucket(amazon, name, web, certificate)
+    b.env |= variables
+    m = mounts(b).mount()
+    m.umount()
+    want = {f"{name}.{host}.{TAIL}"}
+    assert {r.headers["host"] for r in web.requests()} == want
+    begun = len(web.requests())
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    boto(web, certificate, None, None).list_objects_v2(Bucket=name)
+    assert {r.headers["host"] for r in web.requests()[begun:]} == want
+
+
 @pytest.mark.parametrize("form", ["no_proxy", "NO_PROXY"])
 def test_no_proxy_is_heeded(amazon, web, certificate, mounts, form):
     """Nobody is asked then, and there is no such host by itself."""
