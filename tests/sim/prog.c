@@ -376,6 +376,20 @@ static void draw_late_delete(struct draw *d, struct prog *p)
 	add(p, V_RUN, 1500, 0, 0);
 }
 
+/* Who made a barrier stands before the checkpoint that goes by it, while more is
+ * done; the power goes in the next barrier, or just before it. */
+static void draw_checkpoint(struct draw *d, struct prog *p)
+{
+	add(p, V_SETTLE, 20000, 0, 0);
+	add(p, V_PUT, draw_path(d), draw_size(d), 0);
+	add(p, V_STALL, 1 + below(d, 60), 3000, 0);
+	add(p, V_RUN, 1200, 0, 0);
+	add(p, V_PUT, draw_path(d), draw_size(d), 0);
+	add(p, V_RUN, 2700, 0, 0);
+	add(p, V_CUT, 10 + below(d, 25), 0, 0);
+	add(p, V_RUN, 2000, 0, 0);
+}
+
 /* A file goes and a folder takes its name, or the other way round; before all
  * that is known in the bucket, or after. */
 static void draw_clash(struct draw *d, struct prog *p)
@@ -431,6 +445,8 @@ static void draw_scene(struct draw *d, struct prog *p, unsigned what)
 		draw_race(d, p);
 	if ((what & PROG_TURNS) && below(d, 25) == 0)
 		draw_late_delete(d, p);
+	if ((what & PROG_TURNS) && (what & PROG_CUTS) && below(d, 40) == 0)
+		draw_checkpoint(d, p);
 	if (d->names && below(d, 12) == 0)
 		draw_clash(d, p);
 	if (d->names && below(d, 25) == 0)
