@@ -92,10 +92,11 @@ static void path_of(struct fsck *f, const struct meta_version *v,
 }
 
 /* The bucket has it, too: without its local copy it is fetched again. */
-static int forget_copy(struct work *w, const struct meta_version *v,
+static int forget_copy(struct work *w, struct meta_version *v,
 		       struct meta_inode *row, bool *ret)
 {
 	struct meta_object o;
+	uint64_t blob = v->blob;
 	int r = row->ino && row->key[0] ?
 			meta_object_get(w->f->meta, row->key, &o) :
 			-ENOENT;
@@ -109,7 +110,8 @@ static int forget_copy(struct work *w, const struct meta_version *v,
 	}
 	if (r == 0)
 		r = meta_version_del(w->f->meta, v->vid);
-	return r < 0 ? r : push(&w->forgotten, v->blob);
+	v->blob = 0; /* it has none any more */
+	return r < 0 ? r : push(&w->forgotten, blob);
 }
 
 /* 0: its bytes are there; else in words what is wrong. */
@@ -142,7 +144,7 @@ static int look(struct fsck *f, const struct meta_version *v, char why[96])
 	return r == -ENODATA ? 0 : r;
 }
 
-static int check_version(struct work *w, const struct meta_version *v)
+static int check_version(struct work *w, struct meta_version *v)
 {
 	char path[META_KEY_MAX + 1], why[96];
 	struct meta_inode row;
@@ -215,6 +217,16 @@ static int put_aside(struct work *w, uint64_t blob)
 	return r;
 }
 
+/* Another version lies in it, too: what was appended since, and is not sealed. */
+static bool is_used(const struct work *w, uint64_t blob)
+{
+	size_t i;
+
+	for (i = 0; i < w->nv && w->v[i].blob != blob; i++)
+		;
+	return i < w->nv;
+}
+
 static int lose_forgotten(struct work *w)
 {
 	size_t i;
@@ -222,7 +234,8 @@ static int lose_forgotten(struct work *w)
 
 	/* Their rows are gone for good now. */
 	for (i = 0; r == 0 && i < w->forgotten.n; i++)
-		if (fsck_blob_size(w->f, w->forgotten.p[i]) >= 0)
+		if (!is_used(w, w->forgotten.p[i]) &&
+		    fsck_blob_size(w->f, w->forgotten.p[i]) >= 0)
 			r = cache_blob_lose(w->f->cache, w->forgotten.p[i]);
 	return r;
 }

@@ -233,6 +233,29 @@ START_TEST(a_lost_version_is_told_and_left)
 }
 END_TEST
 
+/* What was appended to it, and is not sealed, lies in the same blob. */
+START_TEST(what_another_version_lies_in_stays)
+{
+	char blob[64];
+	struct file f;
+
+	publish("log", "0123456789");
+	ck_assert_int_eq(f_open(&f, "log", O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(f_write(&f, "more", 10), 0);
+	(void)snprintf(blob, sizeof(blob), "%s", blob_of_name("log"));
+	rig_die();
+	cut(blob, 8);
+	ck_assert_int_eq(fsck(true), 0);
+	ck_assert_ptr_nonnull(strstr(said_of, "log: only 8 of its 10 bytes"));
+	ck_assert_uint_eq(lost(), 0);
+	remount();
+	ck_assert_str_eq(kept(), " log=unfinished* ");
+	assert_text(text_of("log"), "0123456789"); /* fetched */
+	rig_unmount();
+	assert_clean(); /* its bytes are there for who publishes it */
+}
+END_TEST
+
 START_TEST(a_blob_that_no_row_knows_is_put_aside)
 {
 	struct cache_tag tag = { 7, 1, "model.pt" };
@@ -480,6 +503,7 @@ static void add(TCase *c)
 	tcase_add_test(c, a_check_takes_nothing_from_the_mount_behind_it);
 	tcase_add_loop_test(c, a_lost_copy_is_fetched_again, 0, 2);
 	tcase_add_test(c, a_lost_version_is_told_and_left);
+	tcase_add_test(c, what_another_version_lies_in_stays);
 	tcase_add_test(c, a_blob_that_no_row_knows_is_put_aside);
 	tcase_add_loop_test(c, rows_that_disagree_are_mended, 0, 3);
 	tcase_add_loop_test(c, a_database_is_made_anew_from_the_blobs, 0, 6);
