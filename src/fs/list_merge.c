@@ -216,6 +216,7 @@ static int merge_gone(struct listing *l, struct inode *in)
 
 	if (r == 0 && in->key)
 		r = meta_object_del(fs->meta, in->key);
+	/* Ours did not get there, or is gone from where it came from. */
 	return r < 0 && r != -ENOENT ? r : turn_add(l, in, NULL, false);
 }
 
