@@ -570,6 +570,9 @@ int owed_set_back(struct fs *fs, uint64_t ino);
 /* This row shows an earlier version, which was published: if another file took
  * the place of its object, it is published once more. */
 int owed_stepped_back(struct fs *fs, const struct meta_inode *row);
+/* The bucket does not have what this inode shows again: it is put there, if its
+ * bytes are here. */
+int publish_again(struct fs *fs, const struct meta_inode *row, const char *key);
 /* The key of an inode whose folders may not be in memory yet. */
 int key_of_row(struct fs *fs, const struct meta_inode *row,
 	       char ret[META_KEY_MAX + 1]);

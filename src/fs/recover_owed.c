@@ -81,18 +81,62 @@ static int shows_published(struct fs *fs, const struct meta_inode *row,
 	return r;
 }
 
+/* It gets to this key by the place it has in the line. */
+static int comes_by_itself(struct fs *fs, uint64_t vid, const char *key,
+			   bool *ret)
+{
+	struct meta_op op;
+	uint64_t seq = 0;
+	int r = transfer_place(fs->transfer, vid, &seq);
+
+	*ret = true;
+	if (r == 0 && seq)
+		r = meta_op_get(fs->meta, seq, &op);
+	if (r == 0 && seq)
+		*ret = strcmp(op.key, key) == 0;
+	return r;
+}
+
+/*
+ * It waits in the line under a name that another file takes from it once it is
+ * there.  Its commit may be under way, so its place stays as it is: the same
+ * bytes are a new version, which gets to where the name is.
+ */
+static int put_beside(struct fs *fs, const struct meta_inode *row,
+		      const struct meta_version *old, const char *key)
+{
+	struct meta_version v = *old;
+	struct meta_inode in = *row;
+	bool comes;
+	int r = comes_by_itself(fs, old->vid, key, &comes);
+
+	if (r < 0 || comes || old->held)
+		return r;
+	v.seal_ctime_ns = 0; /* nobody has it open any more */
+	r = version_add(fs, &v);
+	in.vid = v.vid;
+	if (r == 0)
+		r = meta_inode_set(fs->meta, &in);
+	if (r == 0)
+		r = op_add(fs, META_OP_PUT, row->ino, v.vid, key, NULL, true,
+			   NULL);
+	return r < 0 ? r : transfer_settle(fs->transfer, row->ino, v.vid);
+}
+
 /*
  * The object of what it shows is gone, or about to: another file took the name
  * it was under.  It is published again from here.
  */
-static int publish_again(struct fs *fs, const struct meta_inode *row,
+int publish_again(struct fs *fs, const struct meta_inode *row,
 			 const char *key)
 {
 	struct meta_version v = { .vid = 0 };
 	int r = row->vid ? meta_version_get(fs->meta, row->vid, &v) : 0;
 
-	if (r < 0 || v.state == META_SEALED)
-		return r; /* in the line: the debt stays */
+	if (r < 0)
+		return r;
+	if (v.state == META_SEALED)
+		return put_beside(fs, row, &v, key);
 	if (!v.blob || !v.complete) {
 		log_warn("%s: its last finished version was replaced in the "
 			 "bucket, and is not here",

@@ -236,19 +236,19 @@ int transfer_withdraw(struct transfer *t, uint64_t seq)
 	return r;
 }
 
-/* Where it shows something of another inode, or puts something; NULL: nowhere. */
+/* Where it shows something of another inode, puts something, or deletes it;
+ * NULL: nowhere. */
 static const char *comes_to(const struct titem *it, uint64_t ino)
 {
 	if (it->kind == META_OP_RENAME)
 		return it->ino != ino ? it->to : NULL;
-	return it->kind != META_OP_DEL && it->kind != META_OP_RENAME_DIR ?
-		       it->key :
-		       NULL;
+	return it->kind != META_OP_RENAME_DIR ? it->key : NULL;
 }
 
-/* When the line is done something is at this key that it puts, or renames there
- * from another file; *ret: its version if it is this inode's, else 0. */
-static bool put_waits(struct transfer *t, const char *key, uint64_t ino,
+/* When the line is done there is at this key what it put, or renamed there from
+ * another file, or nothing, as it deleted that; *ret: its version if it is this
+ * inode's, else 0. */
+static bool line_waits(struct transfer *t, const char *key, uint64_t ino,
 		      uint64_t *ret)
 {
 	bool yes = false;
@@ -346,7 +346,7 @@ static int follow_one(struct transfer *t, const struct meta_inode *in,
 			      .cut = true };
 	int r;
 
-	if (put_waits(t, from, in->ino, &op.vid))
+	if (line_waits(t, from, in->ino, &op.vid))
 		r = op.vid && op.vid == in->vid ? 0 : -ESTALE;
 	else
 		r = is_at(t, in, from);
