@@ -183,6 +183,10 @@ int transfer_beside_add(struct transfer *t, const struct meta_version *v,
  * free.  For status and tests. */
 bool transfer_underway(struct transfer *t, uint64_t vid) NONNULL(1);
 
+/* Whether its commit was handed out, perhaps by an earlier life, or may be at any
+ * time: whatever becomes of it, the bucket may have it.  In doubt: yes. */
+bool transfer_begun(struct transfer *t, uint64_t vid) NONNULL(1);
+
 /* In a transaction: the number of the operation that publishes a version; 0:
  * none does. */
 int transfer_place(struct transfer *t, uint64_t vid, uint64_t *ret_seq)

@@ -23,7 +23,7 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 	if (g < 0 && g != -ENOENT)
 		return g;
 	*ret_current = g == 0 && row.vid == vid;
-	if (published)
+	if (published && v.state == META_PUBLISHED)
 		r = version_drop_replaced(fs, &v);
 	*ret_lost = v.state == META_CONFLICT;
 	/* A newer version may still fall back on a published one; one that

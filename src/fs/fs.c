@@ -65,7 +65,9 @@ static int poison_row(struct fs *fs, struct meta_version *v)
 	v->state = META_POISONED;
 	v->provisional = v->held = false;
 	r = meta_version_set(fs->meta, v);
-	if (r == 0)
+	/* What may be in the bucket stays in the line until that is known, for
+	 * what comes after it there to see. */
+	if (r == 0 && !transfer_begun(fs->transfer, v->vid))
 		r = transfer_place(fs->transfer, v->vid, &seq);
 	if (r == 0 && seq)
 		r = transfer_withdraw(fs->transfer, seq);

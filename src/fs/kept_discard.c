@@ -20,6 +20,7 @@ struct discard {
 	uint64_t fall_seq; /* its place in the line */
 	char key[META_KEY_MAX + 1]; /* of its name */
 	bool leaves; /* the bucket has something there that is to go, too */
+	bool sent; /* it has, or may have, this version */
 	const char *why;
 };
 
@@ -112,8 +113,13 @@ static int set_back(struct fs *fs, struct discard *d, struct meta_version *v)
 		r = meta_inode_set(fs->meta, &row);
 	if (r == 0)
 		r = owed_set_back(fs, d->in->ino);
+	if (r == 0 && f->kind == KEPT_EARLIER && d->sent)
+		r = publish_again(fs, &row, d->key);
+	/* It may have become another one for that. */
 	if (r == 0 && f->kind == KEPT_EARLIER)
-		r = meta_version_get(fs->meta, f->v.vid, &f->v);
+		r = meta_inode_get(fs->meta, d->in->ino, &row);
+	if (r == 0 && f->kind == KEPT_EARLIER)
+		r = meta_version_get(fs->meta, row.vid, &f->v);
 	if (r < 0 || f->kind != KEPT_EARLIER || f->v.state != META_SEALED)
 		return r;
 	if (!f->v.held)
@@ -137,6 +143,15 @@ static bool leaves_object(struct fs *fs, const struct kept *k, const char *key)
 	if (meta_object_get(fs->meta, key, &o) == 0)
 		return o.ino != 0;
 	return !k->parked && transfer_queued(fs->transfer, key);
+}
+
+static bool was_sent(struct fs *fs, const struct meta_version *v,
+		     const char *key)
+{
+	struct meta_object o;
+
+	return transfer_begun(fs->transfer, v->vid) ||
+	       (meta_object_get(fs->meta, key, &o) == 0 && o.vid == v->vid);
 }
 
 static int take_name(struct fs *fs, struct discard *d, struct meta_version *v)
@@ -183,6 +198,7 @@ static int rows(struct fs *fs, struct discard *d)
 	r = key_of_inode(fs, d->in, d->key);
 	if (r == 0)
 		d->leaves = leaves_object(fs, d->k, d->key);
+	d->sent = !d->k->parked && was_sent(fs, &v, d->key);
 	if (r == 0 && d->k->parked)
 		r = transfer_withdraw(fs->transfer, d->k->seq);
 	if (r < 0)

@@ -244,7 +244,9 @@ static int was_committed(struct transfer *t, struct titem *it,
 static int small_done(struct transfer *t, struct titem *it,
 		      const struct store_obj *obj, uint64_t ino)
 {
-	struct meta_object row = { .ino = ino, .bound = it->seq };
+	struct meta_object row = { .ino = ino,
+				   .vid = ino ? it->vid : 0,
+				   .bound = it->seq };
 
 	memcpy(row.key, it->key, strlen(it->key));
 	memcpy(row.etag, obj->etag, sizeof(obj->etag));
@@ -253,8 +255,9 @@ static int small_done(struct transfer *t, struct titem *it,
 	return record_done(t, it, &row, false);
 }
 
-/* Somebody decided about this side of a conflict.  Its upload is aborted; if it
- * was put all the same, the delete behind it has to know. */
+/* Somebody decided about this side of a conflict, or the disk lost bytes of it.
+ * Its upload is aborted; if it was put all the same, the delete behind it has to
+ * know. */
 static int give_up(struct transfer *t, struct titem *it)
 {
 	struct store_obj obj;
@@ -263,7 +266,8 @@ static int give_up(struct transfer *t, struct titem *it)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0 && is_ours(t, it, &obj))
-		return small_done(t, it, &obj, 0);
+		return small_done(t, it, &obj,
+				  transfer_beside(t, it->key) ? 0 : it->ino);
 	lock_acquire(&t->lock);
 	free(it->upload_id);
 	it->upload_id = NULL;
@@ -310,7 +314,7 @@ static int commit_put(struct transfer *t, struct titem *it)
 	struct store_obj obj = { 0 };
 	int r;
 
-	if (beside && !beside_is_kept(t, it->vid))
+	if (beside ? !beside_is_kept(t, it->vid) : put_is_lost(t, it->vid))
 		return give_up(t, it);
 	r = was_committed(t, it, &obj);
 	if (r == 0)

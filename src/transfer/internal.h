@@ -450,6 +450,9 @@ int record_done(struct transfer *t, struct titem *it,
 int record_park(struct transfer *t, struct titem *it, const char *why);
 int record_conflict(struct transfer *t, struct titem *it);
 int record_begun(struct transfer *t, struct titem *it);
+/* The disk lost bytes of it, or it is gone: what was to be put is never sent
+ * again. */
+bool put_is_lost(struct transfer *t, uint64_t vid);
 /* Before the bucket changes: wait until the disk knows the first so many
  * commits, as it must after a power cut. */
 void record_durable(struct transfer *t, uint64_t commits);

@@ -99,7 +99,7 @@ out:
 
 static bool is_big(const struct transfer *t, const struct titem *it)
 {
-	return it->kind == META_OP_PUT &&
+	return it->kind == META_OP_PUT && it->v.state != META_POISONED &&
 	       it->v.size > plan_part_size(it->v.size, t->opts.part_size,
 					   &t->store->limits);
 }

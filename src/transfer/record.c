@@ -41,7 +41,7 @@ static int version_published(struct transfer *t, const struct titem *it,
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!transfer_beside(t, it->key)) {
+	if (!transfer_beside(t, it->key) && v.state != META_POISONED) {
 		v.state = META_PUBLISHED;
 		v.provisional = v.held = false;
 		v.complete = true;
@@ -69,6 +69,18 @@ int64_t commit_ends(struct transfer *t)
 	t->last_end_real_ns = now;
 	lock_release(&t->lock);
 	return now;
+}
+
+bool put_is_lost(struct transfer *t, uint64_t vid)
+{
+	struct meta_version v;
+	int r = meta_begin(t->meta);
+
+	if (r < 0)
+		return false;
+	r = meta_version_get(t->meta, vid, &v);
+	meta_end(t->meta);
+	return r == 0 ? v.state == META_POISONED : r == -ENOENT;
 }
 
 /* The losing side of a conflict is in the bucket, or somebody decided about it. */

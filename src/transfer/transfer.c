@@ -177,6 +177,22 @@ bool transfer_underway(struct transfer *t, uint64_t vid)
 	return yes;
 }
 
+bool transfer_begun(struct transfer *t, uint64_t vid)
+{
+	struct line_change c = { 0 };
+	const struct line_op *put;
+	bool yes = false;
+
+	lock_acquire(&t->lock);
+	put = put_of(t, vid);
+	/* It would change nothing. */
+	if (put)
+		yes = line_begin_near(&t->line, put->seq, &c) < 0 || c.n == 0;
+	lock_release(&t->lock);
+	line_change_release(&c);
+	return yes;
+}
+
 struct find_put {
 	uint64_t vid, seq;
 };
