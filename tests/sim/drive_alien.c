@@ -112,6 +112,22 @@ static void on_kept(void *arg, const struct fs_kept *k, int err,
 			k->state, err, words ? words : "");
 }
 
+/* What a life whose rows are lost made of a folder that is none now: where a file
+ * of its name cannot be beside it, it waits as theirs does. */
+static void clear_folder(struct drive *d, int dir)
+{
+	char key[64];
+	int i;
+
+	(void)snprintf(key, sizeof(key), WORLD_PREFIX "%s/", dir_text(dir));
+	d->w.looks++;
+	(void)!store_del(d->w.bucket, key, NULL);
+	d->w.looks--;
+	for (i = dir * NAMES; i < (dir + 1) * NAMES; i++)
+		if (d->bucket[i].there)
+			drive_foreign_del(d, i);
+}
+
 /* A rename or a link that theirs is in the way of waits for somebody's word: it
  * is taken out of the way, and tried once more.  So is what was refused. */
 bool drive_clear_the_way(struct drive *d)
@@ -124,6 +140,9 @@ bool drive_clear_the_way(struct drive *d)
 	for (i = 0; i < PATHS; i++)
 		if (d->bucket[i].b && d->bucket[i].b->theirs)
 			drive_foreign_del(d, i);
+	for (i = 1; i < DIRS; i++)
+		if (d->m.alien_dir[i] && !d->m.now->dir[i])
+			clear_folder(d, i);
 	memset(d->foreign, 0, sizeof(d->foreign));
 	(void)!fs_recover(d->w.fs, FS_RECOVER_RETRY, &all, on_kept, d);
 	return true;

@@ -404,8 +404,14 @@ void drive_excuse_poisoned(struct drive *d, const struct tree *t)
 
 bool drive_lost_bytes(struct drive *d, int path)
 {
-	return d->was_faulty && !world_is_halted(&d->w) && !drive_failed(d) &&
-	       strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
+	bool yes;
+
+	if (!d->was_faulty || world_is_halted(&d->w) || drive_failed(d))
+		return false;
+	drive_hold_faults(d);
+	yes = strcmp(world_state(&d->w, path_text(path)), "poisoned") == 0;
+	drive_go_on(d);
+	return yes;
 }
 
 bool drive_is_short(struct drive *d, int path)

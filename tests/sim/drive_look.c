@@ -257,7 +257,9 @@ static int on_object(void *arg, const char *key, const struct store_obj *o)
 	n = strlen(text);
 	if (n && text[n - 1] == '/') {
 		text[n - 1] = '\0';
-		if (dir_of(text) <= 0 || !d->m.now->dir[dir_of(text)])
+		/* of a life whose rows are lost, and in a file's shadow */
+		if (dir_of(text) <= 0 || (!d->m.now->dir[dir_of(text)] &&
+					  !d->m.alien_dir[dir_of(text)]))
 			drive_fail(d, "the bucket has a marker %s/", text);
 	} else if (path_of(text) < 0) {
 		drive_fail(d, "the bucket has %s", text);
@@ -279,14 +281,16 @@ static int on_upload(void *arg, const char *key, const char *id, int64_t ns)
 /* Where ours is in conflict with theirs, or held back, it stays so. */
 static void rest_aliens(struct drive *d, const struct shown now[PATHS])
 {
-	bool still[PATHS];
+	bool still[PATHS], hidden;
 	int i;
 
+	hidden = d->m.alien_dir[CLASH_DIR] && d->m.now->at[CLASH].kind;
 	for (i = 0; i < PATHS; i++)
 		still[i] = d->m.alien[i] &&
 			   (now[i].there != (d->m.now->at[i].kind != NONE) ||
 			    !same_bytes(now[i].b, d->m.now->at[i].cur));
 	alien_rest(&d->m);
+	d->m.alien_dir[CLASH_DIR] = hidden;
 	for (i = 0; i < PATHS; i++)
 		if (still[i])
 			alien_was_at(&d->m, i);

@@ -124,6 +124,7 @@ static int start(struct world *w)
 	mo.log_limit = w->log_limit;
 	mo.ballast = w->ballast;
 	w->report.cut = false;
+	w->looked_up = 0;
 	r = meta_open(host, &mo, &w->meta, &w->report);
 	cache_close(probe);
 	if (r < 0)
@@ -355,7 +356,7 @@ uint64_t world_ino(struct world *w, const char *path, int *err)
 {
 	struct fs_entry e;
 	const char *last;
-	uint64_t dir;
+	uint64_t dir, before;
 
 	if (!path[0])
 		return FS_ROOT_INO;
@@ -365,7 +366,11 @@ uint64_t world_ino(struct world *w, const char *path, int *err)
 	*err = fs_lookup(w->fs, dir, last, &e);
 	if (*err < 0)
 		return 0;
-	fs_forget(w->fs, e.attr.ino, 1);
+	/* The kernel knows it as long as it is being used. */
+	before = w->looked_up;
+	w->looked_up = e.attr.ino;
+	if (before)
+		fs_forget(w->fs, before, 1);
 	return e.attr.ino;
 }
 

@@ -62,6 +62,7 @@ struct world {
 	struct fs *fs; /* NULL while dead */
 	struct fs_opts opts; /* of the next mount */
 	struct meta_report report;
+	uint64_t looked_up; /* the last one was, and is not forgotten; 0: none */
 	uint64_t log_limit; /* of the database, before a checkpoint */
 	bool passthrough; /* the kernel offers it */
 	/* of the disk and of the store's capabilities, from the next mount on
