@@ -386,6 +386,8 @@ enum own_age {
 	OWN_OLDER, /* ours: what the operation replaces */
 	OWN_LATER, /* ours: put there after it, and the rows of that are lost */
 };
+/* The version of this cache that was put there; 0: it is none. */
+uint64_t own_vid(const struct transfer *t, const struct store_obj *o);
 /* v: what is put; NULL: something that is no version.  No lock held. */
 enum own_age own_age(struct transfer *t, uint64_t seq,
 		     const struct meta_version *v, const struct store_obj *o);

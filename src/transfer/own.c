@@ -76,6 +76,13 @@ static bool is_here(struct transfer *t, const struct write_id *id)
 	return r == 0 && v.epoch == id->epoch;
 }
 
+uint64_t own_vid(const struct transfer *t, const struct store_obj *o)
+{
+	struct write_id id;
+
+	return parse(t, o, &id) && id.epoch ? id.n : 0;
+}
+
 enum own_age own_age(struct transfer *t, uint64_t seq,
 		     const struct meta_version *v, const struct store_obj *o)
 {

@@ -180,6 +180,29 @@ static int is_copied(struct transfer *t, const struct meta_object *from,
 	return r == -ENOENT ? 0 : r;
 }
 
+/* A life whose rows are lost may have moved it away and back: what is there is
+ * the same, under another etag.  -EBUSY: it is not. */
+static int relearn(struct transfer *t, const struct meta_object *from)
+{
+	struct meta_object row = *from;
+	struct store_obj o;
+	int r = from->vid ? store_head(t->store, from->key, &o) : -ENOENT;
+
+	if (r < 0)
+		return r == -ENOENT ? -EBUSY : r;
+	if (own_vid(t, &o) != from->vid || o.size != from->size ||
+	    strcmp(o.etag, from->etag) == 0 ||
+	    (o.has_crc64 && from->has_crc64 && o.crc64 != from->crc64))
+		return -EBUSY;
+	memcpy(row.etag, o.etag, sizeof(o.etag));
+	row.mtime_ns = o.mtime_ns;
+	row.commit_end_ns = commit_ends(t);
+	r = meta_begin(t->meta);
+	if (r == 0)
+		r = rename_end(t, meta_object_set(t->meta, &row));
+	return r < 0 ? r : -EAGAIN;
+}
+
 /* Something else stands where it is to go. */
 static int not_copied(struct transfer *t, const struct meta_object *from,
 		      const char *to, const struct store_obj *o, uint64_t seq)
@@ -201,7 +224,7 @@ static int not_copied(struct transfer *t, const struct meta_object *from,
 		return r;
 	return r == 0 && strcmp(src.etag, from->etag) == 0 ?
 		       own_replace(t, to, o) :
-		       -EBUSY;
+		       relearn(t, from);
 }
 
 int rename_copy(struct transfer *t, const struct meta_object *from,
@@ -251,7 +274,7 @@ int rename_copy(struct transfer *t, const struct meta_object *from,
 		if (r < 0 && r != -ENOENT)
 			return r;
 		if (r < 0)
-			return -EBUSY;
+			return relearn(t, from);
 		if (!same)
 			return not_copied(t, from, to, &o, seq);
 	}
@@ -316,14 +339,17 @@ int rename_is_gone(struct transfer *t, const struct meta_object *from,
 	struct store_obj o;
 	int r = 0;
 
-	if (store_head(t->store, from->key, &o) != -ENOENT)
+	r = store_head(t->store, from->key, &o);
+	/* Or a lost life has put a later one there. */
+	if (r != -ENOENT && !(r == 0 && own_age(t, seq, NULL, &o) == OWN_LATER))
 		return GONE_NOT;
+	r = 0;
 	if (from->ino && t->ev.renamed_gone)
 		r = t->ev.renamed_gone(t->ev.arg, from->ino, from->key, to,
 				       seq);
 	if (r < 0)
 		return r;
-	log_warn("%s: another writer deleted the object: %s", from->key,
+	log_warn("%s: the object was deleted or replaced: %s", from->key,
 		 r ? "it is put under its new name from here" :
 		     "it is not all here, and not renamed");
 	return r ? GONE_SENT_AGAIN : GONE_FOR_GOOD;
