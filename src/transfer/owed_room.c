@@ -58,9 +58,12 @@ static int make_way(struct transfer *t, const char *owed, uint64_t leaves)
 
 	if (r == 0)
 		r = key_now(t, ino, key);
-	if (r == 0)
+	if (r == 0) {
 		r = owed_follow(t, ino, owed, key);
-	else if (r == -ENOENT)
+		/* It may get another name, with its successor, just now. */
+		if (r == 0)
+			r = transfer_owe(t, ino, key);
+	} else if (r == -ENOENT)
 		r = -ESTALE;
 	return r == -ESTALE ? owed_pay(t, owed, ino, 0, leaves) : r;
 }
