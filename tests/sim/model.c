@@ -181,7 +181,7 @@ static void seal(struct model *m, struct item *e)
 	e->torn = bytes_are_cut(path, e->cur);
 	e->loose |= e->torn;
 	e->flushed = e->cur;
-	e->dirty = false;
+	e->dirty = e->let_go = false;
 	if (e->torn)
 		blur(m, e);
 	if (e->torn)
@@ -258,7 +258,7 @@ void model_close(struct model *m, int64_t now_ns, int handle)
 	if (e->opens == 0)
 		e->open = e->torn;
 	if (e->opens == 0 && !e->open) {
-		e->fresh = false;
+		e->fresh = e->let_go = false;
 		e->before = e->flushed = NULL;
 		if (!e->held && !e->loose) /* no seal is withdrawn any more */
 			e->owes = 0;
@@ -292,9 +292,13 @@ static void move(struct model *m, int from, int to)
 	e->place = m->n - 1;
 	if (f->held && !path_is_temporary(to)) {
 		f->held = false;
+		f->let_go = f->open;
 		f->pub = f->cur;
 		if (!f->open)
 			f->owes = 0;
+	} else if (f->let_go && path_is_temporary(to)) {
+		f->held = true;
+		f->let_go = false;
 	}
 	f->place = m->n - 1;
 	f->from = from;

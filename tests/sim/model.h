@@ -59,6 +59,8 @@ struct item {
 	bool live; /* appended to: sealed while it is open, at any time */
 	bool torn; /* closed, and cut short by its format */
 	bool held; /* sealed under a temporary name */
+	bool let_go; /* it was, and got another name while it is open: back
+			under such a one it is held again */
 	bool loose; /* came back unfinished from a crash */
 	bool over; /* it was renamed over something that the bucket may have */
 	bool fuzzy; /* no word about its order in the bucket until all is
