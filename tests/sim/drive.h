@@ -147,9 +147,9 @@ void drive_note_ahead(struct drive *d);
 /* Whatever it shows of them by now is what is there. */
 void drive_adopt(struct drive *d);
 void drive_adopt_found(struct drive *d, int path, const struct found *f);
-/* Nobody had seen the folder, which others made, before this one, with nothing
+/* Nobody had seen the folder, which others made, before this file, with nothing
  * in it, was made there. */
-void drive_made_in_theirs(struct drive *d, int path);
+bool drive_made_in_theirs(struct drive *d, int path, uint64_t ino);
 void drive_note_listed(struct drive *d);
 /* It shows all that it ever will. */
 void drive_await_listings(struct drive *d);

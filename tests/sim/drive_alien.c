@@ -312,19 +312,19 @@ void drive_adopt(struct drive *d)
 	drive_go_on(d);
 }
 
-void drive_made_in_theirs(struct drive *d, int path)
+bool drive_made_in_theirs(struct drive *d, int path, uint64_t ino)
 {
-	const struct bytes *none = model_keep(&d->m, "", 0);
+	struct fs_attr a;
+	bool yes;
 
-	(void)model_sealed(&d->m, none);
-	drive_adopt(d);
-	if (world_is_halted(&d->w) || drive_failed(d) ||
-	    !d->m.now->dir[path_dir(path)])
-		return;
-	alien_adopt(&d->m, path,
-		    &(struct found){ .kind = REGULAR, .b = none });
-	alien_was_at(&d->m, path);
-	drive_adopt(d);
+	drive_hold_faults(d);
+	adopt_dir(d, path_dir(path));
+	yes = d->m.now->dir[path_dir(path)] &&
+	      fs_getattr(d->w.fs, ino, NULL, &a) == 0 && a.size == 0;
+	drive_go_on(d);
+	if (yes)
+		alien_was_at(&d->m, path);
+	return yes;
 }
 
 /* What a job did to a name that had just been listed it did to what is there.

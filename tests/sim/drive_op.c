@@ -97,11 +97,16 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 		}
 		return true;
 	}
+	if (r == 0 && want == -ENOENT && !is_dying(d) &&
+	    (how & OPEN_CREATE) &&
+	    drive_made_in_theirs(d, path, d->file[handle].ino)) {
+		(void)model_open(&d->m, drive_now(d), path, handle, how);
+		model_ack(&d->m);
+		return true;
+	}
 	if (r == 0 && want != 0 && !is_dying(d)) {
 		(void)!world_flush(&d->w, &d->file[handle]);
 		world_release(&d->w, &d->file[handle]);
-		if (how & OPEN_CREATE)
-			drive_made_in_theirs(d, path);
 	}
 	if (r != 0 || want != 0)
 		d->m.handle[handle].used = false;
