@@ -10,6 +10,18 @@
 
 #define LOG_MODULE "fs"
 
+/* It came to its end after one that is newer, and did not wait for it: that one
+ * falls back on nothing any more. */
+static int done_late(struct fs *fs, uint64_t current)
+{
+	struct meta_version v;
+	int r = current ? meta_version_get(fs->meta, current, &v) : -ENOENT;
+
+	if (r == 0 && v.state == META_PUBLISHED)
+		r = version_drop_replaced(fs, &v);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 		     bool *ret_current, bool *ret_lost)
 {
@@ -25,6 +37,8 @@ static int done_rows(struct fs *fs, uint64_t ino, uint64_t vid, bool published,
 	*ret_current = g == 0 && row.vid == vid;
 	if (published && v.state == META_PUBLISHED)
 		r = version_drop_replaced(fs, &v);
+	if (r == 0 && published && g == 0 && !*ret_current)
+		r = done_late(fs, row.vid);
 	*ret_lost = v.state == META_CONFLICT;
 	/* A newer version may still fall back on a published one; one that
 	 * another's object kept out is kept for recover. */
