@@ -140,9 +140,8 @@ bool drive_clear_the_way(struct drive *d)
 	for (i = 0; i < PATHS; i++)
 		if (d->bucket[i].b && d->bucket[i].b->theirs)
 			drive_foreign_del(d, i);
-	for (i = 1; i < DIRS; i++)
-		if (d->m.alien_dir[i] && !d->m.now->dir[i])
-			clear_folder(d, i);
+	if (d->m.alien_dir[CLASH_DIR] && d->m.now->at[CLASH].kind)
+		clear_folder(d, CLASH_DIR);
 	memset(d->foreign, 0, sizeof(d->foreign));
 	(void)!fs_recover(d->w.fs, FS_RECOVER_RETRY, &all, on_kept, d);
 	return true;
