@@ -454,6 +454,9 @@ int unshare_for_cut(struct fs *fs, struct inode *in)
 		return part_from_replaced(fs, in);
 	if (v->state == META_PUBLISHED)
 		return begin_in_place(fs, in, true);
+	/* The losing side of a conflict is on its way beside, or kept. */
+	if (v->state == META_CONFLICT)
+		return begin_shared(fs, in);
 	if (v->state != META_SEALED)
 		return 0;
 	return v->provisional ? withdraw_for_cut(fs, in) : begin_shared(fs, in);
