@@ -131,6 +131,8 @@ bool drive_lost_bytes(struct drive *d, int path);
 bool drive_is_short(struct drive *d, int path);
 /* And who would write to it is told so: no copy can take its place. */
 bool drive_refuses_poisoned(struct drive *d, int path);
+/* Or it is another writer's, of which nothing is known yet, and nobody answers. */
+bool drive_may_refuse(struct drive *d, int path);
 
 /* drive_alien.c: other writers. */
 void drive_foreign_put(struct drive *d, int path, unsigned size);

@@ -434,6 +434,12 @@ bool drive_is_short(struct drive *d, int path)
 	return yes;
 }
 
+bool drive_may_refuse(struct drive *d, int path)
+{
+	return drive_refuses_poisoned(d, path) ||
+	       (d->faulty_net && d->m.alien[path]);
+}
+
 bool drive_refuses_poisoned(struct drive *d, int path)
 {
 	return drive_lost_bytes(d, path) &&

@@ -82,7 +82,7 @@ static bool open_as(struct drive *d, int path, int handle, int how)
 
 	after = d->m.now->at[path].cur;
 	r = world_open(&d->w, path_text(path), flags_of(how), &d->file[handle]);
-	if (r == -EIO && want == 0 && drive_refuses_poisoned(d, path)) {
+	if (r == -EIO && want == 0 && drive_may_refuse(d, path)) {
 		model_undo(&d->m, drive_now(d));
 		model_ack(&d->m);
 		d->m.handle[handle].used = false;
