@@ -212,17 +212,51 @@ static int is_in_the_way(const struct all_rows *all, uint64_t seq,
 	return 0;
 }
 
-/* The old name goes in its own place, and not behind the put that comes. */
-static int go_at_once(const struct line_op *op, struct line_change *c)
+/* To be rewritten, perhaps once more. */
+static int edit(struct line_change *c, const struct line_op *op,
+		struct line_op **ret)
 {
-	struct line_op *row = NULL;
-	int r = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->edit[i].row.seq == op->seq) {
+			*ret = &c->edit[i].row;
+			return 0;
+		}
+	}
+	return line_change_row(c, op, ret);
+}
 
-	for (size_t i = 0; i < c->n && !row; i++)
-		if (c->edit[i].row.seq == op->seq)
-			row = &c->edit[i].row;
-	if (!row)
-		r = line_change_row(c, op, &row);
+/* Nothing of the window of row i waits for what comes behind it in there: it is
+ * what is left of an exchange. */
+static int divide(const struct line_view *v, const enum leaves *gone, size_t i,
+		  struct line_change *c)
+{
+	uint64_t bound = line_bound(v->row[i]), then = 0;
+	struct line_op *row;
+	int r;
+
+	for (size_t k = i; k < v->n && line_bound(v->row[k]) == bound; k++) {
+		if (gone[k] == GOES)
+			continue;
+		if (k > i && !then)
+			then = v->row[k]->seq;
+		r = edit(c, v->row[k], &row);
+		if (r)
+			return r;
+		row->bound = k == i ? row->seq : then;
+	}
+	return 0;
+}
+
+/* The old name goes in its own place, and not behind the put that comes, nor
+ * behind what takes that name in the same exchange. */
+static int go_at_once(const struct line_view *v, const enum leaves *gone,
+		      size_t i, struct line_change *c)
+{
+	struct line_op *row;
+	int r = divide(v, gone, i, c);
+
+	if (r == 0)
+		r = edit(c, v->row[i], &row);
 	if (r)
 		return r;
 	row->kind = LINE_DEL;
@@ -290,7 +324,7 @@ static int take_out(const struct line_view *v, const struct all_rows *all,
 		r = leave(v, gone, &c);
 	for (size_t i = 0; !r && i < v->n; i++)
 		if (gone[i] == TURNS)
-			r = go_at_once(v->row[i], &c);
+			r = go_at_once(v, gone, i, &c);
 	free(gone);
 	return end(&c, r, ret);
 }
