@@ -60,6 +60,8 @@ int fsck_is_lost(const struct host *host, bool *ret) NONNULL(1, 2) MUST_USE;
  *	keys	that no mount can show, and folders' markers that hold bytes
  *	uploads	in parts that nobody ended
  *	ours	what lies below .ckptfs/: conflicts, what a trial left
+ *	old	versions and deleted names, if asked for: where the bucket keeps
+ *		them, nothing is wrong with that
  *	bytes	that are not those of their checksum, if all shall be read
  *
  * To mend deletes nothing that anybody could still read: it ends the uploads
@@ -79,6 +81,7 @@ struct fsck_bucket_opts {
 	int64_t orphan_ns;
 	bool end_orphans; /* if fix, too */
 	bool read_data;
+	bool versions; /* tell the old ones, too */
 	unsigned readers; /* side by side, at least 1 */
 	/* In words; called from the thread that called. */
 	void (*told)(void *arg, enum fsck_word word, const char *text);
@@ -90,6 +93,8 @@ struct fsck_bucket_sums {
 	uint64_t uploads;
 	uint64_t read; /* objects, all of them whole unless found */
 	uint64_t unsummed; /* of these: the store knows no checksum of them */
+	uint64_t old_versions, old_bytes; /* that a mount does not show */
+	uint64_t marks; /* of deletes */
 	uint64_t found, mended;
 };
 

@@ -178,13 +178,23 @@ typedef int store_part_fn(void *arg, const struct store_part *part);
 typedef int store_upload_fn(void *arg, const char *key, const char *id,
 			    int64_t begun_ns);
 
+/* A version of an object, or the mark that one was deleted. */
+struct store_version {
+	const char *key, *id;
+	uint64_t size;
+	int64_t mtime_ns; /* when it was made; 0: unknown */
+	bool is_latest; /* what a get finds; of a mark: nothing */
+	bool is_mark;
+};
+typedef int store_version_fn(void *arg, const struct store_version *v);
+
 struct store;
 
 /*
  * The methods as the functions below describe them.  The front has checked
  * what it promises to check.  copy, rename and mpu_copy_part may be NULL
- * (-EOPNOTSUPP), and del_many (then del is called for each key), findings and
- * recall (then caps are all there is).
+ * (-EOPNOTSUPP), list_versions, too, and del_many (then del is called for each
+ * key), findings and recall (then caps are all there is).
  */
 struct store_ops {
 	const char *name;
@@ -204,6 +214,9 @@ struct store_ops {
 			int *ret_errs);
 	int (*list)(struct store *s, const char *prefix, const char *after,
 		    bool delimited, store_list_fn *fn, void *arg);
+	int (*list_versions)(struct store *s, const char *prefix,
+			     const struct store_version *after,
+			     store_version_fn *fn, void *arg);
 	int (*copy)(struct store *s, const char *from, const char *from_etag,
 		    const char *to, const struct store_meta *meta,
 		    const struct store_cond *cond, struct store_obj *ret);
@@ -304,6 +317,16 @@ int store_del_many(struct store *s, const struct store_del *dels, size_t n,
 int store_list(struct store *s, const char *prefix, const char *after,
 	       bool delimited, store_list_fn *fn, void *arg)
 	NONNULL(1, 2, 5) MUST_USE;
+/*
+ * The versions that the bucket keeps of the keys that begin with prefix, those
+ * below .ckptfs/ left out as by store_list(): by key, of each the latest first;
+ * in a bucket that keeps none, the objects.  after: the last one seen (its key
+ * and id), or NULL.
+ */
+int store_list_versions(struct store *s, const char *prefix,
+			const struct store_version *after,
+			store_version_fn *fn, void *arg) NONNULL(1, 2, 4)
+	MUST_USE;
 /*
  * Server-side copy of one version (from_etag, NULL: any) onto a key.  meta
  * NULL keeps the source's.  cond is about the destination; a back end whose

@@ -18,7 +18,7 @@
 static void print_help(void)
 {
 	(void)puts(
-		"usage: ckptfs fsck SOURCE [--read-data] [--fix "
+		"usage: ckptfs fsck SOURCE [--read-data] [--versions] [--fix "
 		"[--older-than TIME]] [-o OPTION=VALUE,…]\n"
 		"       ckptfs fsck --cache SOURCE [--fix] [-o "
 		"OPTION=VALUE,…]\n\n"
@@ -27,6 +27,8 @@ static void print_help(void)
 		"in .ckptfs/ for a decision.\n\n"
 		"  --read-data   read every object, and compare its bytes with "
 		"the checksum that the\n                bucket has\n"
+		"  --versions    tell the old versions, too, and what was "
+		"deleted, where the bucket\n                keeps them\n"
 		"  --older-than TIME\n                uploads begun longer "
 		"ago are nobody's (ms s m h; otherwise 168h)\n"
 		"  --fix         remove what mounts left when they tried what "
@@ -115,9 +117,11 @@ static int run(const struct fsck_wish *wish)
 	if (!wish->source)
 		return cmd_usage("fsck", "which SOURCE?  (of a "
 				 "cache: --cache SOURCE)");
-	if (wish->cache && (wish->read_data || wish->has_older))
-		return cmd_usage("fsck", "--read-data and --older-than are "
-					 "for buckets, not for a --cache");
+	if (wish->cache &&
+	    (wish->read_data || wish->versions || wish->has_older))
+		return cmd_usage("fsck", "--read-data, --versions and "
+					 "--older-than are for buckets, not "
+					 "for a --cache");
 	return wish->cache ? run_cache(wish) : fsck_bucket_run(wish);
 }
 
@@ -129,6 +133,7 @@ int cmd_fsck(int argc, char **argv)
 		{ "fix", no_argument, NULL, 'f' },
 		{ "older-than", required_argument, NULL, 't' },
 		{ "read-data", no_argument, NULL, 'r' },
+		{ "versions", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct fsck_wish wish = { .source = NULL };
@@ -150,6 +155,9 @@ int cmd_fsck(int argc, char **argv)
 			break;
 		case 'r':
 			wish.read_data = true;
+			break;
+		case 'v':
+			wish.versions = true;
 			break;
 		case 't':
 			if (text_parse_duration(optarg, &wish.older_ns) < 0)

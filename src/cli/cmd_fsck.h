@@ -10,7 +10,7 @@
 
 struct fsck_wish {
 	const char *source, *dash_o; /* dash_o: NULL: none */
-	bool cache, fix, read_data, has_older;
+	bool cache, fix, read_data, versions, has_older;
 	int64_t older_ns;
 };
 

@@ -50,6 +50,11 @@ static int verdict(const struct offline *off, const struct fsck_wish *wish,
 		(void)printf(", %llu read (%llu without a checksum)",
 			     (unsigned long long)s->read,
 			     (unsigned long long)s->unsummed);
+	text_size(s->old_bytes, size);
+	if (wish->versions)
+		(void)printf(", %llu old versions, %s, %llu marks of deletes",
+			     (unsigned long long)s->old_versions, size,
+			     (unsigned long long)s->marks);
 	if (s->found == 0)
 		(void)puts(": all is well");
 	else if (left == 0)
@@ -74,6 +79,7 @@ static int check(struct offline *off, const struct fsck_wish *wish)
 		.orphan_ns = wish->has_older ? wish->older_ns : ORPHAN_NS,
 		.end_orphans = wish->has_older,
 		.read_data = wish->read_data,
+		.versions = wish->versions,
 		.readers = off->o.max_downloads,
 		.told = on_told,
 	};

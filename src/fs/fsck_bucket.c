@@ -245,6 +245,8 @@ int fsck_bucket(struct store *store, const struct host *host,
 	fsck_reading_end(&b, r);
 	if (r == 0)
 		r = check_hidden(&b);
+	if (r == 0 && opts->versions)
+		r = fsck_versions(&b);
 	if (r == 0)
 		check_uploads(&b);
 	return r;

@@ -38,6 +38,9 @@ void fsck_reading_end(struct fsck_b *b, int err) NONNULL(1);
 bool fsck_key_shows(struct fsck_b *b, const char *key, const char *name)
 	NONNULL(1, 2, 3);
 
+/* fsck_versions.c: tell what the bucket keeps beside what a mount shows. */
+int fsck_versions(struct fsck_b *b) NONNULL(1) MUST_USE;
+
 /* Keys in byte order, to find those that are both a file and a folder. */
 struct fsck_above {
 	struct fsck_above *up;

@@ -233,6 +233,47 @@ static int retry_list(struct store *s, const char *prefix, const char *after,
 	return r;
 }
 
+struct versions {
+	store_version_fn *fn;
+	void *arg;
+	struct store_version last;
+	char *key, *id; /* of it; NULL: none yet */
+};
+
+static int versions_entry(void *arg, const struct store_version *v)
+{
+	struct versions *l = arg;
+
+	free(l->key);
+	free(l->id);
+	l->key = strdup(v->key);
+	l->id = strdup(v->id);
+	if (!l->key || !l->id)
+		return -ENOMEM;
+	l->last.key = l->key;
+	l->last.id = l->id;
+	return l->fn(l->arg, v);
+}
+
+static int retry_list_versions(struct store *s, const char *prefix,
+			       const struct store_version *after,
+			       store_version_fn *fn, void *arg)
+{
+	struct retry_store *t = (struct retry_store *)s;
+	struct retry_attempt a = { .t = t };
+	struct versions l = { .fn = fn, .arg = arg };
+	int r;
+
+	do {
+		r = store_list_versions(t->inner, prefix,
+					l.key ? &l.last : after,
+					versions_entry, &l);
+	} while (retry_again(&a, &r));
+	free(l.key);
+	free(l.id);
+	return r;
+}
+
 struct parts {
 	store_part_fn *fn;
 	void *arg;
@@ -350,6 +391,7 @@ static const struct store_ops retry_ops = {
 	.del = retry_del,
 	.del_many = retry_del_many,
 	.list = retry_list,
+	.list_versions = retry_list_versions,
 	.copy = retry_copy,
 	.rename = retry_rename,
 	.mpu_begin = retry_mpu_begin,

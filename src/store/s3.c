@@ -136,6 +136,8 @@ int s3_put(struct store *s, const char *key, const struct store_src *src,
 	if (r == 0)
 		*ret = o;
 	http_resp_clear(&resp);
+	if (r == -EEXIST && s3_is_marked(s3, key))
+		return s3_put(s, key, src, meta, NULL, ret);
 	return r;
 }
 
@@ -188,6 +190,7 @@ static const struct store_ops s3_ops = {
 	.del = s3_del,
 	.del_many = s3_del_many,
 	.list = s3_list,
+	.list_versions = s3_list_versions,
 	.copy = s3_copy,
 	.mpu_begin = s3_mpu_begin,
 	.mpu_part = s3_mpu_part,

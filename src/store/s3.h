@@ -251,6 +251,12 @@ int s3_del_many(struct store *s, const struct store_del *dels, size_t n,
 		int *ret_errs);
 int s3_list(struct store *s, const char *prefix, const char *after,
 	    bool delimited, store_list_fn *fn, void *arg);
+/* s3_versions.c: what keeps the key from being absent is the mark of a delete
+ * alone: some servers take that for an object.  False in doubt. */
+bool s3_is_marked(struct s3 *s3, const char *key) NONNULL(1, 2);
+int s3_list_versions(struct store *s, const char *prefix,
+		     const struct store_version *after, store_version_fn *fn,
+		     void *arg);
 int s3_copy(struct store *s, const char *from, const char *from_etag,
 	    const char *to, const struct store_meta *meta,
 	    const struct store_cond *cond, struct store_obj *ret);

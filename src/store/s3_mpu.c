@@ -250,6 +250,9 @@ int s3_upload_commit(struct s3 *s3, const char *key, const char *id,
 out:
 	buf_clear(&body);
 	http_resp_clear(&resp);
+	if (r == -EEXIST && s3_is_marked(s3, key))
+		return s3_upload_commit(s3, key, id, parts, n, meta, NULL,
+					declared, ret);
 	return r;
 }
 

@@ -340,6 +340,40 @@ int store_list(struct store *s, const char *prefix, const char *after,
 	return f.stopped ? f.stopped : end(s, r);
 }
 
+struct version_filter {
+	size_t prefix_len;
+	bool hidden;
+	store_version_fn *fn;
+	void *arg;
+	int stopped;
+};
+
+static int version_filter(void *arg, const struct store_version *v)
+{
+	struct version_filter *f = arg;
+
+	if (f->hidden && store_key_is_hidden(v->key, f->prefix_len))
+		return 0;
+	f->stopped = f->fn(f->arg, v);
+	return f->stopped;
+}
+
+int store_list_versions(struct store *s, const char *prefix,
+			const struct store_version *after,
+			store_version_fn *fn, void *arg)
+{
+	struct version_filter f = { .prefix_len = strlen(prefix),
+				    .hidden = s->hidden,
+				    .fn = fn,
+				    .arg = arg };
+	int r = -EOPNOTSUPP;
+
+	begin(s, "store_list_versions");
+	if (s->ops->list_versions)
+		r = s->ops->list_versions(s, prefix, after, version_filter, &f);
+	return f.stopped ? f.stopped : end(s, r);
+}
+
 int store_copy(struct store *s, const char *from, const char *from_etag,
 	       const char *to, const struct store_meta *meta,
 	       const struct store_cond *cond, struct store_obj *ret)

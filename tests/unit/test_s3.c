@@ -214,6 +214,89 @@ START_TEST(pages_are_followed_and_joined_in_order)
 }
 END_TEST
 
+#define VERSIONS(inner)                                                        \
+	"<ListVersionsResult>" inner "<EncodingType>url</EncodingType>"        \
+	"</ListVersionsResult>"
+#define ROW(element, key, id, latest)                                      \
+	"<" element "><Key>" key "</Key><VersionId>" id "</VersionId>"         \
+	"<IsLatest>" latest "</IsLatest><Size>7</Size></" element ">"
+
+static int see_version(void *arg, const struct store_version *v)
+{
+	char *all = arg;
+	size_t n = strlen(all);
+
+	snprintf(all + n, 256 - n, "[%s %s%s%s %d]", v->key, v->id,
+		 v->is_latest ? " latest" : "", v->is_mark ? " gone" : "",
+		 (int)v->size);
+	return 0;
+}
+
+/* That they are encoded stands behind the keys, as MinIO has it. */
+START_TEST(versions_are_listed_page_by_page)
+{
+	struct httpd_reply script[] = {
+		answer("200 OK", "",
+		       VERSIONS("<IsTruncated>true</IsTruncated>"
+				"<NextKeyMarker>p/a+b</NextKeyMarker>"
+				"<NextVersionIdMarker>i&amp;1</"
+				"NextVersionIdMarker>"
+				ROW("DeleteMarker", "p/a+b", "i2", "true")
+				ROW("Version", "p/a+b", "i&amp;1", "false")
+				ROW("Version", "else", "i", "true"))),
+		answer("200 OK", "",
+		       VERSIONS("<IsTruncated>false</IsTruncated>"
+				ROW("Version", "p/%25", "null", "true"))),
+		answer("200 OK", "",
+		       VERSIONS("<IsTruncated>true</IsTruncated>")),
+	};
+	const struct store_version after = { .key = "p/%", .id = "null" };
+	char all[256] = "";
+
+	begin(script, 3);
+	ck_assert_int_eq(store_list_versions(s, "p/", NULL, see_version, all),
+			 0);
+	ck_assert_str_eq(all, "[p/a b i2 latest gone 7][p/a b i&1 7]"
+			      "[p/% null latest 7]");
+	ck_assert(asked(0, "versions="));
+	ck_assert(asked(1, "key-marker=p%2Fa%20b&"));
+	ck_assert(asked(1, "version-id-marker=i%261"));
+	ck_assert_int_eq(store_list_versions(s, "p/", &after, see_version, all),
+			 -EPROTO);
+	ck_assert(asked(2, "key-marker=p%2F%25&"));
+	finish();
+}
+END_TEST
+
+/* versitygw takes the mark of a delete for an object. */
+START_TEST(a_mark_does_not_keep_a_key_from_being_made)
+{
+	static const struct store_cond absent = { .if_absent = true };
+	struct httpd_reply script[] = {
+		error("412 Precondition Failed", "", "PreconditionFailed"),
+		answer("200 OK", "",
+		       VERSIONS("<IsTruncated>false</IsTruncated>" ROW(
+			       "DeleteMarker", "k", "i2", "true"))),
+		answer("200 OK", "ETag: \"e\"\r\n", ""),
+		error("412 Precondition Failed", "", "PreconditionFailed"),
+		answer("200 OK", "",
+		       VERSIONS("<IsTruncated>false</IsTruncated>"
+				ROW("Version", "k", "i3", "true")
+				ROW("DeleteMarker", "k", "i2", "false"))),
+	};
+	struct store_obj o;
+
+	begin(script, ARRAY_SIZE(script));
+	ck_assert_int_eq(put(&absent, &o), 0);
+	ck_assert(asked(0, "If-None-Match: *"));
+	ck_assert(asked(1, "prefix=k"));
+	ck_assert(!asked(2, "If-None-Match: *"));
+	ck_assert_int_eq(put(&absent, &o), -EEXIST);
+	ck_assert_uint_eq(httpd_count(server), 5);
+	finish();
+}
+END_TEST
+
 START_TEST(f57_a_listing_that_is_cut_or_circles_is_an_error)
 {
 	struct httpd_reply script[] = {
@@ -338,6 +421,8 @@ static void add(TCase *c)
 	tcase_add_test(c, bytes_of_another_version_are_stale);
 	tcase_add_test(c, listings_are_decoded_only_if_they_say_so);
 	tcase_add_test(c, pages_are_followed_and_joined_in_order);
+	tcase_add_test(c, versions_are_listed_page_by_page);
+	tcase_add_test(c, a_mark_does_not_keep_a_key_from_being_made);
 	tcase_add_test(c, f57_a_listing_that_is_cut_or_circles_is_an_error);
 	tcase_add_test(c, a_batch_delete_tells_each_key);
 	tcase_add_test(c, a_copy_pins_its_source);
