@@ -80,13 +80,15 @@ class S3Bucket:
     def __init__(self, server, name, endpoint=None):
         self.server = server
         self.name = name
-        self.s3 = servers.client(server.endpoint)
+        self.s3 = servers.client(server.endpoint, ca=server.ca)
         self.s3.create_bucket(Bucket=name)
         self.source = f"s3://{name}"
         self.options = {
             "endpoint_url": endpoint or server.endpoint,
             "region": servers.REGION,
         }
+        if server.ca:
+            self.options["ca_bundle"] = server.ca
         self.env = server.env()
 
     def keys(self, prefix=""):

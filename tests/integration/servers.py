@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ class Server:
     """
 
     folders = ("data",)
+    ca = None  # of a server over https: the certificate to trust
 
     def __init__(self, folder, *args):
         self.folder = Path(folder).absolute()
@@ -99,12 +101,14 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        endpoint = f"http://127.0.0.1:{port}"
+        trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        endpoint = f"http{'s' if trust else ''}://127.0.0.1:{port}"
         for _ in range(400):
             if self.process.poll() is not None:
                 return False
             try:
-                with urllib.request.urlopen(endpoint + self.health, timeout=2):
+                health = endpoint + self.health
+                with urllib.request.urlopen(health, timeout=2, context=trust):
                     self.endpoint, self.port = endpoint, port
                     return True
             except (urllib.error.URLError, OSError):
@@ -270,13 +274,14 @@ S3_SERVERS = {kind.name: kind for kind in (VersityGW, MinIO)}
 SERVERS = {**S3_SERVERS, FakeGCS.name: FakeGCS, StrictGCS.name: StrictGCS}
 
 
-def client(endpoint, attempts=4):
+def client(endpoint, attempts=4, ca=None):
     import boto3  # noqa: PLC0415 (the rest of this file runs without it)
     from botocore.config import Config  # noqa: PLC0415
 
     return boto3.client(
         "s3",
         endpoint_url=endpoint,
+        verify=ca,
         region_name=REGION,
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
