@@ -51,6 +51,7 @@ struct options {
 	int64_t connect_timeout;
 	int64_t http_timeout; /* 0: as each request has it */
 	char *sse, *sse_kms_key_id, *sse_c_key_file, *storage_class, *acl;
+	char *user_project;
 	char *tags, *content_type;
 
 	uid_t uid;

@@ -527,6 +527,10 @@ struct store_gcs_opts {
 	/* Bytes of a step of a resumable upload, for large objects without any
 	 * beside them; 0: in parts. */
 	uint64_t chunk;
+	/* NULL: not said.  The class is that of what is put or made of parts,
+	 * not of copies; the key is for all that is written. */
+	const char *storage_class, *kms_key;
+	const char *user_project; /* which pays for requests; NULL: not said */
 	struct cred_chain *creds; /* borrowed; tokens; NULL: anonymous */
 	struct http *http; /* borrowed */
 	const struct clk *clk;

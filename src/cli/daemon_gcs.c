@@ -75,6 +75,9 @@ int daemon_make_gcs(struct daemon *d, struct store **ret)
 				    .clk = &clk_system };
 	int status, r = daemon_open_google(d);
 
+	o.storage_class = d->o->storage_class;
+	o.kms_key = d->o->sse_kms_key_id;
+	o.user_project = d->o->user_project;
 	if (d->o->parts == OPT_PARTS_RESUMABLE)
 		o.chunk = d->o->part_size ? d->o->part_size : RESUMABLE_CHUNK;
 

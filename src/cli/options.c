@@ -65,7 +65,8 @@ const struct option_row option_table[] = {
 	  .help = "encryption of objects by a key of the server" },
 	{ "sse_kms_key_id", OPTION_STRING, AT(sse_kms_key_id),
 	  .good = "the id or ARN of a key", .def_text = "the account's",
-	  .help = "the key of sse=aws:kms" },
+	  .help = "the key of sse=aws:kms; gs: projects/P/locations/L/"
+		  "keyRings/R/cryptoKeys/K" },
 	{ "sse_c_key_file", OPTION_STRING, AT(sse_c_key_file), .good = "a file",
 	  .def_text = "none",
 	  .help = "a key of your own, sent with each request: 32 bytes, as "
@@ -87,6 +88,9 @@ const struct option_row option_table[] = {
 	{ "requester_pays", OPTION_BOOL, AT(requester_pays), .def = "no",
 	  .help = "the bucket's requests are paid by who makes them" },
 
+	{ "user_project", OPTION_STRING, AT(user_project),
+	  .good = "a project's id", .def_text = "the bucket's",
+	  .help = "gs: whose account pays for requests" },
 	{ "uid", OPTION_UID, AT(uid), .def_text = "the mounting user",
 	  .help = "owner of objects that others wrote" },
 	{ "gid", OPTION_GID, AT(gid), .def_text = "the mounting user's",

@@ -40,6 +40,9 @@ static void gcs_free(struct store *s)
 	free(g->where.base);
 	free(g->bucket);
 	free(g->prefix);
+	free(g->storage_class);
+	free(g->kms_key);
+	free(g->user_project);
 	free(g);
 }
 
@@ -77,6 +80,12 @@ static int check_bucket(const char *bucket)
 	return -EINVAL;
 }
 
+static int copy_of(const char *s, char **ret)
+{
+	*ret = s ? strdup(s) : NULL;
+	return s && !*ret ? -ENOMEM : 0;
+}
+
 int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
 {
 	struct gcs *g = calloc(1, sizeof(*g));
@@ -106,6 +115,11 @@ int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
 		g->bucket = strdup(opts->bucket);
 		g->prefix = strdup(opts->prefix);
 		r = g->bucket && g->prefix ? 0 : -ENOMEM;
+	}
+	if (r == 0) {
+		r = copy_of(opts->storage_class, &g->storage_class);
+		r = r ? r : copy_of(opts->kms_key, &g->kms_key);
+		r = r ? r : copy_of(opts->user_project, &g->user_project);
 	}
 	if (r)
 		gcs_free(&g->store);

@@ -35,6 +35,7 @@ struct gcs {
 	struct store store;
 	struct gcs_where where;
 	char *bucket;
+	char *storage_class, *kms_key, *user_project; /* NULL: not said */
 	char *prefix; /* what is ours lies below it: "" or "a/b/" */
 	struct http *http;
 	struct cred_chain *creds; /* NULL: anonymous */
@@ -160,6 +161,7 @@ struct gcs_upload {
 	const struct gcs_pair *meta;
 	size_t nmeta;
 	const struct store_cond *cond;
+	const char *storage_class; /* or NULL */
 	bool is_begin;
 };
 int gcs_upload(struct gcs *g, const struct gcs_upload *u, struct store_obj *ret)

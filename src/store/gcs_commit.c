@@ -112,6 +112,8 @@ static int write_body(struct gcs *g, const char *id, const struct piece *from,
 	json_w_close(&w);
 	json_w_object(&w, "destination");
 	json_w_str(&w, "contentType", "application/octet-stream");
+	if (meta && g->storage_class)
+		json_w_str(&w, "storageClass", g->storage_class);
 	if (meta) {
 		store_meta_encode(meta, &text);
 		gcs_write_meta(&w, pairs, gcs_meta_pairs(&text, pairs));
@@ -154,6 +156,8 @@ static int join(struct gcs *g, const char *id, const struct piece *from,
 
 	gcs_req_header(&q, "Content-Type", "application/json");
 	gcs_req_query(&q, "fields", GCS_FIELDS);
+	if (g->kms_key)
+		gcs_req_query(&q, "kmsKeyName", g->kms_key);
 	if (r == 0)
 		r = write_body(g, id, from, n, meta, &body.head);
 	gcs_body_seal(&body);

@@ -133,6 +133,8 @@ int gcs_copy(struct store *s, const char *from, const char *from_etag,
 			return r == -ENOENT ? -ESTALE : r;
 	}
 	gcs_req_query(&q, "fields", FIELDS);
+	if (g->kms_key)
+		gcs_req_query(&q, "destinationKmsKeyName", g->kms_key);
 	r = gcs_req_cond(&q, cond);
 	if (r == 0 && from_etag)
 		r = gcs_req_match(&q, "ifSourceGenerationMatch", from_etag);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What this server does.  Of Google's own it is known, and only whether we may
- * is asked; others are asked everything, and on a name of its own each time, for
- * one name is not to be written to twice in a second.
+ * is asked, with one write, for a name is not to be written to twice in a second;
+ * others are asked everything.
  */
 #include "config.h"
 

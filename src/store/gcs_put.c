@@ -21,6 +21,8 @@ void gcs_write_object(struct json_w *w, const struct gcs_upload *u)
 	json_w_object(w, NULL);
 	json_w_str(w, "name", u->key);
 	json_w_str(w, "crc32c", crc);
+	if (u->storage_class)
+		json_w_str(w, "storageClass", u->storage_class);
 	if (u->nmeta)
 		gcs_write_meta(w, u->meta, u->nmeta);
 	json_w_close(w);
@@ -89,6 +91,8 @@ static int send_at_once(struct gcs *g, const struct gcs_upload *u,
 		 boundary);
 	gcs_req_header(&q, "Content-Type", type);
 	gcs_req_query(&q, "uploadType", "multipart");
+	if (g->kms_key)
+		gcs_req_query(&q, "kmsKeyName", g->kms_key);
 	gcs_req_query(&q, "fields", GCS_FIELDS);
 	q.expect_continue = store_cond_is_set(u->cond) &&
 			    u->src->len > EXPECT_ABOVE;
@@ -130,7 +134,11 @@ int gcs_put(struct store *s, const char *key, const struct store_src *src,
 	    struct store_obj *ret)
 {
 	struct store_src known = *src;
-	struct gcs_upload u = { .key = key, .src = &known, .cond = cond };
+	struct gcs *g = (struct gcs *)s;
+	struct gcs_upload u = { .key = key,
+				.src = &known,
+				.cond = cond,
+				.storage_class = g->storage_class };
 	struct store_meta_text text;
 	struct gcs_pair pairs[3];
 	struct store_obj o;
@@ -142,7 +150,7 @@ int gcs_put(struct store *s, const char *key, const struct store_src *src,
 	r = store_src_crcs(src, &known.crc64, &u.crc32c);
 	known.has_crc64 = true;
 	if (r == 0)
-		r = gcs_upload((struct gcs *)s, &u, &o);
+		r = gcs_upload(g, &u, &o);
 	if (r)
 		return r;
 	o.has_meta = true;

@@ -88,8 +88,16 @@ static int add_object(const struct gcs *g, const char *key, struct buf *url)
 	return r;
 }
 
+static int add_pair(struct buf *url, char before, const struct gcs_pair *p)
+{
+	int r = buf_addf(url, "%c%s=", before, p->name);
+
+	return r ? r : text_percent(url, p->value, strlen(p->value), false);
+}
+
 int gcs_req_path(const struct gcs *g, const struct gcs_req *q, struct buf *url)
 {
+	const struct gcs_pair payer = { "userProject", g->user_project };
 	size_t i;
 	int r = buf_addf(url, "%s/storage/v1", q->is_upload ? "/upload" : "");
 
@@ -99,12 +107,10 @@ int gcs_req_path(const struct gcs *g, const struct gcs_req *q, struct buf *url)
 		r = buf_addf(url, "/%s", q->verb);
 	if (r == 0 && q->to)
 		r = add_object(g, q->to, url);
-	for (i = 0; i < q->nquery && r == 0; i++) {
-		r = buf_addf(url, "%c%s=", i ? '&' : '?', q->query[i].name);
-		if (r == 0)
-			r = text_percent(url, q->query[i].value,
-					 strlen(q->query[i].value), false);
-	}
+	for (i = 0; i < q->nquery && r == 0; i++)
+		r = add_pair(url, i ? '&' : '?', &q->query[i]);
+	if (r == 0 && g->user_project)
+		r = add_pair(url, i ? '&' : '?', &payer);
 	return r;
 }
 

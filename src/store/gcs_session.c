@@ -91,6 +91,8 @@ static int begin(struct session *s)
 	snprintf(len, sizeof(len), "%" PRIu64, s->u->src->len);
 	gcs_req_query(&q, "uploadType", "resumable");
 	gcs_req_query(&q, "fields", GCS_FIELDS);
+	if (s->g->kms_key)
+		gcs_req_query(&q, "kmsKeyName", s->g->kms_key);
 	gcs_req_header(&q, "Content-Type", "application/json");
 	gcs_req_header(&q, "X-Upload-Content-Length", len);
 	if (r == 0)

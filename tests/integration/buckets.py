@@ -157,12 +157,13 @@ class GCSBucket:
         with urllib.request.urlopen(request) as reply:
             return reply.read()
 
-    def _objects(self, prefix=""):
+    def objects(self, prefix=""):
+        """What the server tells of each."""
         reply = self._ask("GET", f"?prefix={quote(prefix)}&maxResults=100000")
         return json.loads(reply).get("items", [])
 
     def keys(self, prefix=""):
-        found = [o["name"] for o in self._objects(prefix)]
+        found = [o["name"] for o in self.objects(prefix)]
         return sorted(k for k in found if not k.endswith("/") and ".ckptfs/" not in k)
 
     def get(self, key):
@@ -182,7 +183,7 @@ class GCSBucket:
 
     def hidden(self):
         """Everything of ours beside the objects, wherever it lies."""
-        return [o["name"] for o in self._objects() if ".ckptfs/" in o["name"]]
+        return [o["name"] for o in self.objects() if ".ckptfs/" in o["name"]]
 
     def uploads(self):
         """Uploads nobody has finished, and parts nobody has deleted."""

@@ -28,6 +28,7 @@ import google_crc32c
 
 from fake_gcs_session import Sessions
 
+CLASSES = {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"}
 PAGE_MAX = 100
 BATCH_MAX = 100
 STEP = 100_000  # bytes of a rewrite at a time
@@ -55,7 +56,15 @@ RESOURCE = {
     *("name", "metadata", "contentType", "crc32c", "md5Hash", "storageClass"),
     *("cacheControl", "contentEncoding", "contentLanguage", "contentDisposition"),
     *("kind", "id", "bucket", "generation", "metageneration", "size", "etag"),
-    *("timeCreated", "updated", "componentCount", "acl", "owner", "selfLink"),
+    *(
+        "kmsKeyName",
+        "timeCreated",
+        "updated",
+        "componentCount",
+        "acl",
+        "owner",
+        "selfLink",
+    ),
 }
 
 
@@ -222,7 +231,8 @@ class Store:
     # ---- methods
 
     def upload(self, bucket, query, head, body):
-        only(query, STANDARD | CONDITIONS | {"uploadType", "name"}, "parameter")
+        known = {"uploadType", "name", "kmsKeyName"}
+        only(query, STANDARD | CONDITIONS | known, "parameter")
         if query.get("uploadType") != "multipart":
             bad("this fake has uploads of type multipart and resumable alone")
         kind = re.fullmatch(r"multipart/related; boundary=\"?([^\"]+)\"?", head)
@@ -254,7 +264,7 @@ class Store:
                 f'CRC32C "{crc32c(data)}".'
             )
         name = said.get("name") or query.get("name", "")
-        more = {k: said[k] for k in ("contentType",) if k in said}
+        more = about(said, query)
         return self.write(
             bucket, query, name=name, data=data, metadata=meta(said), more=more
         ).resource(bucket)
@@ -305,7 +315,7 @@ class Store:
         del self.bucket(bucket)[name]
 
     def compose(self, bucket, name, query, said):
-        allowed = {"ifGenerationMatch", "ifMetagenerationMatch"}
+        allowed = {"ifGenerationMatch", "ifMetagenerationMatch", "kmsKeyName"}
         only(query, STANDARD | allowed, "parameter")
         only(said, {"sourceObjects", "destination", "kind"}, "member")
         only(said.get("destination", {}), RESOURCE, "member")
@@ -326,12 +336,13 @@ class Store:
             name=name,
             data=b"".join(o.data for o in pieces),
             metadata=meta(into),
-            more={k: into[k] for k in ("contentType",) if k in into},
+            more=about(into, query),
             components=sum(o.components or 1 for o in pieces),
         ).resource(bucket)
 
     def rewrite(self, bucket, name, to, query, said):
         allowed = {"rewriteToken", "maxBytesRewrittenPerCall", "sourceGeneration"}
+        allowed |= {"destinationKmsKeyName"}
         only(query, STANDARD | CONDITIONS | SOURCE | allowed, "parameter")
         only(said, RESOURCE, "member")
         source = self.find(bucket, name, query, "sourceGeneration")
@@ -360,9 +371,22 @@ class Store:
             name=to[1],
             data=source.data,
             metadata=meta(said) if said else dict(source.metadata),
-            more=dict(source.more),
+            more=about(source.more | {"storageClass": "STANDARD"} | said, query),
         )
         return answer | {"resource": obj.resource(to[0])}
+
+
+def about(said, query):
+    """What is kept of a resource, beside its metadata."""
+    kept = {k: said[k] for k in ("contentType", "storageClass") if k in said}
+    if kept.get("storageClass", "STANDARD") not in CLASSES:
+        bad(f"Invalid argument: storageClass {kept['storageClass']}")
+    key = query.get("kmsKeyName") or query.get("destinationKmsKeyName")
+    if key and not re.fullmatch(
+        "projects/.+/locations/.+/keyRings/.+/cryptoKeys/.+", key
+    ):
+        bad(f"Malformed Cloud KMS crypto key: {key}")
+    return kept | ({"kmsKeyName": key} if key else {})
 
 
 def meta(said):
@@ -505,7 +529,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def resumable(self, bucket, query, body):
         sessions, method = self.store.sessions, self.command
-        known = STANDARD | CONDITIONS | {"uploadType", "name", "upload_id"}
+        known = (
+            STANDARD | CONDITIONS | {"uploadType", "name", "upload_id", "kmsKeyName"}
+        )
         only(query, known, "parameter")
         if ("upload_id" in query) == (method == "POST"):
             raise Refused(404, "notFound", f"no such method: {method}")

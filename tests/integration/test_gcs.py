@@ -205,3 +205,36 @@ def test_a_resumable_upload_that_is_gone_begins_anew(mnt, below, gcs_proxy):
     assert below.get("big") == data
     assert len(gcs_proxy.requests("POST", "uploadType=resumable")) == 2
     assert_same(below, mnt.path)
+
+
+KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+
+
+@strict
+@pytest.mark.option("user_project")
+def test_class_key_and_payer_are_said(mnt, gcs_bucket, gcs_proxy):
+    how = {"storage_class": "NEARLINE", "sse_kms_key_id": KEY}
+    mnt.mount(user_project="payer", **how)
+    (mnt / "small").write_bytes(b"small")
+    (mnt / "big").write_bytes(os.urandom(3 * MIB))
+    mnt.sync()
+    (mnt / "small").rename(mnt / "moved")
+    mnt.umount()
+    found = {o["name"][7:]: o for o in gcs_bucket.objects("runs/7/")}
+    assert {n: o["kmsKeyName"] for n, o in found.items()} == {"big": KEY, "moved": KEY}
+    assert found["big"]["storageClass"] == "NEARLINE"
+    parts = gcs_proxy.requests("POST", "/upload/")
+    assert sum(b"NEARLINE" in r.answer for r in parts) == 0  # of parts it is not said
+    asked = [r.target for r in gcs_proxy.requests() if "/batch/" not in r.target]
+    assert [t for t in asked if "userProject=payer" not in t] == []
+
+
+def test_a_name_is_not_written_to_again_within_a_second(mnt, below, gcs_proxy):
+    mnt.mount(upload_delay="0s")
+    gcs_proxy.fault("status", method="POST", path="multipart", code=429, count=1)
+    (mnt / "last").write_bytes(b"1")
+    mnt.sync()
+    assert below.get("last") == b"1"
+    refused, done = gcs_proxy.requests("POST", "multipart")[-2:]
+    assert (refused.status, done.status) == (429, 200)
+    assert done.start - refused.end >= 1

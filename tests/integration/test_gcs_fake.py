@@ -105,6 +105,23 @@ def test_objects_are_joined_and_copied_on_conditions(bucket):
         copy.rewrite(large, if_source_generation_match=1)
 
 
+KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+
+
+def test_class_and_key_are_kept(bucket):
+    blob = bucket.blob("kept", kms_key_name=KEY)
+    blob.storage_class = "NEARLINE"
+    blob.upload_from_string(b"x")
+    found = bucket.get_blob("kept")
+    assert (found.storage_class, found.kms_key_name) == ("NEARLINE", KEY)
+    copy = bucket.blob("copy", kms_key_name=KEY)
+    copy.rewrite(found)
+    assert bucket.get_blob("copy").kms_key_name == KEY
+    blob.storage_class = "FAST"
+    with pytest.raises(exceptions.BadRequest):
+        blob.upload_from_string(b"x")
+
+
 def test_a_resumable_upload_goes_on_where_it_was(bucket):
     data = bytes(range(256)) * 3000
     blob = bucket.blob("resumed", chunk_size=256 << 10)
