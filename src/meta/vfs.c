@@ -25,6 +25,10 @@
 
 #define WAL_HEADER 32
 #define WAL_SALT_AT 16
+#define WAL_FRAME 24
+#define WAL_COMMIT_AT 4 /* in a frame's header: not 0 in a commit's last */
+/* Frames of a transaction that are written at once. */
+#define WAL_GATHER (16 * (WAL_FRAME + META_PAGE))
 /* Milliseconds from noon of 24 November 4714 BC to 1970, as SQLite counts. */
 #define JULIAN_EPOCH_MS INT64_C(210866760000000)
 
@@ -36,6 +40,12 @@ struct vfs {
 	void *on_full_arg;
 	int wal_fd;
 	unsigned char salt[8];
+	/* Frames that are not written yet: those of the transaction under way. */
+	unsigned char *frames;
+	size_t n_frames; /* bytes */
+	uint64_t frames_at;
+	bool commits; /* the header that came last is that of a commit */
+	uint64_t log_end; /* no frame was written from here on */
 };
 
 struct file {
@@ -66,12 +76,82 @@ static int fail(int err, const char *what, int rc)
 	return err == -ENOMEM ? SQLITE_IOERR_NOMEM : rc;
 }
 
+static bool is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
+static int write_out(struct file *f, const void *p, size_t n, uint64_t off)
+{
+	struct vfs *v = f->v;
+	int r = disk_pwrite(disk_of(f), f->fd, p, n, off);
+
+	if (f->is_wal && off + n > v->log_end)
+		v->log_end = off + n;
+	if (is_full(r) && v->on_full && v->on_full(v->on_full_arg))
+		r = disk_pwrite(disk_of(f), f->fd, p, n, off);
+	if (is_full(r))
+		return SQLITE_FULL;
+	return r < 0 ? fail(r, "write the database", SQLITE_IOERR_WRITE) :
+		       SQLITE_OK;
+}
+
+/* ---- gathering frames
+ *
+ * SQLite writes each frame by two calls, its header and its page; a transaction
+ * that makes a file has five.  They are gathered, and written with the last
+ * one, before the commit returns: of what is committed nothing is ever here.
+ * Headers it writes once more, for their checksums, come behind that.
+ */
+
+static bool is_frame_next(const struct file *f, int n, sqlite3_int64 off)
+{
+	const struct vfs *v = f->v;
+
+	if (!f->is_wal || off < WAL_HEADER)
+		return false;
+	if (v->n_frames && (uint64_t)off != v->frames_at + v->n_frames)
+		return false;
+	if (v->n_frames % (WAL_FRAME + META_PAGE))
+		return n == (int)META_PAGE; /* of the header before it */
+	return n == WAL_FRAME && (uint64_t)off >= v->log_end;
+}
+
+static int flush(struct file *f)
+{
+	struct vfs *v = f->v;
+	size_t n = f->is_wal ? v->n_frames : 0;
+
+	if (!n)
+		return SQLITE_OK;
+	v->n_frames = 0;
+	return write_out(f, v->frames, n, v->frames_at);
+}
+
+static int gather(struct file *f, const void *p, size_t n, uint64_t off)
+{
+	struct vfs *v = f->v;
+	const unsigned char *c = (const unsigned char *)p + WAL_COMMIT_AT;
+
+	if (!v->n_frames)
+		v->frames_at = off;
+	memcpy(v->frames + v->n_frames, p, n);
+	v->n_frames += n;
+	if (n == WAL_FRAME)
+		v->commits = c[0] | c[1] | c[2] | c[3];
+	else if (v->commits || v->n_frames == WAL_GATHER)
+		return flush(f);
+	return SQLITE_OK;
+}
+
 /* ---- a file ---- */
 
 static int x_close(sqlite3_file *file)
 {
 	struct file *f = file_of(file);
 
+	if (f->is_wal)
+		f->v->n_frames = 0; /* nobody committed them */
 	disk_close(disk_of(f), f->fd);
 	if (f->is_wal)
 		f->v->wal_fd = -1;
@@ -82,8 +162,12 @@ static int x_close(sqlite3_file *file)
 static int x_read(sqlite3_file *file, void *p, int n, sqlite3_int64 off)
 {
 	struct file *f = file_of(file);
-	ssize_t r = disk_pread(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
+	int rc = flush(f);
+	ssize_t r;
 
+	if (rc != SQLITE_OK)
+		return rc;
+	r = disk_pread(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
 	if (r < 0)
 		return fail((int)r, "read the database", SQLITE_IOERR_READ);
 	if (r == n)
@@ -92,34 +176,35 @@ static int x_read(sqlite3_file *file, void *p, int n, sqlite3_int64 off)
 	return SQLITE_IOERR_SHORT_READ;
 }
 
-static bool is_full(int err)
-{
-	return err == -ENOSPC || err == -EDQUOT;
-}
-
 static int x_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 off)
 {
 	struct file *f = file_of(file);
 	struct vfs *v = f->v;
-	int r;
+	int rc;
 
-	r = disk_pwrite(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
-	if (is_full(r) && v->on_full && v->on_full(v->on_full_arg))
-		r = disk_pwrite(disk_of(f), f->fd, p, (size_t)n, (uint64_t)off);
-	if (is_full(r))
-		return SQLITE_FULL;
-	if (r < 0)
-		return fail(r, "write the database", SQLITE_IOERR_WRITE);
-	if (f->is_wal && off == 0 && n >= WAL_HEADER)
-		memcpy(v->salt, (const char *)p + WAL_SALT_AT, sizeof(v->salt));
-	return SQLITE_OK;
+	if (is_frame_next(f, n, off))
+		return gather(f, p, (size_t)n, (uint64_t)off);
+	rc = flush(f);
+	if (rc == SQLITE_OK && is_frame_next(f, n, off))
+		return gather(f, p, (size_t)n, (uint64_t)off);
+	if (rc == SQLITE_OK)
+		rc = write_out(f, p, (size_t)n, (uint64_t)off);
+	if (rc != SQLITE_OK || !f->is_wal || off != 0 || n < WAL_HEADER)
+		return rc;
+	/* A log begun anew. */
+	memcpy(v->salt, (const char *)p + WAL_SALT_AT, sizeof(v->salt));
+	v->log_end = 0;
+	return rc;
 }
 
 static int x_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct file *f = file_of(file);
-	int r = disk_truncate(disk_of(f), f->fd, (uint64_t)size);
+	int rc = flush(f), r;
 
+	if (rc != SQLITE_OK)
+		return rc;
+	r = disk_truncate(disk_of(f), f->fd, (uint64_t)size);
 	return r < 0 ? fail(r, "truncate the database", SQLITE_IOERR_TRUNCATE)
 		     : SQLITE_OK;
 }
@@ -127,9 +212,12 @@ static int x_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int x_sync(sqlite3_file *file, int flags)
 {
 	struct file *f = file_of(file);
-	int r = disk_fdatasync(disk_of(f), f->fd);
+	int rc = flush(f), r;
 
 	(void)flags;
+	if (rc != SQLITE_OK)
+		return rc;
+	r = disk_fdatasync(disk_of(f), f->fd);
 	return r < 0 ? fail(r, "sync the database", SQLITE_IOERR_FSYNC)
 		     : SQLITE_OK;
 }
@@ -138,8 +226,11 @@ static int x_size(sqlite3_file *file, sqlite3_int64 *ret)
 {
 	struct file *f = file_of(file);
 	struct disk_stat st;
-	int r = disk_stat(disk_of(f), f->fd, &st);
+	int rc = flush(f), r;
 
+	if (rc != SQLITE_OK)
+		return rc;
+	r = disk_stat(disk_of(f), f->fd, &st);
 	if (r < 0)
 		return fail(r, "stat the database", SQLITE_IOERR_FSTAT);
 	*ret = (sqlite3_int64)st.size;
@@ -326,6 +417,11 @@ int vfs_new(const struct host *host, struct vfs **ret)
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
+	v->frames = malloc(WAL_GATHER);
+	if (!v->frames) {
+		free(v);
+		return -ENOMEM;
+	}
 	v->base = methods;
 	v->host = *host;
 	v->wal_fd = -1;
@@ -334,6 +430,7 @@ int vfs_new(const struct host *host, struct vfs **ret)
 	v->base.zName = v->name;
 	rc = sqlite3_vfs_register(&v->base, 0);
 	if (rc != SQLITE_OK) {
+		free(v->frames);
 		free(v);
 		return -ENOMEM;
 	}
@@ -346,6 +443,7 @@ void vfs_free(struct vfs *v)
 	if (!v)
 		return;
 	(void)sqlite3_vfs_unregister(&v->base);
+	free(v->frames);
 	free(v);
 }
 

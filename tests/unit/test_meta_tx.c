@@ -9,6 +9,7 @@
 #include "ckptfs/meta.h"
 
 #include "harness.h"
+#include "meta/internal.h"
 #include "metabed.h"
 
 static struct meta_inode inode_of(uint64_t parent)
@@ -169,6 +170,91 @@ START_TEST(a_commit_that_cannot_be_written_did_not_happen)
 }
 END_TEST
 
+/* Its frames: SQLite has two calls for each. */
+START_TEST(a_commit_is_written_at_once)
+{
+	struct disk *d = sim_host(bed_sim)->disk;
+	struct meta_inode row = inode_of(1);
+	struct meta_version v = { .state = META_SEALED };
+	unsigned long before;
+
+	bed_begin(); /* with which the log begins */
+	bed_add_op("first");
+	bed_commit();
+	before = simdisk_calls(d, SIM_PWRITE);
+	bed_begin();
+	ck_assert_int_eq(meta_inode_add(bed_meta, &row), 0);
+	ck_assert_int_eq(meta_name_add(bed_meta, 1, "n", row.ino), 0);
+	ck_assert_int_eq(meta_version_add(bed_meta, &v), 0);
+	bed_add_op("n");
+	bed_commit();
+	ck_assert_uint_eq(simdisk_calls(d, SIM_PWRITE) - before, 1);
+	bed_reopen();
+	bed_begin();
+	ck_assert_int_eq(meta_inode_get(bed_meta, row.ino, &row), 0);
+	meta_end(bed_meta);
+}
+END_TEST
+
+static unsigned count_ops(void)
+{
+	uint64_t last;
+	unsigned n = 0;
+	struct meta_op op;
+
+	bed_begin();
+	ck_assert_int_eq(meta_op_last(bed_meta, &last), 0);
+	for (uint64_t i = 1; i <= last; i++)
+		n += meta_op_get(bed_meta, i, &op) == 0;
+	meta_end(bed_meta);
+	return n;
+}
+
+/* So that pages go to the log before their commit, are read from there, and
+ * change again. */
+static void add_many(unsigned n)
+{
+	struct meta_op op;
+	uint64_t first = 0;
+	char key[800];
+
+	memset(key, 'k', sizeof(key) - 1);
+	key[sizeof(key) - 1] = '\0';
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t seq = bed_add_op(key);
+
+		if (!first)
+			first = seq;
+		if (i % 7)
+			continue;
+		ck_assert_int_eq(meta_op_get(bed_meta, first + i / 2, &op), 0);
+		op.open_seq = i;
+		ck_assert_int_eq(meta_op_set(bed_meta, &op), 0);
+	}
+}
+
+START_TEST(what_does_not_fit_the_memory_is_committed_whole)
+{
+	bed_begin();
+	bed_add_op("first");
+	bed_commit();
+	ck_assert_int_eq(sqlite3_exec(bed_meta->db, "PRAGMA cache_size=4", NULL,
+				      NULL, NULL),
+			 SQLITE_OK);
+	bed_begin();
+	add_many(300);
+	meta_end(bed_meta); /* not committed */
+	ck_assert_uint_eq(count_ops(), 1);
+	bed_begin();
+	add_many(300);
+	bed_commit();
+	/* The process dies: what counts is what the log has. */
+	simdisk_crash(sim_host(bed_sim)->disk);
+	bed_reopen();
+	ck_assert_uint_eq(count_ops(), 301);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, bed_setup, bed_teardown);
@@ -178,6 +264,8 @@ static void add(TCase *c)
 	tcase_add_test(c, no_number_is_given_twice);
 	tcase_add_test(c, a_failed_write_ends_the_transaction);
 	tcase_add_test(c, a_commit_that_cannot_be_written_did_not_happen);
+	tcase_add_test(c, a_commit_is_written_at_once);
+	tcase_add_test(c, what_does_not_fit_the_memory_is_committed_whole);
 }
 
 int main(void)
