@@ -134,6 +134,8 @@ int who_parse_stat(const char *line, struct fs_who *ret, int *ret_status);
 pid_t who_parse_tgid(const char *text);
 /* The same text: whether it has memory, which one that dies has not. */
 bool who_has_memory(const char *text);
+/* The text of /proc/TID/statm: the same. */
+bool who_statm_has_memory(const char *text);
 void who_find(pid_t tid, struct fs_who *ret);
 
 #endif

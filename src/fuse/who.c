@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,23 @@ bool who_has_memory(const char *text)
 	return strstr(text, "\nVmSize:") != NULL;
 }
 
+/* The text of statm is short and made quickly, that of status is neither. */
+bool who_statm_has_memory(const char *text)
+{
+	return *text >= '1' && *text <= '9';
+}
+
+/* That of most who call: a process with one thread, or by its first, that is
+ * alive.  False: it has to be looked at closely. */
+static bool is_plain(pid_t tid)
+{
+	char text[128];
+
+	return tgkill(tid, tid, 0) == 0 &&
+	       read_proc(tid, "statm", text, sizeof(text)) &&
+	       who_statm_has_memory(text);
+}
+
 /*
  * A process gives up its memory before it closes what it leaves open, so one
  * that has memory is not dying.  Of such a one stat must not be read: while it
@@ -109,6 +127,10 @@ void who_find(pid_t tid, struct fs_who *ret)
 	memset(ret, 0, sizeof(*ret));
 	if (tid <= 0)
 		return;
+	if (is_plain(tid)) {
+		ret->tgid = tid;
+		return;
+	}
 	if (!read_proc(tid, "status", text, sizeof(text)))
 		return;
 	ret->tgid = who_parse_tgid(text);

@@ -2,6 +2,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fuse/glue.h"
@@ -59,12 +62,55 @@ START_TEST(one_that_dies_has_no_memory)
 }
 END_TEST
 
+static void *find_myself(void *ret)
+{
+	who_find(gettid(), ret);
+	return NULL;
+}
+
+/* It has no name of its own for the quick way. */
+START_TEST(a_second_thread_belongs_to_the_same)
+{
+	struct fs_who w;
+	pthread_t id;
+
+	ck_assert_int_eq(pthread_create(&id, NULL, find_myself, &w), 0);
+	ck_assert_int_eq(pthread_join(id, NULL), 0);
+	ck_assert_int_eq(w.tgid, getpid());
+}
+END_TEST
+
+START_TEST(statm_of_one_that_dies_is_all_zeros)
+{
+	siginfo_t info;
+	struct fs_who w;
+	pid_t id = fork();
+
+	ck_assert(who_statm_has_memory("587 366 341 1 0 20 0\n"));
+	ck_assert(!who_statm_has_memory("0 0 0 0 0 0 0\n"));
+	ck_assert(!who_statm_has_memory(""));
+	if (id == 0) {
+		(void)raise(SIGKILL);
+		_exit(1);
+	}
+	ck_assert_int_gt(id, 0);
+	/* Dead, and still there to be asked about. */
+	ck_assert_int_eq(waitid(P_PID, (id_t)id, &info, WEXITED | WNOWAIT), 0);
+	who_find(id, &w);
+	ck_assert_int_eq(w.tgid, id);
+	ck_assert(w.signaled);
+	ck_assert_int_eq(waitid(P_PID, (id_t)id, &info, WEXITED), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
 	tcase_add_loop_test(c, a_dying_process_is_seen_in_its_flags, 0,
 			    (int)ARRAY_SIZE(t));
 	tcase_add_test(c, a_thread_belongs_to_its_process);
 	tcase_add_test(c, one_that_dies_has_no_memory);
+	tcase_add_test(c, a_second_thread_belongs_to_the_same);
+	tcase_add_test(c, statm_of_one_that_dies_is_all_zeros);
 }
 
 int main(void)
