@@ -74,8 +74,8 @@ void barrier_free(struct barrier *b);
 
 /*
  * The bytes of blob are due at the next barrier: its version was sealed
- * (provisionally too) or fsynced.  fd: of the blob, becomes the barrier's; -1:
- * it opens its own, so that the blob may be closed and unlinked by others.
+ * (provisionally too) or fsynced.  fd: of the blob, becomes the barrier's;
+ * negative: it opens its own, so that the blob may be closed and unlinked by others.
  * Cannot fail: what cannot be remembered is covered by a syncfs.
  */
 void barrier_note_blob(struct barrier *b, uint64_t blob, int fd) NONNULL(1);

@@ -34,9 +34,10 @@ struct cache_tag {
 	const char *name;
 };
 
-/* A new empty blob, open O_RDWR; the caller closes *ret_fd. */
-int cache_blob_new(struct cache *c, const struct cache_tag *tag,
-		   uint64_t *ret_blob, int *ret_fd) NONNULL(1, 2, 3, 4)
+/* A new empty blob, open as flags say, O_RDONLY or O_RDWR; the caller closes
+ * *ret_fd. */
+int cache_blob_new(struct cache *c, const struct cache_tag *tag, int flags,
+		   uint64_t *ret_blob, int *ret_fd) NONNULL(1, 2, 4, 5)
 	MUST_USE;
 /* flags O_RDONLY or O_RDWR.  The number, or a negative errno. */
 int cache_blob_open(struct cache *c, uint64_t blob, int flags) NONNULL(1)

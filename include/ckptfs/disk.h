@@ -52,6 +52,7 @@ struct disk;
 struct disk_ops {
 	const char *name;
 	int (*open)(struct disk *d, const char *path, int flags, mode_t mode);
+	int (*dup)(struct disk *d, int fd);
 	int (*close)(struct disk *d, int fd);
 	ssize_t (*pread)(struct disk *d, int fd, void *p, size_t n,
 			 uint64_t off);
@@ -100,6 +101,8 @@ void disk_free(struct disk *d);
  * O_NOFOLLOW are added.  The number, or a negative errno. */
 int disk_open(struct disk *d, const char *path, int flags, mode_t mode)
 	NONNULL(1, 2) MUST_USE;
+/* Another number of what is open, as by dup(2). */
+int disk_dup(struct disk *d, int fd) NONNULL(1) MUST_USE;
 /* fd < 0 does nothing. */
 void disk_close(struct disk *d, int fd) NONNULL(1);
 /* Short only at the end of the file. */

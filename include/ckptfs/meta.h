@@ -320,6 +320,8 @@ int meta_name_get(struct meta *m, uint64_t parent, const char *name,
 int meta_name_each(struct meta *m, uint64_t parent, meta_inode_fn *fn,
 		   void *arg) NONNULL(1, 3) MUST_USE;
 
+/* The number that the next meta_version_add() gives. */
+uint64_t meta_version_next(const struct meta *m) NONNULL(1);
 int meta_version_add(struct meta *m, struct meta_version *row)
 	NONNULL(1, 2) MUST_USE;
 int meta_version_set(struct meta *m, const struct meta_version *row)

@@ -182,7 +182,7 @@ uint32_t cache_blob_epoch(uint64_t blob)
 	return (uint32_t)(blob >> NUMBER_BITS);
 }
 
-int cache_blob_new(struct cache *c, const struct cache_tag *tag,
+int cache_blob_new(struct cache *c, const struct cache_tag *tag, int flags,
 		   uint64_t *ret_blob, int *ret_fd)
 {
 	char path[BLOB_PATH_LEN];
@@ -195,7 +195,7 @@ int cache_blob_new(struct cache *c, const struct cache_tag *tag,
 		if (r < 0)
 			return log_err(r, "make a blob folder");
 		blob_path(blob, path);
-		r = disk_open(c->host->disk, path, O_RDWR | O_CREAT | O_EXCL,
+		r = disk_open(c->host->disk, path, flags | O_CREAT | O_EXCL,
 			      0600);
 	} while (r == -EEXIST);
 	if (r < 0)

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "ckptfs/disk.h"
@@ -106,7 +107,7 @@ static int copy_blob(struct cache *c, int from_fd, uint64_t len, bool share,
 	uint64_t blob;
 	int r, fd;
 
-	r = cache_blob_new(c, tag, &blob, &fd);
+	r = cache_blob_new(c, tag, O_RDWR, &blob, &fd);
 	if (r < 0)
 		return r;
 	r = copy_bytes(c->host->disk, from_fd, fd, len, share);

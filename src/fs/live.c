@@ -246,7 +246,7 @@ static int cold_version(struct fs *fs, struct inode *in)
 			return 0;
 	}
 	inode_tag(fs, in, &t);
-	r = cache_blob_new(fs->cache, &t.tag, &v.blob, &fd);
+	r = cache_blob_new(fs->cache, &t.tag, O_RDWR, &v.blob, &fd);
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);

@@ -121,12 +121,14 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 {
 	struct fs_who who = { .tgid = ctx->pid };
 	struct live *l = in->live;
-	int r = live_open_blob(fs, in, writes(flags));
+	int r = live_open_blob(fs, in, false);
 
 	if (r == 0) {
 		choose_io(fs, in, writes(flags));
 		r = note_passthrough(fs, in);
 	}
+	if (r == 0 && l->io != FS_IO_PASSTHROUGH)
+		r = live_open_blob(fs, in, writes(flags));
 	if (r < 0)
 		return r;
 	if (l->io == FS_IO_PASSTHROUGH && l->wfd >= 0) {
@@ -346,34 +348,29 @@ static int create_rows(struct fs *fs, const struct fs_ctx *ctx,
 {
 	struct meta_inode row = { .kind = META_FILE,
 				  .mode = mode & ~ctx->umask & 07777 };
-	int r = child_add(fs, ctx, dir, name, &row, ret);
+	int r;
 
-	if (r == 0)
-		r = dir_touch(fs, dir);
+	row.vid = meta_version_next(fs->meta);
+	r = child_add(fs, ctx, dir, name, &row, ret);
 	if (r < 0)
 		return r;
+	(*ret)->state = META_UNFINISHED;
 	v->ino = row.ino;
 	v->mode = row.mode;
-	r = version_add(fs, v);
-	if (r == 0) {
-		(*ret)->vid = v->vid;
-		(*ret)->state = META_UNFINISHED;
-		r = inode_save(fs, *ret);
-	}
-	return r;
+	r = dir_touch(fs, dir);
+	return r < 0 ? r : version_add(fs, v);
 }
 
 /* What a new file needs, so that nothing can fail once its rows are there. */
 struct fresh {
 	uint64_t blob;
-	int rfd, wfd;
+	int rfd;
 	struct fs_file *f;
 };
 
 static void fresh_drop(struct fs *fs, struct fresh *n)
 {
 	cache_blob_close(fs->cache, n->rfd);
-	cache_blob_close(fs->cache, n->wfd);
 	free(n->f);
 	/* No row was ever committed for it. */
 	if (n->blob && cache_blob_unlink(fs->cache, n->blob) < 0)
@@ -383,20 +380,18 @@ static void fresh_drop(struct fs *fs, struct fresh *n)
 static int fresh_make(struct fs *fs, const struct cache_tag *tag,
 		      struct fresh *ret)
 {
-	struct fresh n = { .rfd = -1, .wfd = -1 };
-	int r = cache_blob_new(fs->cache, tag, &n.blob, &n.wfd);
+	struct fresh n = { .rfd = -1 };
+	int r = cache_blob_new(fs->cache, tag, O_RDONLY, &n.blob, &n.rfd);
 
 	if (r < 0)
 		return r;
-	n.rfd = cache_blob_open(fs->cache, n.blob, O_RDONLY);
 	n.f = calloc(1, sizeof(*n.f));
-	if (n.rfd >= 0 && n.f) {
+	if (n.f) {
 		*ret = n;
 		return 0;
 	}
-	r = n.rfd < 0 ? n.rfd : -ENOMEM;
 	fresh_drop(fs, &n);
-	return r;
+	return -ENOMEM;
 }
 
 static int create_live(struct fs *fs, struct inode *in,
@@ -408,7 +403,7 @@ static int create_live(struct fs *fs, struct inode *in,
 
 	if (!l)
 		return -ENOMEM;
-	r = disk_stat(fs->host->disk, n->wfd, &st);
+	r = disk_stat(fs->host->disk, n->rfd, &st);
 	if (r == 0) /* as of an open; order=open waits for what was sealed */
 		r = meta_op_last(fs->meta, &l->open_seq);
 	if (r < 0) {
@@ -416,7 +411,7 @@ static int create_live(struct fs *fs, struct inode *in,
 		return r;
 	}
 	l->rfd = n->rfd;
-	l->wfd = n->wfd;
+	l->wfd = -1;
 	l->ver = *v;
 	l->writing = l->fresh = true;
 	l->clean_size = st.size;
@@ -426,6 +421,13 @@ static int create_live(struct fs *fs, struct inode *in,
 	lock_release(&fs->ns);
 	return 0;
 }
+
+/*
+ * The kernel asks for the attributes of what it has just made, to see whether it
+ * may be opened, and many a program does.  What moves them until then goes
+ * through the kernel, but for stores to a mapping.
+ */
+#define CREATED_TTL_NS (10 * NS_PER_MS)
 
 int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 	      const char *name, mode_t mode, int flags, struct fs_entry *ret,
@@ -492,6 +494,7 @@ int fs_create(struct fs *fs, const struct fs_ctx *ctx, uint64_t parent,
 		n.f->seals = true;
 		fs_ref(fs, in->ino);
 		entry_fill(fs, in, ret);
+		ret->attr.ttl_ns = CREATED_TTL_NS;
 	} else {
 		free(n.f);
 	}

@@ -192,8 +192,9 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	v = l->ver;
 	if (r == 0)
 		r = live_stat(fs, in, &st);
-	if (r == 0)
-		barrier_note_blob(fs->barrier, v.blob, -1);
+	if (r == 0) /* live_stat() has opened it */
+		barrier_note_blob(fs->barrier, v.blob,
+				  disk_dup(fs->host->disk, l->rfd));
 	if (r == 0)
 		r = tx_begin(fs);
 	if (r < 0)

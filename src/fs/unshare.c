@@ -133,7 +133,7 @@ static int begin_fresh(struct fs *fs, struct inode *in)
 	if (drop)
 		v.replaces = old.replaces;
 	inode_tag(fs, in, &t);
-	r = cache_blob_new(fs->cache, &t.tag, &v.blob, &fd);
+	r = cache_blob_new(fs->cache, &t.tag, O_RDWR, &v.blob, &fd);
 	if (r < 0)
 		return r;
 	cache_blob_close(fs->cache, fd);

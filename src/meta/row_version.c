@@ -85,6 +85,12 @@ static void read_version(struct run *r, struct meta_version *v)
 				 v->size);
 }
 
+uint64_t meta_version_next(const struct meta *m)
+{
+	meta_assert_begun(m);
+	return m->counts.last[COUNT_VID] + 1;
+}
+
 int meta_version_add(struct meta *m, struct meta_version *row)
 {
 	struct run r;

@@ -46,6 +46,11 @@ int disk_open(struct disk *d, const char *path, int flags, mode_t mode)
 	return d->ops->open(d, path, flags, mode);
 }
 
+int disk_dup(struct disk *d, int fd)
+{
+	return d->ops->dup(d, fd);
+}
+
 void disk_close(struct disk *d, int fd)
 {
 	if (fd >= 0)

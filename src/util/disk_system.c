@@ -42,6 +42,13 @@ static int sys_open(struct disk *d, const char *path, int flags, mode_t mode)
 	return path_open(dirfd_of(d), path, flags, mode);
 }
 
+static int sys_dup(struct disk *d, int fd)
+{
+	int r = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return r < 0 ? -errno : r;
+}
+
 static int sys_close(struct disk *d, int fd)
 {
 	return check(close(fd));
@@ -374,6 +381,7 @@ static void sys_free(struct disk *d)
 static const struct disk_ops sys_ops = {
 	.name = "system",
 	.open = sys_open,
+	.dup = sys_dup,
 	.close = sys_close,
 	.pread = sys_pread,
 	.pwrite = sys_pwrite,

@@ -109,6 +109,21 @@ static int sim_open(struct disk *base, const char *path, int flags, mode_t mode)
 	return r;
 }
 
+static int sim_dup(struct disk *base, int fd)
+{
+	const struct handle *h;
+	struct simdisk *d;
+	int r = enter(base, SIM_OPEN, &d);
+
+	h = handle_find(d, fd);
+	if (r == 0 && (!h || h->external))
+		r = -EBADF;
+	if (r == 0)
+		r = handle_new(d, h->node, h->flags, false);
+	sim_unlock_disk(d);
+	return r;
+}
+
 static int sim_close(struct disk *base, int fd)
 {
 	struct simdisk *d = sim_of(base);
@@ -544,6 +559,7 @@ static void sim_disk_free(struct disk *base)
 const struct disk_ops simdisk_ops = {
 	.name = "simulated",
 	.open = sim_open,
+	.dup = sim_dup,
 	.close = sim_close,
 	.pread = sim_pread,
 	.pwrite = sim_pwrite,

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "ckptfs/cache.h"
@@ -36,7 +37,7 @@ START_TEST(bytes_names_and_log_are_synced_in_this_order)
 
 	start_settled();
 	tell_names = true;
-	ck_assert_int_eq(cache_blob_new(cache, &tag, &blob, &fd), 0);
+	ck_assert_int_eq(cache_blob_new(cache, &tag, O_RDWR, &blob, &fd), 0);
 	barrier_note_blob(b, blob, fd);
 	barrier_note_blob(b, 7, -1);
 	ck_assert_uint_eq(barrier_due(b), 2);

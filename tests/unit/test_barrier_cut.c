@@ -197,7 +197,7 @@ static int seal(void)
 	uint64_t blob;
 	int r, fd;
 
-	r = cache_blob_new(cache, &tag, &blob, &fd);
+	r = cache_blob_new(cache, &tag, O_RDWR, &blob, &fd);
 	if (r < 0)
 		return r;
 	fill(bytes, size, blob);

@@ -43,7 +43,7 @@ static uint64_t make(const char *bytes)
 	uint64_t blob = 0;
 	int fd = -1;
 
-	ck_assert_int_eq(cache_blob_new(cache, &tag, &blob, &fd), 0);
+	ck_assert_int_eq(cache_blob_new(cache, &tag, O_RDWR, &blob, &fd), 0);
 	ck_assert_int_eq(disk_pwrite(host.disk, fd, bytes, strlen(bytes), 0),
 			 0);
 	cache_blob_close(cache, fd);
@@ -84,7 +84,7 @@ START_TEST(a_number_on_the_disk_already_is_passed_over)
 	int fd = -1;
 
 	ck_assert_int_eq(cache_open(&host, EPOCH, &again), 0);
-	ck_assert_int_eq(cache_blob_new(again, &tag, &other, &fd), 0);
+	ck_assert_int_eq(cache_blob_new(again, &tag, O_RDWR, &other, &fd), 0);
 	ck_assert_uint_eq(other, blob + 1);
 	cache_blob_close(again, fd);
 	cache_close(again);

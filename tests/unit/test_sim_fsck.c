@@ -266,7 +266,7 @@ START_TEST(a_blob_that_no_row_knows_is_put_aside)
 	publish("a", "x");
 	rig_unmount();
 	ck_assert_int_eq(cache_open(sim_host(sim), 9, &c), 0);
-	ck_assert_int_eq(cache_blob_new(c, &tag, &blob, &fd), 0);
+	ck_assert_int_eq(cache_blob_new(c, &tag, O_RDWR, &blob, &fd), 0);
 	ck_assert_int_eq(disk_pwrite(disk, fd, "bytes", 5, 0), 0);
 	cache_blob_close(c, fd);
 	cache_close(c);
