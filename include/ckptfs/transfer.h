@@ -101,6 +101,9 @@ void transfer_free(struct transfer *t);
  * or deleted in place, 0 if there are only new ones.  Call after the commit;
  * any lock may be held. */
 void transfer_kick(struct transfer *t, uint64_t seq) NONNULL(1);
+/* The same of a put, which upload_delay holds up in any case: what comes within
+ * some milliseconds is looked at together, unless somebody waits. */
+void transfer_kick_soon(struct transfer *t, uint64_t seq) NONNULL(1);
 
 /* In a transaction of the caller's: a put leaves the line, as if it had never
  * been sealed, and what renames of it took from the mount is owed (meta.h).

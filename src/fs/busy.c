@@ -60,6 +60,9 @@ void busy_pause(struct fs *fs, struct inode *in, int64_t end)
 	busy_begin(fs, in);
 }
 
+/* So long may wait what nobody waits for: then one look is for many. */
+#define SOON_NS (10 * NS_PER_MS)
+
 static void push_locked(struct fs *fs, struct inode *in) REQUIRES(fs->ns)
 {
 	struct inode **list = in->kind == META_DIR ? &fs->stale : &fs->attn;
@@ -79,8 +82,23 @@ void attn_add(struct fs *fs, struct inode *in)
 	/* One that is on the list already may be there for much later. */
 	push_locked(fs, in);
 	w = in->kind == META_DIR ? fs->lister : fs->janitor;
+	if (in->kind != META_DIR)
+		fs->attn_at = 0;
 	if (w)
 		thr_kick(w);
+	lock_release(&fs->ns);
+}
+
+void attn_add_soon(struct fs *fs, struct inode *in)
+{
+	int64_t at = clk_mono(fs->host->clk) + SOON_NS;
+
+	lock_acquire(&fs->ns);
+	push_locked(fs, in);
+	if (at < fs->attn_at)
+		fs->attn_at = at;
+	if (at < fs->attn_wake && fs->janitor)
+		thr_kick(fs->janitor);
 	lock_release(&fs->ns);
 }
 
@@ -91,12 +109,31 @@ void attn_keep(struct fs *fs, struct inode *in)
 	lock_release(&fs->ns);
 }
 
+/* How long the janitor sleeps, which kept something that is due after next
+ * (CLK_NEVER: nothing). */
+int64_t attn_left(struct fs *fs, int64_t next)
+{
+	int64_t now = clk_mono(fs->host->clk), left;
+
+	lock_acquire(&fs->ns);
+	if (next < CLK_NEVER - now && now + next < fs->attn_at)
+		fs->attn_at = now + next;
+	left = fs->attn_at == CLK_NEVER ? CLK_NEVER :
+	       fs->attn_at > now	? fs->attn_at - now :
+					  0;
+	fs->attn_wake = left ? fs->attn_at : 0;
+	lock_release(&fs->ns);
+	return left;
+}
+
 /* Each is pinned; the taker puts it back by inode_put(). */
 struct inode *attn_take(struct fs *fs, bool folders)
 {
 	struct inode **list = folders ? &fs->stale : &fs->attn, *all, *in;
 
 	lock_acquire(&fs->ns);
+	if (!folders)
+		fs->attn_at = CLK_NEVER;
 	all = *list;
 	*list = NULL;
 	for (in = all; in; in = in->next_attn) {

@@ -177,7 +177,7 @@ struct room {
 	int64_t looked_ns; /* mono */
 	uint64_t going; /* evicted, and not free before the next barrier */
 	uint64_t rate; /* of the writers, bytes per second */
-	bool said_full;
+	bool said_full, came, lately; /* writers, since the last look; before */
 	struct space_choice choice;
 };
 
@@ -200,13 +200,15 @@ struct fs {
 	struct used *used; /* not yet written to rows; ns */
 	struct ahead *ahead; /* busy_lock */
 	struct inode *writers; /* open for writing, next to be looked at first */
+	bool writers_came, writers_watched; /* since the last look; from now */
 	struct blob_ref *blobs; /* LOCK_META */
 	struct tx_ref *tx_refs; /* of the transaction under way */
 	size_t ntx_refs, cap_tx_refs;
 
 	struct lock busy_lock; /* leaf; guards the busy flags, and listings */
 	struct thr_cond busy_cond;
-	struct inode *attn; /* files to look at again */
+	struct inode *attn; /* files to look at again; ns */
+	int64_t attn_at, attn_wake; /* mono: due then; asleep till, 0: not; ns */
 	struct inode *stale; /* folders to list again */
 	struct watch *watches;
 	bool stopping;
@@ -298,8 +300,10 @@ void busy_end(struct fs *fs, struct inode *in);
 void busy_pause(struct fs *fs, struct inode *in, int64_t end);
 /* Have the janitor (a file) or the lister (a folder) look at it soon. */
 void attn_add(struct fs *fs, struct inode *in);
+void attn_add_soon(struct fs *fs, struct inode *in); /* 10 ms are soon */
 /* For the janitor itself: it comes back by its own clock. */
 void attn_keep(struct fs *fs, struct inode *in);
+int64_t attn_left(struct fs *fs, int64_t next); /* it kept some so long */
 /* The whole list, by next_taken; one taker of each at a time. */
 struct inode *attn_take(struct fs *fs, bool folders);
 

@@ -162,10 +162,13 @@ static int64_t look(struct fs *fs, struct inode *in)
 int64_t janitor_step(void *arg)
 {
 	struct fs *fs = arg;
-	struct inode *in = attn_take(fs, false), *rest;
-	int64_t next = CLK_NEVER, t;
+	int64_t next = attn_left(fs, CLK_NEVER), t;
+	struct inode *in, *rest;
 
-	for (; in; in = rest) {
+	if (next > 0)
+		return next;
+	next = CLK_NEVER;
+	for (in = attn_take(fs, false); in; in = rest) {
 		rest = in->next_taken;
 		t = NS_PER_MS;
 		if (busy_try(fs, in)) {
@@ -177,7 +180,7 @@ int64_t janitor_step(void *arg)
 		next = min64(next, t < 100000 ? 100000 : t);
 		inode_put(fs, in);
 	}
-	return next;
+	return attn_left(fs, next);
 }
 
 int64_t lister_step(void *arg)

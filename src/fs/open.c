@@ -155,8 +155,10 @@ static int attach(struct fs *fs, const struct fs_ctx *ctx, struct inode *in,
 	count_open(fs, l->io);
 	if (f->writable && l->io == FS_IO_PASSTHROUGH)
 		room_writer(fs, 1);
+	if (f->writable && !l->snapped_at)
+		l->snapped_at = clk_mono(fs->host->clk);
 	if (f->writable)
-		attn_add(fs, in); /* a log is published while it is open */
+		attn_add_soon(fs, in); /* a log is published while open */
 	ret->file = f;
 	ret->io = io_of(fs, l, flags);
 	f->direct = ret->io == FS_IO_DIRECT;

@@ -61,7 +61,7 @@ static int look(struct fs *fs)
 	now.avail = sp.avail;
 	lock_acquire(&fs->count_lock);
 	now.clean = kept = fs->room.kept;
-	now.writers = fs->room.writers;
+	now.writers = fs->room.writers ? fs->room.writers : fs->room.lately;
 	now.rate = fs->room.rate;
 	now.going = fs->room.going;
 	lock_release(&fs->count_lock);
@@ -181,7 +181,8 @@ void room_writer(struct fs *fs, int delta)
 
 	lock_acquire(&fs->count_lock);
 	fs->room.writers += (unsigned)delta;
-	first = delta > 0 && fs->room.writers == 1;
+	first = delta > 0 && fs->room.writers == 1 && !fs->room.lately;
+	fs->room.came |= delta > 0;
 	lock_release(&fs->count_lock);
 	if (first)
 		thr_kick(fs->keeper); /* it looks more often now */
@@ -278,6 +279,8 @@ int64_t keeper_step(void *arg)
 	lock_acquire(&fs->count_lock);
 	freed = fs->room.going;
 	fs->room.going = 0;
+	fs->room.lately = fs->room.came || fs->room.writers;
+	fs->room.came = false;
 	lock_release(&fs->count_lock);
 	measure(fs, freed);
 	(void)!look(fs);

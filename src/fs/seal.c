@@ -179,6 +179,16 @@ static int next_version(struct fs *fs, struct inode *in)
 	return live_switch(fs, in, &v, NULL);
 }
 
+/* The end of a transaction that gave a file its place in the line, or said that
+ * it is final. */
+static int close_sealed(struct fs *fs, int r, uint64_t seq, bool kick)
+{
+	r = tx_close(fs, r, 0, false);
+	if (r == 0 && kick)
+		transfer_kick_soon(fs->transfer, seq);
+	return r;
+}
+
 /* The content as it is now gets its place in the line. */
 int seal_file(struct fs *fs, struct inode *in, bool final)
 {
@@ -215,7 +225,7 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	r = tx_commit(fs, r);
 	if (r == 0)
 		sealed_memory(fs, in, &v, st.alloc, seq);
-	r = tx_close(fs, r, old, old || seq);
+	r = close_sealed(fs, r, old, old || seq);
 	if (r < 0)
 		return r;
 	l->fresh = false;
@@ -224,7 +234,7 @@ int seal_file(struct fs *fs, struct inode *in, bool final)
 	l->still_since = clk_mono(fs->host->clk);
 	/* A clock runs: until it is at rest, or published all the same. */
 	if (v.provisional || v.held)
-		attn_add(fs, in);
+		attn_add_soon(fs, in);
 	return 0;
 }
 
@@ -252,7 +262,7 @@ int seal_final(struct fs *fs, struct inode *in)
 		in->provisional = false;
 		lock_release(&fs->ns);
 	}
-	return tx_close(fs, r, in->seal_seq, true);
+	return close_sealed(fs, r, in->seal_seq, true);
 }
 
 /* Opened for writing and left as it was: the version before stands. */

@@ -21,14 +21,15 @@
 /* busy is held. */
 void writeout_add(struct fs *fs, struct inode *in)
 {
-	bool first;
+	bool wake;
 
 	in->live->written_out = in->live->clean_size;
 	lock_acquire(&fs->ns);
-	first = !fs->writers;
+	wake = !fs->writers_watched;
+	fs->writers_came = fs->writers_watched = true;
 	DL_APPEND2(fs->writers, in, prev_writer, next_writer);
 	lock_release(&fs->ns);
-	if (first)
+	if (wake)
 		thr_kick(fs->writeout);
 }
 
@@ -99,17 +100,21 @@ int64_t writeout_step(void *arg)
 	struct fs *fs = arg;
 	struct inode *in;
 	size_t n;
-	bool more;
+	bool came, more;
 
 	lock_acquire(&fs->ns);
+	came = fs->writers_came;
+	fs->writers_came = false;
 	DL_COUNT2(fs->writers, in, n, next_writer);
 	lock_release(&fs->ns);
 	for (; n && (in = next_writer(fs)) != NULL; n--) {
 		look_at(fs, in);
 		inode_put(fs, in);
 	}
+	/* Where one came and went there will be another: no wake for each. */
 	lock_acquire(&fs->ns);
-	more = fs->writers != NULL;
+	more = fs->writers || came || fs->writers_came;
+	fs->writers_watched = more;
 	lock_release(&fs->ns);
 	return more ? LOOK_NS : CLK_NEVER;
 }

@@ -178,7 +178,10 @@ struct transfer {
 	uint64_t found_seq; /* those up to this one were there at the start */
 	uint64_t *touched; /* rows to read again */
 	size_t ntouched, cap_touched;
-	bool stale;
+	bool stale; /* rows are to be read */
+	bool lazy; /* by lazy_until is soon enough */
+	int64_t lazy_until; /* mono */
+	size_t n_unread; /* rows that came since it is lazy */
 	bool stopping;
 	unsigned waiters; /* somebody waits: delays do not apply */
 	unsigned nworkers;
@@ -298,9 +301,17 @@ int fold_apply(struct transfer *t);
 
 /* worker.c */
 int64_t worker_step(void *arg);
+
+/* kick.c */
 /* Have somebody look what is to be done: he wakes the next one if there is
  * more.  Whoever is at work looks when he has ended it. */
 void kick_one(struct transfer *t);
+void wake_one(struct transfer *t); /* the same, with the lock */
+/* With the lock: a row that is to be read again. */
+void line_touch(struct transfer *t, uint64_t seq);
+/* With the lock: nanoseconds until the rows are to be read; CLK_NEVER: they are
+ * as they were. */
+int64_t line_stale_in(const struct transfer *t);
 
 /* body.c */
 /* To read a version's bytes.  -ENODATA: they are gone. */

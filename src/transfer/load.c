@@ -399,6 +399,7 @@ static void refresh_again(struct transfer *t, uint64_t *touched, size_t n)
 	t->touched = touched;
 	t->ntouched = t->cap_touched = n;
 	t->stale = true;
+	t->lazy = false;
 	lock_release(&t->lock);
 }
 
@@ -415,7 +416,8 @@ int line_refresh(struct transfer *t)
 	n = t->ntouched;
 	t->touched = NULL;
 	t->ntouched = t->cap_touched = 0;
-	t->stale = false;
+	t->stale = t->lazy = false;
+	t->n_unread = 0;
 	lock_release(&t->lock);
 	if (n > 1)
 		qsort(touched, n, sizeof(*touched), by_number);
@@ -478,17 +480,8 @@ int line_tx_end_moved(struct transfer *t, int r,
 static void touch(struct transfer *t, uint64_t seq)
 {
 	lock_acquire(&t->lock);
-	if (t->ntouched == t->cap_touched) {
-		size_t cap = t->cap_touched ? t->cap_touched * 2 : 16;
-		uint64_t *p = realloc(t->touched, cap * sizeof(*p));
-
-		if (!p)
-			abort(); /* the copy would no longer be one */
-		t->touched = p;
-		t->cap_touched = cap;
-	}
-	t->touched[t->ntouched++] = seq;
-	t->stale = true;
+	line_touch(t, seq);
+	t->lazy = false;
 	lock_release(&t->lock);
 }
 
@@ -560,14 +553,4 @@ int line_row_done(struct transfer *t, uint64_t seq)
 		r = line_write(t, &c);
 	line_change_release(&c);
 	return r;
-}
-
-void transfer_kick(struct transfer *t, uint64_t seq)
-{
-	if (seq)
-		touch(t, seq);
-	lock_acquire(&t->lock);
-	t->stale = true;
-	lock_release(&t->lock);
-	kick_one(t);
 }

@@ -595,7 +595,7 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret)
 {
 	lock_acquire(&t->lock);
 	t->stats.oldest_real_ns = oldest(t);
-	t->stats.queued_ops = t->line.n;
+	t->stats.queued_ops = t->line.n + t->n_unread;
 	t->stats.queued_bytes = t->sum_bytes;
 	t->stats.visited = t->line.visited;
 	t->stats.at_once = t->flow.now;

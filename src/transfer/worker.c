@@ -12,29 +12,6 @@
 
 #define LOG_MODULE "transfer"
 
-/* With the lock. */
-static void wake_one(struct transfer *t)
-{
-	unsigned i;
-
-	for (i = 0; i < t->nworkers; i++) {
-		struct uploader *u = &t->workers[i];
-
-		if (!u->idle || !u->w)
-			continue;
-		u->idle = false;
-		thr_kick(u->w);
-		return;
-	}
-}
-
-void kick_one(struct transfer *t)
-{
-	lock_acquire(&t->lock);
-	wake_one(t);
-	lock_release(&t->lock);
-}
-
 /* Refused for good, and not because we are let in nowhere any more?  What is
  * gone from here, or damaged, cannot be sent either. */
 static bool is_permanent(struct transfer *t, int r, unsigned attempts)
@@ -356,7 +333,7 @@ static int refresh_if_stale(struct transfer *t)
 	int r;
 
 	lock_acquire(&t->lock);
-	stale = t->stale;
+	stale = line_stale_in(t) == 0;
 	lock_release(&t->lock);
 	if (!stale)
 		return 0;
@@ -369,8 +346,10 @@ static int refresh_if_stale(struct transfer *t)
 /* Nothing to do for so long; but what came meanwhile found nobody idle. */
 static int64_t rest(struct uploader *u, int64_t wait)
 {
+	int64_t left = line_stale_in(u->t);
+
 	u->idle = true;
-	return u->t->stale ? 0 : wait;
+	return left < wait ? left : wait;
 }
 
 /* The store is asked for it, for some time. */

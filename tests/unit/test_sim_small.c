@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a small file costs the daemon, in calls: counted, for times say little on
- * a machine that others use. */
+/* What a small file costs the daemon, in calls and in threads woken: counted,
+ * for times say little on a machine that others use. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -11,28 +11,62 @@
 
 #define FILES 100
 
-static unsigned long opened;
+static struct {
+	unsigned steps; /* of all workers */
+	unsigned long opens, stats;
+} cost;
 
 /* Made, closed and at rest, one after the other; each takes 0.1 ms. */
 static void make_files(void)
 {
+	unsigned long opens, stats;
 	char name[16];
 
 	(void)sim_run_for(sim, NS_PER_S); /* the mount's own beginnings */
-	opened = simdisk_calls(disk, SIM_OPEN);
+	cost.steps = 0;
+	opens = simdisk_calls(disk, SIM_OPEN);
+	stats = simdisk_calls(disk, SIM_SPACE);
 	for (unsigned i = 0; i < FILES; i++) {
 		(void)snprintf(name, sizeof(name), "f%u", i);
 		ck_assert_int_eq(put_file(name, "some bytes"), 0);
-		(void)sim_run_for(sim, NS_PER_MS / 10);
+		cost.steps += sim_run_for(sim, NS_PER_MS / 10);
 	}
-	opened = simdisk_calls(disk, SIM_OPEN) - opened;
+	cost.opens = simdisk_calls(disk, SIM_OPEN) - opens;
+	cost.stats = simdisk_calls(disk, SIM_SPACE) - stats;
 }
+
+/* One look at what came in some milliseconds, not one at each. */
+START_TEST(nobody_is_woken_for_each)
+{
+	make_files();
+	ck_assert_uint_lt(cost.steps, FILES / 2);
+	ck_assert_uint_lt(cost.stats, 10);
+	ck_assert(settle(60 * NS_PER_S));
+	assert_text(object_of("f0"), "some bytes");
+	assert_text(object_of("f99"), "some bytes");
+}
+END_TEST
 
 /* To make it, and for the barrier. */
 START_TEST(its_blob_is_opened_once)
 {
 	make_files();
-	ck_assert_uint_le(opened, 2 * FILES);
+	ck_assert_uint_le(cost.opens, 2 * FILES);
+}
+END_TEST
+
+/* Whoever asks what waits is told of it at once. */
+START_TEST(what_was_closed_is_in_the_line)
+{
+	struct fs_stats st;
+
+	ck_assert_int_eq(put_file("a", "1"), 0);
+	ck_assert_int_eq(put_file("b", "2"), 0);
+	fs_stats(fs, &st);
+	ck_assert_uint_eq(st.transfer.queued_ops, 2);
+	(void)sim_run_for(sim, 100 * NS_PER_MS);
+	fs_stats(fs, &st);
+	ck_assert_uint_eq(st.transfer.queued_ops, 2);
 }
 END_TEST
 
@@ -69,7 +103,9 @@ static void teardown(void)
 static void add(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, nobody_is_woken_for_each);
 	tcase_add_test(c, its_blob_is_opened_once);
+	tcase_add_test(c, what_was_closed_is_in_the_line);
 	tcase_add_test(c, what_was_made_need_not_be_asked_for);
 }
 
