@@ -145,6 +145,7 @@ struct transfer {
 	 * the lock held, so either is enough to read it. */
 	struct line line;
 	struct titem *items; /* hash by seq: the same rows */
+	struct crew *crews; /* commits that others help with */
 	struct orphan *orphans; /* until their uploads are no more */
 	struct titem *leaving; /* gone, pinned, and with an upload */
 	/* What may commit, as last asked. */
@@ -270,8 +271,11 @@ void have_free(struct transfer *t);
 #define VID_MARKER (UINT64_C(1) << 61)
 #define VID_NUMBER (VID_MARKER - 1)
 /* In the upload table: what the copies of a rename, by its number, may have
- * begun. */
+ * begun; of those that go side by side each has a slot. */
 #define VID_COPY (UINT64_C(1) << 60)
+#define VID_COPY_SLOT 52
+#define VID_COPY_SEQ ((UINT64_C(1) << VID_COPY_SLOT) - 1)
+#define COPY_SLOTS 64
 
 /* When so many rows may be looked through again, if that is done now. */
 int64_t line_pause(const struct transfer *t, size_t rows);
@@ -285,13 +289,44 @@ enum act {
 	ACT_PART,
 	ACT_ABORT,
 	ACT_SUM,
+	ACT_CREW,
 };
+
+/* crew.c: a commit of many like steps, that idle workers help with */
+struct crew {
+	struct crew *next;
+	/* Step i, with nothing held; the slot is no other's meanwhile. */
+	int (*step)(void *arg, size_t i, unsigned slot);
+	/* It goes when all before it have ended, and none with it. */
+	bool (*goes_alone)(void *arg, size_t i);
+	void *arg;
+	size_t n;
+	size_t at; /* the rest guarded by t->lock; the next one */
+	unsigned going; /* at most COPY_SLOTS, as there are workers */
+	uint64_t slots;
+	bool alone; /* the one that is going goes so */
+	int err; /* of the first that failed: no more are begun */
+	char words[160]; /* the store's, of that */
+};
+struct crew_step {
+	struct crew *crew;
+	size_t i;
+	unsigned slot;
+};
+/* All steps, in order of their beginnings, by the worker that commits and those
+ * that find nothing better to do.  The first error, or -ECANCELED. */
+int crew_run(struct transfer *t, struct crew *c);
+/* With the lock: for a helper.  Then crew_do(), without it. */
+bool crew_take(struct transfer *t, struct crew_step *ret);
+void crew_do(struct transfer *t, const struct crew_step *s);
+
 struct action {
 	enum act act;
 	struct titem *it;
 	struct del_run *run; /* deletes that go with it, itself the first */
 	unsigned part; /* from 0 */
 	struct orphan *orphan;
+	struct crew_step crew;
 };
 /* wait: nanoseconds until something may be due, when ACT_NONE. */
 struct action plan_next(struct transfer *t, int64_t *wait);
@@ -436,10 +471,13 @@ void del_run_commit(struct transfer *t, struct del_run *run);
 int commit_rename(struct transfer *t, struct titem *it);
 /* Commit, if r is 0, and end a transaction. */
 int rename_end(struct transfer *t, int r);
-/* The object of this row is to be under `to`, too; from rename seq on.  -EBUSY:
- * it is another writer's by now, or what is there is. */
+/* The object of this row is to be under `to`, too; from rename seq on.  slot: of
+ * those it makes side by side.  -EBUSY: it is another writer's by now, or what is
+ * there is. */
 int rename_copy(struct transfer *t, const struct meta_object *from,
-		const char *to, uint64_t seq);
+		const char *to, uint64_t seq, unsigned slot);
+/* All copies have ended: what an earlier life's may have left. */
+int rename_sweep(struct transfer *t, uint64_t seq);
 int rename_delete(struct transfer *t, const struct meta_object *from);
 int rename_finish(struct transfer *t, struct titem *it);
 void rename_may_upload(struct transfer *t, struct titem *it);

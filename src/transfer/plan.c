@@ -296,6 +296,15 @@ static bool may_ask(const struct transfer *t, bool commit)
 	return t->going < t->flow.now || (commit && !t->committing);
 }
 
+/* Everything in the line waits for that commit. */
+static bool plan_crew(struct transfer *t, struct action *a)
+{
+	if (!crew_take(t, &a->crew))
+		return false;
+	a->act = ACT_CREW;
+	return true;
+}
+
 struct action plan_next(struct transfer *t, int64_t *wait)
 {
 	struct action a = { .act = ACT_NONE };
@@ -308,7 +317,7 @@ struct action plan_next(struct transfer *t, int64_t *wait)
 	}
 	/* A body may wait for an abort, which is short. */
 	if (!(may_ask(t, true) && plan_commit(t, &a, wait)) &&
-	    !plan_abort(t, &a, wait) &&
+	    !plan_abort(t, &a, wait) && !(may_ask(t, false) && plan_crew(t, &a)) &&
 	    !(may_ask(t, false) && plan_body(t, &a, wait)) &&
 	    !plan_sum(t, &a, &at))
 		note_wait(at, now, wait);

@@ -40,32 +40,63 @@ int rename_end(struct transfer *t, int r)
  * behind.  So there is an intent row before each copy, of its key and time; one
  * that is still there tells what to sweep first.
  */
-static int copy_intent(struct transfer *t, uint64_t seq, const char *to)
+static int copy_intent(struct transfer *t, uint64_t vid, const char *to)
 {
 	struct meta_upload up;
 	int r = meta_begin(t->meta);
 
 	if (r < 0)
 		return r;
-	r = meta_upload_get(t->meta, VID_COPY | seq, &up);
+	r = meta_upload_get(t->meta, vid, &up);
 	meta_end(t->meta);
 	if (r == 0)
 		r = body_sweep(t, &up);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	memset(&up, 0, sizeof(up));
-	up.vid = VID_COPY | seq;
+	up.vid = vid;
 	memcpy(up.key, to, strlen(to));
 	up.begun_real_ns = clk_real(t->host->clk);
 	r = meta_begin(t->meta);
 	return r < 0 ? r : rename_end(t, meta_upload_set(t->meta, &up));
 }
 
+static uint64_t copy_vid(uint64_t seq, unsigned slot)
+{
+	return VID_COPY | (uint64_t)slot << VID_COPY_SLOT | seq;
+}
+
+int rename_sweep(struct transfer *t, uint64_t seq)
+{
+	struct meta_upload up;
+	unsigned i;
+	int r = 0;
+
+	/* That of the first slot goes with the item. */
+	for (i = 1; r == 0 && i < COPY_SLOTS; i++) {
+		r = meta_begin(t->meta);
+		if (r < 0)
+			break;
+		r = meta_upload_get(t->meta, copy_vid(seq, i), &up);
+		meta_end(t->meta);
+		if (r == 0)
+			r = body_sweep(t, &up);
+		if (r == 0)
+			r = meta_begin(t->meta);
+		if (r == 0)
+			r = rename_end(t, meta_upload_del(t->meta, up.vid));
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
+}
+
 /* The object row and its inode's key follow a copy.  is: what stands there now,
- * from or another; swept: it left no upload. */
+ * from or another; intent: the row that goes, since no upload was left; 0: it
+ * stays. */
 static int record_copy(struct transfer *t, const struct meta_object *from,
 		       const struct meta_object *is, const char *to,
-		       const struct store_obj *o, uint64_t seq, bool swept)
+		       const struct store_obj *o, uint64_t seq, uint64_t intent)
 {
 	struct meta_object row = *is;
 	struct meta_inode in, moved = { .ino = 0 };
@@ -79,8 +110,8 @@ static int record_copy(struct transfer *t, const struct meta_object *from,
 	row.bound = seq;
 	row.mtime_ns = o->mtime_ns;
 	row.commit_end_ns = commit_ends(t);
-	if (swept)
-		r = meta_upload_del(t->meta, VID_COPY | seq);
+	if (intent)
+		r = meta_upload_del(t->meta, intent);
 	if (r == 0 || r == -ENOENT)
 		r = meta_object_set(t->meta, &row);
 	if (r == 0 && from->ino) {
@@ -215,7 +246,7 @@ static int not_copied(struct transfer *t, const struct meta_object *from,
 	if (age == OWN_LATER) {
 		r = own_found(t, to, o, &row);
 		return r < 0 ? r :
-			       record_copy(t, from, &row, to, o, seq, false);
+			       record_copy(t, from, &row, to, o, seq, 0);
 	}
 	if (age == OWN_NOT)
 		return -EBUSY;
@@ -228,15 +259,16 @@ static int not_copied(struct transfer *t, const struct meta_object *from,
 }
 
 int rename_copy(struct transfer *t, const struct meta_object *from,
-		    const char *to, uint64_t seq)
+		const char *to, uint64_t seq, unsigned slot)
 {
+	uint64_t intent = copy_vid(seq, slot);
 	char mine[STORE_WRITE_ID_MAX] = "";
 	struct meta_version v;
 	struct meta_object old;
 	struct store_cond cond = { 0 };
 	struct store_obj o = { 0 };
 	int r = meta_begin(t->meta), have;
-	bool swept, same = false;
+	bool same = false;
 
 	if (r < 0)
 		return r;
@@ -257,14 +289,13 @@ int rename_copy(struct transfer *t, const struct meta_object *from,
 		cond.if_match = have == 0 ? old.etag : NULL;
 		cond.if_absent = have != 0;
 	}
-	r = copy_intent(t, seq, to);
+	r = copy_intent(t, intent, to);
 	if (r < 0)
 		return r;
 	r = store_copy(t->store, from->key, from->etag, to, NULL, &cond, &o);
 	if (r == -EOPNOTSUPP)
 		r = store_copy(t->store, from->key, from->etag, to, NULL, NULL,
 			       &o);
-	swept = r == 0;
 	if (r == -EEXIST || r == -ESTALE) {
 		r = store_head(t->store, to, &o);
 		if (r == -ENOENT && have == 0)
@@ -277,8 +308,9 @@ int rename_copy(struct transfer *t, const struct meta_object *from,
 			return relearn(t, from);
 		if (!same)
 			return not_copied(t, from, to, &o, seq);
+		intent = 0;
 	}
-	return r < 0 ? r : record_copy(t, from, from, to, &o, seq, swept);
+	return r < 0 ? r : record_copy(t, from, from, to, &o, seq, intent);
 }
 
 int rename_delete(struct transfer *t, const struct meta_object *from)
@@ -368,7 +400,7 @@ int commit_rename(struct transfer *t, struct titem *it)
 	if (r == -ENOENT)
 		return rename_finish(t, it); /* moved already, or never there */
 	if (r == 0)
-		r = rename_copy(t, &from, it->to, it->seq);
+		r = rename_copy(t, &from, it->to, it->seq, 0);
 	if (r == -EBUSY)
 		gone = rename_is_gone(t, &from, it->to, it->seq);
 	if (gone == GONE_SENT_AGAIN)

@@ -15,11 +15,15 @@ struct moved {
 	int64_t commit_end_ns, mtime_ns;
 	char *key; /* NULL: it stays, or is gone */
 	bool foreign; /* no inode of ours */
+	bool last; /* the newest of its folder */
 };
 
 struct below {
 	struct moved *o;
 	size_t n, cap;
+	struct transfer *t;
+	const struct titem *it;
+	bool deletes; /* the second turn: the newest first */
 };
 
 static void below_free(struct below *b)
@@ -193,7 +197,7 @@ static int relearn_marker(struct transfer *t, const struct meta_object *from)
 /* What others put there goes along, or stays, and holds up nothing; nor does
  * what they deleted. */
 static int copy_below(struct transfer *t, struct moved *o, const char *to,
-		      uint64_t seq)
+		      uint64_t seq, unsigned slot)
 {
 	struct meta_object from;
 	int r = row_of(t, o, &from), gone;
@@ -203,7 +207,7 @@ static int copy_below(struct transfer *t, struct moved *o, const char *to,
 	if (r == 0)
 		r = is_in_the_way(t, &from, to);
 	if (r == 0)
-		r = rename_copy(t, &from, to, seq);
+		r = rename_copy(t, &from, to, seq, slot);
 	if (r != -EBUSY)
 		return r;
 	if (!from.ino && from.key[strlen(from.key) - 1] != '/') {
@@ -248,24 +252,93 @@ static int new_key(const struct titem *it, const char *key,
 	return 0;
 }
 
-/* All copies, the oldest first, then all deletes, the newest first.  Keys of the
- * folders' markers, which move, too, end in '/'. */
+struct folder {
+	UT_hash_handle hh;
+	char name[];
+};
+
+/* Which of them, in order of age, is the newest of its folder. */
+static int find_last(struct below *b)
+{
+	struct folder *all = NULL, *f, *tmp;
+	int r = 0;
+
+	for (size_t i = b->n; r == 0 && i-- > 0;) {
+		const char *key = b->o[i].key, *slash = strrchr(key, '/');
+		size_t n = slash ? (size_t)(slash - key) : 0;
+
+		HASH_FIND(hh, all, key, n, f);
+		b->o[i].last = !f;
+		if (f)
+			continue;
+		f = malloc(sizeof(*f) + n + 1);
+		if (!f) {
+			r = -ENOMEM;
+			break;
+		}
+		memcpy(f->name, key, n);
+		HASH_ADD_KEYPTR(hh, all, f->name, n, f);
+	}
+	HASH_ITER(hh, all, f, tmp) {
+		HASH_DEL(all, f);
+		free(f);
+	}
+	return r;
+}
+
+static size_t nth(const struct below *b, size_t i)
+{
+	return b->deletes ? b->n - 1 - i : i;
+}
+
+static int step(void *arg, size_t i, unsigned slot)
+{
+	struct below *b = arg;
+	struct moved *o = &b->o[nth(b, i)];
+	char to[META_KEY_MAX + 1];
+	int r;
+
+	if (b->deletes)
+		return delete_below(b->t, o);
+	r = new_key(b->it, o->key, to);
+	return r < 0 ? r : copy_below(b->t, o, to, b->it->seq, slot);
+}
+
+/* What a job writes last says that the rest of its folder is there: it is never
+ * without what is older, at either name. */
+static bool goes_alone(void *arg, size_t i)
+{
+	const struct below *b = arg;
+
+	return b->o[nth(b, i)].last;
+}
+
+/*
+ * All copies, the oldest first, then all deletes, the newest first; side by side,
+ * but for the newest of each folder.  Keys of the folders' markers, which move,
+ * too, end in '/'.
+ */
 static int move_below(struct transfer *t, const struct titem *it,
 		      struct below *b)
 {
+	struct crew copies = { .step = step, .goes_alone = goes_alone,
+			       .arg = b, .n = b->n };
+	struct crew deletes = copies;
 	char to[META_KEY_MAX + 1];
 	size_t i;
-	int r = 0;
+	int r = find_last(b);
 
-	for (i = 0; r == 0 && i < b->n; i++) {
-		r = new_key(it, b->o[i].key, to);
-		if (r == 0)
-			r = copy_below(t, &b->o[i], to, it->seq);
-	}
+	b->t = t;
+	b->it = it;
+	if (r == 0)
+		r = crew_run(t, &copies);
+	if (r == 0)
+		r = rename_sweep(t, it->seq);
 	if (r == 0)
 		record_durable(t, meta_commits(t->meta));
-	for (i = b->n; r == 0 && i > 0; i--)
-		r = delete_below(t, &b->o[i - 1]);
+	b->deletes = true;
+	if (r == 0)
+		r = crew_run(t, &deletes);
 	for (i = 0; r == 0 && i < b->n; i++) {
 		if (!b->o[i].key || !b->o[i].foreign)
 			continue;

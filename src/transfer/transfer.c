@@ -30,7 +30,7 @@ static const struct line_op *put_of(const struct transfer *t, uint64_t vid)
 bool upload_is_of_line(struct transfer *t, uint64_t vid)
 {
 	const struct line_op *op =
-		vid & VID_COPY ? line_find(&t->line, vid & ~VID_COPY) :
+		vid & VID_COPY ? line_find(&t->line, vid & VID_COPY_SEQ) :
 				 put_of(t, vid);
 
 	if (op)

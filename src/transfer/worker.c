@@ -438,6 +438,9 @@ int64_t worker_step(void *arg)
 	case ACT_SUM:
 		sum_take(t, a.it);
 		break;
+	case ACT_CREW:
+		crew_do(t, &a.crew);
+		break;
 	case ACT_ABORT:
 		do_abort(t, a.orphan);
 		break;
