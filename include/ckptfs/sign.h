@@ -68,6 +68,25 @@ int sign_encode_path(const char *path, struct buf *out) NONNULL(1, 2) MUST_USE;
 int sign_encode_query(const struct sign_pair *query, size_t n, struct buf *out)
 	NONNULL(3) MUST_USE;
 
+/* A request to Azure, as it goes out.  Borrowed for the length of the call. */
+struct sign_azure {
+	const char *method;
+	const char *path; /* of the URL, encoded as sent; from the first '/' */
+	const struct sign_pair *query; /* not encoded; no name repeats */
+	size_t nquery;
+	/* All but Authorization, x-ms-date among them; names of x-ms- are of
+	 * [a-z0-9-], as the service's order of others is not that of bytes. */
+	const struct sign_pair *headers;
+	size_t nheaders;
+	uint64_t length; /* of the body */
+};
+/*
+ * Append the header Authorization by Shared Key, key as Azure gives it, in
+ * base64.  0, -EINVAL (it is not), -ENOMEM, -EMSGSIZE.
+ */
+int sign_azure(const struct sign_azure *q, const char *account,
+	       const char *key, struct buf *out) NONNULL(1, 2, 3, 4) MUST_USE;
+
 #define SIGN_JWT_MAX (16 * 1024)
 /*
  * Append a JSON web token of these two JSON texts, signed by RS256 with the
