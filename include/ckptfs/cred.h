@@ -124,6 +124,29 @@ int cred_google_chain(struct http *http, const struct clk *clk,
 		      struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
 
 /*
+ * Azure.  A credential is the account's name as key_id and its key as secret; or
+ * a shared access signature as secret alone; or a token.
+ */
+struct cred_azure_opts {
+	const char *account; /* NULL: to be found (settings alone) */
+	const char *endpoint_url; /* of blobs; NULL: to be found */
+	const char *suffix; /* of hosts; NULL: to be found */
+};
+struct cred_azure_settings {
+	char *account, *endpoint_url; /* never NULL */
+};
+/* Account: option, AZURE_STORAGE_ACCOUNT, connection string.  -EACCES: there is
+ * none, or what is there makes no sense. */
+int cred_azure_settings(const struct cred_azure_opts *opts,
+			char why[CRED_WHY_MAX], struct cred_azure_settings *ret)
+	NONNULL(1, 2, 3) MUST_USE;
+void cred_azure_settings_clear(struct cred_azure_settings *s) NONNULL(1);
+/* The way of docs/credentials.md: connection string, key, shared access
+ * signature. */
+int cred_azure_chain(const struct cred_azure_opts *opts, const struct clk *clk,
+		     struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
+
+/*
  * Region: option, AWS_REGION, AWS_DEFAULT_REGION, profile, us-east-1.
  * FIPS and dual stack: AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT,
  * profile.
