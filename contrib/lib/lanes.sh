@@ -16,7 +16,7 @@ declare -A LANE=(
 	[fuzz]="libFuzzer over tests/fuzz, each for CKPTFS_FUZZ_SECONDS (20)"
 	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
 	[dist]="make distcheck"
-	[store]="signatures against botocore's, the stores against versitygw, MinIO and fake-gcs-server"
+	[store]="signatures against botocore's, the stores against versitygw, MinIO, fake-gcs-server and Azurite"
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[diff]="random programs on a mount and on a local folder (--programs N, --seconds N, --seed N)"
 	[user]="unit tests and real mounts as an ordinary user"
@@ -300,16 +300,18 @@ run_pytest() {
 lane_store() {
 	local server log status program
 	bootstrap && need_versitygw && need_minio && need_fake_gcs &&
-		need_test_python || return 1
+		need_azurite && need_test_python || return 1
 	build_make build "test programs" tests/unit/sigv4_dump \
+		tests/conformance/test_store_az \
 		tests/conformance/test_store_gcs \
 		tests/conformance/test_store_s3 || return 1
 	run_pytest store "$TOP/tests/integration/test_sigv4.py" \
 		"$TOP/tests/integration/test_gcs_fake.py" || return 1
-	for server in versitygw minio fake-gcs-server strict-gcs; do
+	for server in versitygw minio fake-gcs-server strict-gcs azurite; do
 		say "store: $server"
 		program=test_store_s3
 		[[ $server != *gcs* ]] || program=test_store_gcs
+		[ $server != azurite ] || program=test_store_az
 		log=$TOP/build/store-$server.log
 		status=PASS
 		"$TEST_PYTHON" "$TOP/tests/integration/servers.py" run $server \
@@ -330,7 +332,7 @@ need_fuse() {
 
 lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
-		need_fake_gcs && need_test_python || return 1
+		need_fake_gcs && need_azurite && need_test_python || return 1
 	run_pytest mount -n 4 --dist worksteal \
 		-m 'not lightning and not kills and not tools and not suites' \
 		"$TOP/tests/integration" \

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What tests and demos run beside the program: servers of S3 and GCS, Python.
+# What tests and demos run beside the program: servers of S3, GCS and Azure, Python.
 
 VERSITYGW_VERSION=1.7.0
 VERSITYGW_TOOL=versitygw-$VERSITYGW_VERSION
@@ -9,6 +9,12 @@ MINIO_VERSION=0.0.0-20260212201848-7aac2a2c5b7c
 MINIO_TOOL=minio-$MINIO_VERSION
 FAKE_GCS_VERSION=1.56.1
 FAKE_GCS_TOOL=fake-gcs-server-$FAKE_GCS_VERSION
+AZURITE_VERSION=3.37.0
+AZURITE_TOOL=azurite-$AZURITE_VERSION
+# What it depends on is of that day, whatever has come out since.
+AZURITE_DAY=2026-11-15
+NODE_NEEDED=20
+NODE_VERSION=22.22.0
 # Go for building them, where the machine's is older; a module like any other.
 GO_NEEDED=1.25
 GO_VERSION=1.26.8
@@ -84,6 +90,42 @@ need_fake_gcs() {
 	export FAKE_GCS_SERVER=$CKPTFS_TOOLS/$FAKE_GCS_TOOL/bin/fake-gcs-server
 	need_go_program "$FAKE_GCS_TOOL" "fake-gcs-server $FAKE_GCS_VERSION" \
 		"github.com/fsouza/fake-gcs-server@v$FAKE_GCS_VERSION"
+}
+
+node_is_new_enough() {
+	local have
+	have=$(node --version 2>/dev/null) || return 1
+	have=${have#v}
+	[ "${have%%.*}" -ge "$NODE_NEEDED" ]
+}
+
+# The program is a script, since Node may lie beside what it runs.
+build_azurite() {
+	local stage=$1 work=$2 packages=("azurite@$AZURITE_VERSION")
+	node_is_new_enough || packages+=("node@$NODE_VERSION")
+	quietly "$work/npm.log" npm install --prefix "$stage" \
+		--cache "$work/npm" --before "$AZURITE_DAY" --omit dev \
+		--no-audit --no-fund "${packages[@]}" || return 1
+	mkdir "$stage/bin"
+	cat >"$stage/bin/azurite" <<-'END'
+		#!/bin/sh
+		top=${0%/bin/*}
+		PATH=$top/node_modules/.bin:$PATH
+		exec node "$top/node_modules/azurite/dist/src/blob/main.js" "$@"
+	END
+	chmod +x "$stage/bin/azurite"
+}
+
+# need_azurite: the server's program is then $AZURITE.
+need_azurite() {
+	local packages=()
+	export AZURITE=$CKPTFS_TOOLS/$AZURITE_TOOL/bin/azurite
+	tool_is_ready "$AZURITE_TOOL" && return 0
+	command -v npm >/dev/null || packages+=(npm)
+	apt_need "Azurite" ca-certificates "${packages[@]}" &&
+		tool_install "$AZURITE_TOOL" \
+			"Azurite $AZURITE_VERSION (1 minute, 400 MB)" \
+			build_azurite
 }
 
 # find_python: sets PYTHON, one that can make environments.

@@ -80,6 +80,7 @@ enum store_caps {
 	STORE_CAP_PUT_RESUME = 1 << 17, /* put goes on where another ended */
 	STORE_CAP_ONE_LINE = 1 << 16, /* keys may hold no line feed: what it
 					 cannot, so that others need not tell */
+	STORE_CAP_PLAIN = 1 << 17, /* nor tab or backslash, alike */
 };
 
 struct store_limits {
@@ -539,5 +540,19 @@ struct store_gcs_opts {
 int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
 	NONNULL(1, 2) MUST_USE;
 bool store_gcs_is_in_clear(const struct store *s) NONNULL(1);
+
+struct store_az_opts {
+	const char *account, *container;
+	/* "" or "a/b/": uploads under way are noted below its .ckptfs/. */
+	const char *prefix;
+	const char *endpoint_url; /* of blobs; NULL: the account's in Azure */
+	struct cred_chain *creds; /* borrowed; NULL: anonymous */
+	struct http *http; /* borrowed */
+	const struct clk *clk;
+};
+/* -EINVAL too for credentials over an endpoint in clear, but on loopback. */
+int store_az_new(const struct store_az_opts *opts, struct store **ret)
+	NONNULL(1, 2) MUST_USE;
+bool store_az_is_in_clear(const struct store *s) NONNULL(1);
 
 #endif

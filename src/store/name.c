@@ -33,6 +33,9 @@ bool store_holds_name(const struct store *s, const char *name)
 			return false;
 		if (*name == '\n' && s->caps & STORE_CAP_ONE_LINE)
 			return false;
+		if ((*name == '\t' || *name == '\\') &&
+		    s->caps & STORE_CAP_PLAIN)
+			return false;
 		name += len ? len : 1;
 	}
 	return true;

@@ -293,6 +293,7 @@ static const struct {
 	{ "del_many", STORE_CAP_DEL_MANY },
 	{ "del_many_cond", STORE_CAP_DEL_MANY_COND },
 	{ "one_line", STORE_CAP_ONE_LINE },
+	{ "plain", STORE_CAP_PLAIN },
 };
 
 bool suite_caps_of(const char *words, unsigned *ret)

@@ -2,12 +2,15 @@
 """An object-store server of one's own on 127.0.0.1, over throw-away directories.
 
 As a program: servers.py run SERVER DIR COMMAND... starts one (versitygw, minio,
-fake-gcs-server or strict-gcs) in DIR, sets CKPTFS_TEST_S3_* and AWS_*, or
-CKPTFS_TEST_GCS_*, for COMMAND with an empty bucket, and stops it afterwards, DIR
-going with it.
+fake-gcs-server, strict-gcs or azurite) in DIR, sets CKPTFS_TEST_S3_* and AWS_*,
+CKPTFS_TEST_GCS_*, or CKPTFS_TEST_AZ_*, for COMMAND with an empty bucket, and stops
+it afterwards, DIR going with it.
 """
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -20,6 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlencode
 
 REGION = "us-east-1"
 ACCESS_KEY = "testkey"
@@ -59,7 +63,7 @@ def has_user_xattrs(folder):
 
 class Server:
     """start(), stop(); endpoint, data (the folder of buckets); args: more of its
-    command line.  A kind of server has name, health (a path that answers 200
+    command line.  A kind of server has name, health (a path that answers `healthy`
     once it is up), caps (what the probe must find, as test_store_s3.c names
     it), is_atomic (no request sees half of another), is_flat (it takes a key that
     is a folder of others, too), command(port), more_env(), make_bucket(name),
@@ -68,6 +72,7 @@ class Server:
 
     folders = ("data",)
     ca = None  # of a server over https: the certificate to trust
+    healthy = 200
 
     def __init__(self, folder, *args):
         self.folder = Path(folder).absolute()
@@ -109,10 +114,16 @@ class Server:
             try:
                 health = endpoint + self.health
                 with urllib.request.urlopen(health, timeout=2, context=trust):
-                    self.endpoint, self.port = endpoint, port
-                    return True
+                    pass
+            except urllib.error.HTTPError as e:
+                if e.code != self.healthy:
+                    time.sleep(0.025)
+                    continue
             except (urllib.error.URLError, OSError):
                 time.sleep(0.025)
+                continue
+            self.endpoint, self.port = endpoint, port
+            return True
         self.stop()
         return False
 
@@ -270,8 +281,66 @@ class StrictGCS(FakeGCS):
         return super().test_env(bucket) | more
 
 
+class Azurite(Server):
+    """Azure's blobs, in memory, of one account."""
+
+    name = "azurite"
+    health = "/"
+    healthy = 400
+    account = "testaccount"
+    key = base64.b64encode(b"a key of the tests of ckptfs alone").decode()
+    caps = (
+        "put_cond del_cond copy file_and_dir commit_meta meta mpu_prefix one_line plain"
+    )
+
+    def command(self, port):
+        cmd = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--silent"]
+        cmd += ["--skipApiVersionCheck", "--disableTelemetry", *self.args]
+        return [*cmd, "--inMemoryPersistence", "--extentMemoryLimit", "1024"]
+
+    def more_env(self):
+        return {"AZURITE_ACCOUNTS": f"{self.account}:{self.key}"}
+
+    def sas(self, permissions="racwdl"):
+        """A shared access signature for everything in the account."""
+        fields = {"sv": "2021-12-02", "ss": "b", "srt": "sco", "sp": permissions}
+        fields |= {"se": "2099-01-01T00:00:00Z"}
+        order = [fields.get(n, "") for n in ("sp", "ss", "srt", "st", "se")]
+        text = "\n".join([self.account, *order, "", "", fields["sv"], "", ""])
+        mac = hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256)
+        return urlencode({**fields, "sig": base64.b64encode(mac.digest()).decode()})
+
+    def url(self, path, **query):
+        text = urlencode(query)
+        return f"{self.endpoint}/{self.account}/{path}?{text}{'&' * bool(text)}{self.sas()}"
+
+    def make_bucket(self, name):
+        url = self.url(name, restype="container")
+        head = {"x-ms-version": "2021-12-02"}
+        request = urllib.request.Request(url, b"", head, method="PUT")
+        urllib.request.urlopen(request).close()
+
+    def env(self):
+        return {
+            "AZURE_STORAGE_ACCOUNT": self.account,
+            "AZURE_STORAGE_KEY": self.key,
+        }
+
+    def test_env(self, bucket):
+        return {
+            "AZURE_STORAGE_KEY": "",
+            "CKPTFS_TEST_AZ_ENDPOINT": self.endpoint,
+            "CKPTFS_TEST_AZ_ACCOUNT": self.account,
+            "CKPTFS_TEST_AZ_KEY": self.key,
+            "CKPTFS_TEST_AZ_SAS": self.sas(),
+            "CKPTFS_TEST_AZ_CONTAINER": bucket,
+            "CKPTFS_TEST_AZ_CAPS": self.caps,
+        }
+
+
 S3_SERVERS = {kind.name: kind for kind in (VersityGW, MinIO)}
-SERVERS = {**S3_SERVERS, FakeGCS.name: FakeGCS, StrictGCS.name: StrictGCS}
+OTHERS = {kind.name: kind for kind in (FakeGCS, StrictGCS, Azurite)}
+SERVERS = {**S3_SERVERS, **OTHERS}
 
 
 def client(endpoint, attempts=4, ca=None):
