@@ -43,7 +43,7 @@ struct options {
 	uint64_t cache_min_free; /* 0: the larger of 5 % and 2 GiB */
 	int volatile_cache; /* enum opt_volatile */
 
-	char *endpoint_url, *region, *profile, *ca_bundle;
+	char *endpoint_url, *account, *region, *profile, *ca_bundle;
 	int addressing_style; /* enum opt_addressing */
 	int payload; /* enum opt_payload */
 	bool anonymous, no_verify_ssl, requester_pays;

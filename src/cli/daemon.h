@@ -113,6 +113,8 @@ void daemon_http_options(struct daemon *d, struct http_opts *ret) NONNULL(1, 2);
 int daemon_s3_options(struct daemon *d, unsigned char *key,
 		      struct store_s3_opts *ret) NONNULL(1, 2, 3) MUST_USE;
 /* daemon_store.c */
+void daemon_warn_in_clear(struct daemon *d, const char *endpoint)
+	NONNULL(1, 2);
 int daemon_find_endpoint(struct daemon *d) NONNULL(1) MUST_USE;
 /* What credentials are asked for with; none are yet.  For S3; 0 or -errno. */
 int daemon_open_creds(struct daemon *d) NONNULL(1) MUST_USE;
@@ -131,6 +133,14 @@ const char *daemon_probe_hint(int err, bool is_dir, bool anonymous);
 int daemon_find_gcs(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_open_google(struct daemon *d) NONNULL(1) MUST_USE;
 int daemon_make_gcs(struct daemon *d, struct store **ret) NONNULL(1, 2)
+	MUST_USE;
+/* Of options that are for s3:// alone. */
+void daemon_warn_of_s3(struct daemon *d) NONNULL(1);
+/* daemon_azure.c: likewise for a container of Azure, the account of which is
+ * found, too. */
+int daemon_find_azure(struct daemon *d) NONNULL(1) MUST_USE;
+int daemon_open_azure(struct daemon *d) NONNULL(1) MUST_USE;
+int daemon_make_azure(struct daemon *d, struct store **ret) NONNULL(1, 2)
 	MUST_USE;
 
 /* daemon_drain.c */

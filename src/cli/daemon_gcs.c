@@ -40,8 +40,7 @@ int daemon_find_gcs(struct daemon *d)
 			     say_error(&d->say, CLI_FAILED, "out of memory");
 }
 
-/* Of the options of other stores. */
-static void warn_of_others(struct daemon *d)
+void daemon_warn_of_s3(struct daemon *d)
 {
 	static const char *const names[] = { "region", "profile",
 					     "addressing_style", "payload" };
@@ -95,11 +94,8 @@ int daemon_make_gcs(struct daemon *d, struct store **ret)
 				 "%s: %s", d->src.name,
 				 r == -EINVAL ? store_last_error() :
 						strerror(-r));
-	warn_of_others(d);
+	daemon_warn_of_s3(d);
 	if (store_gcs_is_in_clear(*ret))
-		daemon_warn(d,
-			    "%s is not encrypted: whoever is on the way there "
-			    "can read and change what is sent; use https://",
-			    d->endpoint);
+		daemon_warn_in_clear(d, d->endpoint);
 	return CLI_DONE;
 }

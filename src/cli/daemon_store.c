@@ -62,8 +62,9 @@ int daemon_find_endpoint(struct daemon *d)
 		d->endpoint = s.endpoint_url;
 		s.endpoint_url = NULL;
 		cred_aws_settings_clear(&s);
-	} else if (d->src.kind == SOURCE_GCS) {
-		status = daemon_find_gcs(d);
+	} else if (d->src.kind != SOURCE_DIR) {
+		status = d->src.kind == SOURCE_GCS ? daemon_find_gcs(d) :
+						     daemon_find_azure(d);
 		if (status != CLI_DONE)
 			return status;
 	}
@@ -116,6 +117,8 @@ int daemon_open_creds(struct daemon *d)
 
 	if (d->src.kind == SOURCE_GCS)
 		return daemon_open_google(d);
+	if (d->src.kind == SOURCE_AZURE)
+		return daemon_open_azure(d);
 	daemon_http_options(d, &http);
 	if (!d->http)
 		r = http_new(&http, &d->http);
@@ -124,6 +127,14 @@ int daemon_open_creds(struct daemon *d)
 		r = cred_aws_chain(&opts, &clk_system, &d->creds);
 	cred_env_wipe();
 	return r;
+}
+
+void daemon_warn_in_clear(struct daemon *d, const char *endpoint)
+{
+	daemon_warn(d,
+		    "%s is not encrypted: whoever is on the way there can read "
+		    "and change what is sent; use https://",
+		    endpoint);
 }
 
 static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
@@ -160,10 +171,7 @@ static int make_s3(struct daemon *d, const struct cred_aws_settings *set,
 		return say_error(&d->say, CLI_FAILED, "%s: %s", d->src.name,
 				 strerror(-r));
 	if (*ret && store_s3_is_in_clear(*ret)) /* NULL cannot be */
-		daemon_warn(d,
-			    "%s is not encrypted: whoever is on the way there "
-			    "can read and change what is sent; use https://",
-			    set->endpoint_url);
+		daemon_warn_in_clear(d, set->endpoint_url);
 	return CLI_DONE;
 }
 
@@ -182,6 +190,8 @@ static int make_store(struct daemon *d, struct store **ret)
 	}
 	if (d->src.kind == SOURCE_GCS)
 		return daemon_make_gcs(d, ret);
+	if (d->src.kind == SOURCE_AZURE)
+		return daemon_make_azure(d, ret);
 	r = store_dir_new(d->src.where, &clk_system, ret);
 	if (r < 0)
 		return say_error(&d->say, CLI_FAILED, "%s: %s: %s", d->src.name,

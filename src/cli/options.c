@@ -31,6 +31,9 @@ const struct option_row option_table[] = {
 	{ "endpoint_url", OPTION_STRING, AT(endpoint_url), .good = "a URL",
 	  .def_text = "the profile's, else the vendor's",
 	  .help = "the server, as in http://127.0.0.1:7070" },
+	{ "account", OPTION_STRING, AT(account), .good = "an account's name",
+	  .def_text = "the source's, else AZURE_STORAGE_ACCOUNT",
+	  .help = "whose container it is, in Azure" },
 	{ "region", OPTION_STRING, AT(region), .good = "a region's name",
 	  .def_text = "the profile's, else us-east-1", .help = "S3 region" },
 	{ "profile", OPTION_STRING, AT(profile), .good = "a profile's name",
@@ -192,6 +195,7 @@ _Static_assert(ARRAY_SIZE(option_table) <= OPTIONS_MOST, "a place in given");
 static const char *const aliases[][2] = {
 	{ "endpoint", "endpoint_url" },	    { "url", "endpoint_url" },
 	{ "max_cache_size", "cache_size" }, { "read_only", "ro" },
+	{ "account_name", "account" },
 	{ "no_sign_request", "anonymous" }, { "use_fips_endpoint", "fips" },
 	{ "use_dualstack_endpoint", "dual_stack" },
 };

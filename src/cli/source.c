@@ -13,7 +13,7 @@
 #include "ckptfs/hash.h"
 #include "ckptfs/text.h"
 
-#include "source.h"
+#include "source_priv.h"
 
 #define NORMAL_MAX 4096
 #define PREFIX_MAX 900 /* of a key's 1024 bytes */
@@ -21,29 +21,18 @@
 #define BUCKET_MOST 255
 #define ARN_MOST 200
 
-static int bad(char *err, const char *what, const char *text)
+int source_bad(char *err, const char *what, const char *text)
 {
 	(void)snprintf(err, SOURCE_ERR_MAX,
 		       "%.200s: %s; give s3://bucket/prefix, "
-		       "gs://bucket/prefix or file:///folder",
+		       "gs://bucket/prefix, az://container/path or "
+		       "file:///folder",
 		       text, what);
 	return -EINVAL;
 }
 
-static const char *scheme_problem(const char *text)
-{
-	static const char *const later[] = { "az://", "abfs://", "abfss://",
-					     "adl://" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(later); i++)
-		if (strncmp(text, later[i], strlen(later[i])) == 0)
-			return "this kind of bucket is not built yet";
-	return "not a source";
-}
-
 /* "a//b/" as "a/b/"; NULL and errno EINVAL for parts of dots. */
-static char *tidy_prefix(const char *s)
+char *source_tidy_prefix(const char *s)
 {
 	struct buf t = BUF_INIT(PREFIX_MAX);
 	size_t n;
@@ -86,11 +75,11 @@ static int parse_arn(const char *text, const char *rest, char *err,
 	n = at ? (size_t)(at - rest) + strlen(kind) : 0;
 	n += strcspn(rest + n, "/");
 	if (n > ARN_MOST)
-		return bad(err, "no ARN is that long", text);
+		return source_bad(err, "no ARN is that long", text);
 	s->where = strndup(rest, n);
-	s->prefix = tidy_prefix(rest + n);
+	s->prefix = source_tidy_prefix(rest + n);
 	if (s->where && !s->prefix && errno == EINVAL)
-		return bad(err, "no such prefix can be mounted", text);
+		return source_bad(err, "no such prefix can be mounted", text);
 	return s->where && s->prefix ? 0 : -ENOMEM;
 }
 
@@ -103,14 +92,15 @@ static int parse_bucket(const char *text, const char *rest, char *err,
 	if (s->kind == SOURCE_S3 && strncmp(rest, "arn:", 4) == 0)
 		return parse_arn(text, rest, err, s);
 	if (n < BUCKET_LEAST || n > BUCKET_MOST)
-		return bad(err, "a bucket's name has 3 to 63 characters", text);
+		return source_bad(err, "a bucket's name has 3 to 63 characters",
+				  text);
 	for (i = 0; i < n; i++)
 		if (!isalnum((unsigned char)rest[i]) && !strchr("._-", rest[i]))
-			return bad(err, "no bucket has such a name", text);
+			return source_bad(err, "no bucket has such a name", text);
 	s->where = strndup(rest, n);
-	s->prefix = tidy_prefix(rest + n);
+	s->prefix = source_tidy_prefix(rest + n);
 	if (s->where && !s->prefix && errno == EINVAL)
-		return bad(err, "no such prefix can be mounted", text);
+		return source_bad(err, "no such prefix can be mounted", text);
 	if (!s->where || !s->prefix)
 		return -ENOMEM;
 	return 0;
@@ -122,7 +112,7 @@ static int parse_dir(const char *text, const char *rest, char *err,
 	size_t n = strlen(rest);
 
 	if (*rest != '/')
-		return bad(err, "the folder must begin with /", text);
+		return source_bad(err, "the folder must begin with /", text);
 	while (n > 1 && rest[n - 1] == '/')
 		n--;
 	s->where = strndup(rest, n);
@@ -132,7 +122,17 @@ static int parse_dir(const char *text, const char *rest, char *err,
 
 static const char *scheme_of(const struct source *s)
 {
-	return s->kind == SOURCE_GCS ? "gs" : "s3";
+	switch (s->kind) {
+	case SOURCE_GCS:
+		return "gs";
+	case SOURCE_AZURE:
+		return "az";
+	case SOURCE_DIR:
+		return "file";
+	case SOURCE_S3:
+		break;
+	}
+	return "s3";
 }
 
 static int make_name(struct source *s)
@@ -143,9 +143,13 @@ static int make_name(struct source *s)
 
 	if (s->kind == SOURCE_DIR)
 		r = buf_addf(&t, "file://%s", s->where);
+	else if (s->account)
+		r = buf_addf(&t, "abfss://%s@%s.dfs.%s", s->where, s->account,
+			     s->suffix);
 	else
-		r = buf_addf(&t, "%s://%s%s%.*s", scheme_of(s), s->where,
-			     n ? "/" : "", n ? (int)n - 1 : 0, s->prefix);
+		r = buf_addf(&t, "%s://%s", scheme_of(s), s->where);
+	if (r == 0 && n && s->kind != SOURCE_DIR)
+		r = buf_addf(&t, "/%.*s", (int)n - 1, s->prefix);
 	if (r == 0)
 		s->name = buf_take(&t, NULL);
 	return s->name ? 0 : -ENOMEM;
@@ -158,6 +162,10 @@ static const struct {
 	{ "s3://", SOURCE_S3 },
 	{ "gs://", SOURCE_GCS },
 	{ "gcs://", SOURCE_GCS }, /* as fsspec takes it, too */
+	{ "az://", SOURCE_AZURE },
+	{ "abfs://", SOURCE_AZURE },
+	{ "abfss://", SOURCE_AZURE },
+	{ "adl://", SOURCE_AZURE },
 	{ "file://", SOURCE_DIR },
 };
 
@@ -184,11 +192,13 @@ int source_parse(const char *text, char err[SOURCE_ERR_MAX], struct source *ret)
 
 	(void)snprintf(err, SOURCE_ERR_MAX, "out of memory");
 	if (has_control(text))
-		r = bad(err, "control characters in a source", "(source)");
+		r = source_bad(err, "control characters in a source", "(source)");
 	else if (!(rest = take_scheme(text, &s.kind)))
-		r = bad(err, scheme_problem(text), text);
+		r = source_bad(err, "not a source", text);
 	else if (s.kind == SOURCE_DIR)
 		r = parse_dir(text, rest, err, &s);
+	else if (s.kind == SOURCE_AZURE)
+		r = source_parse_azure(text, rest, err, &s);
 	else
 		r = parse_bucket(text, rest, err, &s);
 	if (r == 0)
@@ -205,6 +215,8 @@ void source_clear(struct source *s)
 {
 	free(s->where);
 	free(s->prefix);
+	free(s->account);
+	free(s->suffix);
 	free(s->name);
 	memset(s, 0, sizeof(*s));
 }
@@ -242,8 +254,15 @@ int source_is_google(const char *endpoint)
 	return is_below(endpoint, ".googleapis.com");
 }
 
+int source_is_azure(const char *endpoint)
+{
+	return is_below(endpoint, ".blob.core.windows.net");
+}
+
 static int is_vendors(const struct source *s, const char *endpoint)
 {
+	if (s->kind == SOURCE_AZURE)
+		return source_is_azure(endpoint);
 	return s->kind == SOURCE_GCS ? source_is_google(endpoint) :
 				       source_is_amazon(endpoint);
 }
@@ -275,6 +294,9 @@ char *source_normal(const struct source *s, const char *endpoint)
 	if (s->kind == SOURCE_DIR)
 		r = buf_addf(&t, "file://%s/",
 			     strcmp(s->where, "/") == 0 ? "" : s->where);
+	else if (s->kind == SOURCE_AZURE)
+		r = buf_addf(&t, "az://%s@%s/%s", s->where,
+			     s->account ? s->account : "", s->prefix);
 	else
 		r = buf_addf(&t, "%s://%s/%s", scheme_of(s), s->where,
 			     s->prefix);

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import urllib.request
+import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,6 +188,77 @@ class GCSBucket:
 
     def uploads(self):
         """Uploads nobody has finished, and parts nobody has deleted."""
+        return [k for k in self.hidden() if "/conflict/" not in k]
+
+
+class AzureBucket:
+    """A fresh container of a server of Azure's blobs, reached past any proxy."""
+
+    kind = "az"
+
+    def __init__(self, server, name, endpoint=None):
+        self.server = server
+        self.name = name
+        server.make_bucket(name)
+        self.source = f"az://{name}"
+        self.options = {"endpoint_url": endpoint or server.endpoint}
+        self.env = server.env()
+
+    def _ask(self, method, path, body=None, head=(), **query):
+        url = self.server.url(self.name + path, **query)
+        head = {"x-ms-version": "2021-12-02", **dict(head)}
+        request = urllib.request.Request(url, body, head, method=method)
+        return urllib.request.urlopen(request)
+
+    def names(self, prefix=""):
+        """Everything, what is hidden too, in one page."""
+        query = {"restype": "container", "comp": "list", "prefix": prefix}
+        with self._ask("GET", "", **query) as reply:
+            page = ET.parse(reply)
+        assert not page.findtext("NextMarker")
+        return [e.findtext("Name") for e in page.iter("Blob")]
+
+    def keys(self, prefix=""):
+        found = self.names(prefix)
+        return sorted(k for k in found if not k.endswith("/") and ".ckptfs/" not in k)
+
+    def get(self, key):
+        with self._ask("GET", f"/{quote(key)}") as reply:
+            return reply.read()
+
+    def head(self, key):
+        with self._ask("HEAD", f"/{quote(key)}") as reply:
+            text = reply.headers.get("x-ms-meta-mtime")
+            return Object(int(reply.headers["Content-Length"]), text and seconds_to_ns(text))
+
+    def put(self, key, data, head=()):
+        head = {"x-ms-blob-type": "BlockBlob", **dict(head)}
+        self._ask("PUT", f"/{quote(key)}", data, head).close()
+
+    def delete(self, key):
+        self._ask("DELETE", f"/{quote(key)}").close()
+
+    def lease(self, key):
+        head = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}
+        with self._ask("PUT", f"/{quote(key)}", b"", head, comp="lease") as reply:
+            return reply.headers["x-ms-lease-id"]
+
+    def release(self, key, lease):
+        head = {"x-ms-lease-action": "release", "x-ms-lease-id": lease}
+        self._ask("PUT", f"/{quote(key)}", b"", head, comp="lease").close()
+
+    def hidden(self):
+        """Everything of ours beside the objects, wherever it lies."""
+        return [k for k in self.names() if ".ckptfs/" in k]
+
+    def beside(self):
+        """Losing sides of conflicts: (path in the mount, bytes)."""
+        top = ".ckptfs/conflict/"
+        found = [k for k in self.names() if k.startswith(top)]
+        return [(k[len(top) :].rpartition("/")[0], self.get(k)) for k in sorted(found)]
+
+    def uploads(self):
+        """Uploads nobody has finished."""
         return [k for k in self.hidden() if "/conflict/" not in k]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from buckets import DirBucket, GCSBucket, S3Bucket
+from buckets import AzureBucket, DirBucket, GCSBucket, S3Bucket
 from mount import Mount
 from proxy import Proxy
-from servers import S3_SERVERS, FakeGCS, MinIO, StrictGCS, VersityGW
+from servers import S3_SERVERS, Azurite, FakeGCS, MinIO, StrictGCS, VersityGW
 
 
 def pytest_configure(config):
@@ -103,6 +103,26 @@ def gcs_proxy(gcs_server):
 def gcs_bucket(gcs_server, gcs_proxy):
     """A bucket whose mounts go through the proxy."""
     return GCSBucket(gcs_server, fresh_name(), gcs_proxy.endpoint)
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory):
+    server = Azurite(tmp_path_factory.mktemp("azurite")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def azure_proxy(azurite):
+    p = Proxy(azurite.endpoint).start()
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def azure_bucket(azurite, azure_proxy):
+    """A container whose mounts go through the proxy."""
+    return AzureBucket(azurite, fresh_name(), azure_proxy.endpoint)
 
 
 @pytest.fixture

@@ -19,6 +19,16 @@ static const struct {
 	{ "gs://buck", "gs://buck", "", "gs://buck/" },
 	{ "gs://b_u.k//a/", "gs://b_u.k/a", "a/", "gs://b_u.k/a/" },
 	{ "gcs://buck/a", "gs://buck/a", "a/", "gs://buck/a/" },
+	{ "az://con", "az://con", "", "az://con@/" },
+	{ "abfs://con//a/b/", "az://con/a/b", "a/b/", "az://con@/a/b/" },
+	{ "abfss://con-1@acc.dfs.core.windows.net/a",
+	  "abfss://con-1@acc.dfs.core.windows.net/a", "a/",
+	  "az://con-1@acc/a/" },
+	{ "az://con@acc.blob.core.windows.net",
+	  "abfss://con@acc.dfs.core.windows.net", "", "az://con@acc/" },
+	{ "abfs://acc.dfs.core.windows.net/con/a",
+	  "abfss://con@acc.dfs.core.windows.net/a", "a/", "az://con@acc/a/" },
+	{ "adl://$web/a", "az://$web/a", "a/", "az://$web@/a/" },
 	{ "file:///x/y/", "file:///x/y", "", "file:///x/y/" },
 	{ "file:///", "file:///", "", "file:///" },
 };
@@ -45,8 +55,12 @@ static const struct {
 	{ "gs://", "3 to 63" },
 	{ "gs://buck/..", "prefix" },
 	{ "gs:/buck", "gs://bucket/prefix" },
-	{ "az://c", "not built yet" },
-	{ "abfss://c@a/x", "not built yet" },
+	{ "az://c", "3 to 63" },
+	{ "az://Con", "a-z" },
+	{ "abfss://con@acc/x", "account.dfs.core" },
+	{ "abfss://con@acc.dfs./x", "account.dfs.core" },
+	{ "abfss://acc.dfs.core.windows.net/", "3 to 63" },
+	{ "az://con/../x", "path" },
 	{ "buck", "give s3://" },
 	{ "s3://", "3 to 63" },
 	{ "s3:///a", "3 to 63" },
@@ -86,16 +100,27 @@ static const struct {
 	{ "https://private.googleapis.com", "gs://buck/a/" },
 	{ "https://s3.amazonaws.com",
 	  "gs://buck/a/ at https://s3.amazonaws.com" },
+	{ "https://acc.blob.core.windows.net", "az://buck@acc/a/" },
+	{ "http://127.0.0.1:1/acc", "az://buck@acc/a/ at http://127.0.0.1:1" },
+	{ "https://acc.blob.core.chinacloudapi.cn",
+	  "az://buck@acc/a/ at https://acc.blob.core.chinacloudapi.cn" },
 };
 
 START_TEST(the_endpoint_counts_unless_it_is_the_vendors)
 {
-	bool gs = strncmp(ends[_i].normal, "gs:", 3) == 0;
-	const char *text = gs ? "gs://buck/a" : "s3://buck/a";
+	static const char *const texts[] = {
+		"s3://buck/a",
+		"gs://buck/a",
+		"abfss://buck@acc.dfs.core.windows.net/a",
+	};
+	const char *text = texts[0];
 	char err[SOURCE_ERR_MAX];
 	struct source s;
 	char *n;
 
+	for (size_t i = 1; i < ARRAY_SIZE(texts); i++)
+		if (texts[i][0] == ends[_i].normal[0])
+			text = texts[i];
 	ck_assert_int_eq(source_parse(text, err, &s), 0);
 	n = source_normal(&s, ends[_i].endpoint);
 	ck_assert_str_eq(n, ends[_i].normal);
