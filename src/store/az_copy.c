@@ -68,7 +68,7 @@ static int wait_for(struct az *az, const char *to, const char *etag)
 static int perform(struct az *az, const struct az_req *q, const char *to,
 		   struct store_obj *ret)
 {
-	char etag[STORE_ETAG_MAX];
+	char etag[STORE_ETAG_MAX] = "";
 	struct http_resp resp;
 	int r = az_perform(az, q, &resp);
 

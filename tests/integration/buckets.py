@@ -229,7 +229,8 @@ class AzureBucket:
     def head(self, key):
         with self._ask("HEAD", f"/{quote(key)}") as reply:
             text = reply.headers.get("x-ms-meta-mtime")
-            return Object(int(reply.headers["Content-Length"]), text and seconds_to_ns(text))
+            size = int(reply.headers["Content-Length"])
+        return Object(size, text and seconds_to_ns(text))
 
     def put(self, key, data, head=()):
         head = {"x-ms-blob-type": "BlockBlob", **dict(head)}

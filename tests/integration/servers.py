@@ -311,8 +311,8 @@ class Azurite(Server):
         return urlencode({**fields, "sig": base64.b64encode(mac.digest()).decode()})
 
     def url(self, path, **query):
-        text = urlencode(query)
-        return f"{self.endpoint}/{self.account}/{path}?{text}{'&' * bool(text)}{self.sas()}"
+        query = "&".join(filter(None, [urlencode(query), self.sas()]))
+        return f"{self.endpoint}/{self.account}/{path}?{query}"
 
     def make_bucket(self, name):
         url = self.url(name, restype="container")
