@@ -131,6 +131,9 @@ struct cred_azure_opts {
 	const char *account; /* NULL: to be found (settings alone) */
 	const char *endpoint_url; /* of blobs; NULL: to be found */
 	const char *suffix; /* of hosts; NULL: to be found */
+	/* To ask for tokens with; outlives the chain.  NULL: what the
+	 * environment says is all there is. */
+	struct http *http;
 };
 struct cred_azure_settings {
 	char *account, *endpoint_url; /* never NULL */
@@ -142,7 +145,8 @@ int cred_azure_settings(const struct cred_azure_opts *opts,
 	NONNULL(1, 2, 3) MUST_USE;
 void cred_azure_settings_clear(struct cred_azure_settings *s) NONNULL(1);
 /* The way of docs/credentials.md: connection string, key, shared access
- * signature. */
+ * signature, then tokens: an application's secret, workload identity, managed
+ * identity, the az command. */
 int cred_azure_chain(const struct cred_azure_opts *opts, const struct clk *clk,
 		     struct cred_chain **ret) NONNULL(1, 2, 3) MUST_USE;
 

@@ -45,13 +45,14 @@ int daemon_find_azure(struct daemon *d)
 
 int daemon_open_azure(struct daemon *d)
 {
-	const struct cred_azure_opts opts = { .account = d->src.account };
+	struct cred_azure_opts opts = { .account = d->src.account };
 	struct http_opts http;
 	int r = 0;
 
 	daemon_http_options(d, &http);
 	if (!d->http)
 		r = http_new(&http, &d->http);
+	opts.http = d->http;
 	if (r == 0 && !d->o->anonymous && !d->creds)
 		r = cred_azure_chain(&opts, &clk_system, &d->creds);
 	cred_env_wipe();

@@ -12,18 +12,41 @@
 
 #define SUFFIX "core.windows.net"
 
-struct azure {
-	struct cred_source source;
-	struct cred *env; /* found when it was made; or NULL: */
-	int env_err;
-	char env_say[CRED_WHY_MAX];
-};
+/* In the order of DefaultAzureCredential, behind what names an account. */
+static int ask_each(struct azure *a, char say[CRED_WHY_MAX], struct cred **ret)
+{
+	static int (*const ways[])(struct azure *a, char *say,
+				   struct cred **ret) = {
+		azure_secret,
+		azure_workload,
+		azure_imds,
+		azure_cli,
+	};
+	char why[CRED_WHY_MAX] = "";
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways) && r == -ENOENT; i++)
+		r = ways[i](a, why, ret);
+	if (r == -ENOENT)
+		(void)snprintf(say, CRED_WHY_MAX,
+			       "%.200s; AZURE_CLIENT_ID, AZURE_TENANT_ID and "
+			       "AZURE_CLIENT_SECRET or "
+			       "AZURE_FEDERATED_TOKEN_FILE are not set; this "
+			       "is no machine of Azure's; there is no az "
+			       "command",
+			       a->env_say);
+	else
+		memcpy(say, why, sizeof(why));
+	return r;
+}
 
 static int fetch(struct cred_source *s, char say[CRED_WHY_MAX],
 		 struct cred **ret)
 {
 	struct azure *a = (struct azure *)s;
 
+	if (!a->env && a->env_err == -ENOENT && a->http)
+		return ask_each(a, say, ret);
 	memcpy(say, a->env_say, sizeof(a->env_say));
 	if (!a->env)
 		return a->env_err;
@@ -36,6 +59,7 @@ static void free_source(struct cred_source *s)
 	struct azure *a = (struct azure *)s;
 
 	cred_drop(a->env);
+	cred_wipe(a->secret);
 	free(a);
 }
 
@@ -47,14 +71,18 @@ static const struct cred_source_ops azure_ops = {
 int cred_azure_chain(const struct cred_azure_opts *opts, const struct clk *clk,
 		     struct cred_chain **ret)
 {
+	const char *secret = cred_getenv("AZURE_CLIENT_SECRET");
 	struct azure *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
 	a->source.ops = &azure_ops;
+	a->http = opts->http;
+	a->clk = clk;
+	a->secret = secret ? strdup(secret) : NULL;
 	a->env_err = azure_env(opts->account, a->env_say, &a->env);
-	if (a->env_err == -ENOMEM) {
-		free(a);
+	if (a->env_err == -ENOMEM || (secret && !a->secret)) {
+		free_source(&a->source);
 		return -ENOMEM;
 	}
 	return cred_chain_new(&a->source, clk, ret);
@@ -112,8 +140,10 @@ int cred_azure_settings(const struct cred_azure_opts *o,
 
 	if (r == 0)
 		r = find_account(o, &s, why, &set.account);
-	if (r == 0)
-		r = find_endpoint(o, &s, set.account, &set.endpoint_url);
+	if (r == 0) /* never NULL; what the analyzer asks for */
+		r = set.account ? find_endpoint(o, &s, set.account,
+						&set.endpoint_url) :
+				  -ENOMEM;
 	azure_string_clear(&s);
 	if (r)
 		cred_azure_settings_clear(&set);

@@ -7,6 +7,27 @@
 
 #include "cred_priv.h"
 
+struct azure {
+	struct cred_source source;
+	struct http *http; /* NULL: the environment alone is looked at */
+	const struct clk *clk;
+	char *secret; /* of an application; or NULL */
+	struct cred *env; /* found when it was made; or NULL: */
+	int env_err;
+	char env_say[CRED_WHY_MAX];
+};
+
+/* azure_token.c: as fetch() of cred.h; -ENOENT: it is not set up so, say as it
+ * was. */
+int azure_secret(struct azure *a, char say[CRED_WHY_MAX], struct cred **ret)
+	NONNULL(1, 2, 3) MUST_USE;
+int azure_workload(struct azure *a, char say[CRED_WHY_MAX], struct cred **ret)
+	NONNULL(1, 2, 3) MUST_USE;
+int azure_imds(struct azure *a, char say[CRED_WHY_MAX], struct cred **ret)
+	NONNULL(1, 2, 3) MUST_USE;
+int azure_cli(struct azure *a, char say[CRED_WHY_MAX], struct cred **ret)
+	NONNULL(1, 2, 3) MUST_USE;
+
 /* azure_string.c: a connection string, taken apart; each NULL if it is not
  * said. */
 struct azure_string {

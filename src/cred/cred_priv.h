@@ -46,6 +46,17 @@ int cred_parse_json(const char *p, size_t n, const char *token_name,
  */
 int cred_split(const char *line, char ***ret) NONNULL(1, 2) MUST_USE;
 
+/*
+ * Run a program (process.c) and take what it prints; it has 60 seconds, and
+ * stderr is its user's.  -ENOENT: there is no such program; -EACCES with why,
+ * which names it who; -ENOMEM.
+ */
+struct buf;
+struct clk;
+int cred_run(const struct clk *clk, const char *who, char **argv,
+	     struct buf *out, char why[CRED_WHY_MAX]) NONNULL(1, 2, 3, 4, 5)
+	MUST_USE;
+
 /* Whether credentials (and tokens) may be fetched over this URL: https, or
  * http to this machine and to where container agents are.  Pure. */
 bool cred_is_agent_url(const char *url) NONNULL(1);

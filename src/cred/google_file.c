@@ -60,14 +60,14 @@ static int exchange(const struct file *f, const char *url, const char *account,
 		    const struct buf *form, char why[CRED_WHY_MAX],
 		    struct cred **ret)
 {
-	const struct google_ask q = { .who = url,
+	const struct oauth_ask q = { .who = url,
 				      .url = url,
 				      .form = form->p,
 				      .account = account,
 				      .timeout_ms = TIMEOUT_MS,
 				      .tries = 3 };
 
-	return google_token(f->g, &q, why, ret);
+	return oauth_token(f->g->http, f->g->clk, &q, why, ret);
 }
 
 /* ---- the key of a service account ---- */
@@ -133,10 +133,10 @@ static int service_account(const struct file *f, char say[CRED_WHY_MAX],
 		r = cred_why(say, "%s: its private_key is no RSA key in PEM",
 			     f->path);
 	if (r == 0)
-		r = google_form(&form, "grant_type",
+		r = oauth_form(&form, "grant_type",
 				"urn:ietf:params:oauth:grant-type:jwt-bearer");
 	if (r == 0) /* without jwt.p cannot be; what the analyzer asks for */
-		r = jwt.p ? google_form(&form, "assertion", jwt.p) : -ENOMEM;
+		r = jwt.p ? oauth_form(&form, "assertion", jwt.p) : -ENOMEM;
 	if (r == 0)
 		r = exchange(f, url, email, &form, say, ret);
 	if (r == 0)
@@ -155,13 +155,13 @@ static int authorized_user(const struct file *f, char say[CRED_WHY_MAX],
 					     "refresh_token" };
 	struct buf form = BUF_INIT(FORM_MAX);
 	const char *url = token_uri(f, say);
-	int r = url ? google_form(&form, "grant_type", "refresh_token") :
+	int r = url ? oauth_form(&form, "grant_type", "refresh_token") :
 		      -EACCES;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++) {
 		const char *value = get(f, names[i], say);
 
-		r = value ? google_form(&form, names[i], value) : -EACCES;
+		r = value ? oauth_form(&form, names[i], value) : -EACCES;
 	}
 	if (r == 0)
 		r = exchange(f, url, json_get_str(f->j, "client_id"), &form,

@@ -28,7 +28,7 @@ static int ping(struct google *g, char why[CRED_WHY_MAX])
 	const char *host = cred_getenv("GCE_METADATA_HOST");
 	const char *ip = cred_getenv("GCE_METADATA_IP");
 	char url[URL_LEN];
-	const struct google_ask q = { .who = WHO,
+	const struct oauth_ask q = { .who = WHO,
 				      .url = url,
 				      .header = &flavor,
 				      .timeout_ms = PING_MS,
@@ -41,7 +41,7 @@ static int ping(struct google *g, char why[CRED_WHY_MAX])
 		host = ip ? ip : "169.254.169.254";
 	if (snprintf(url, sizeof(url), "http://%s/", host) >= (int)sizeof(url))
 		return cred_why(why, "GCE_METADATA_HOST is too long");
-	r = google_ask(g, &q, &resp, why);
+	r = oauth_ask(g->http, &q, &resp, why);
 	if (r == 0 && !is_it(&resp)) {
 		cred_why(why, "who answers at %s is no metadata server of "
 			      "Google's",
@@ -57,7 +57,7 @@ int google_metadata(struct google *g, char say[CRED_WHY_MAX],
 {
 	const char *host = cred_getenv("GCE_METADATA_HOST");
 	char url[URL_LEN];
-	const struct google_ask q = { .who = WHO,
+	const struct oauth_ask q = { .who = WHO,
 				      .url = url,
 				      .account = "default",
 				      .header = &flavor,
@@ -80,7 +80,7 @@ int google_metadata(struct google *g, char say[CRED_WHY_MAX],
 		     host ? host : "metadata.google.internal");
 	if (n < 0 || (size_t)n >= sizeof(url))
 		return cred_why(say, "GCE_METADATA_HOST is too long");
-	r = google_token(g, &q, say, ret);
+	r = oauth_token(g->http, g->clk, &q, say, ret);
 	if (r == 0)
 		cred_why(say, "the machine's account, by the metadata server");
 	return r;

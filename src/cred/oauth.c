@@ -10,12 +10,12 @@
 #include "ckptfs/json.h"
 #include "ckptfs/text.h"
 
-#include "google_priv.h"
+#include "oauth.h"
 
 #define LIFE_MAX INT64_C(86400) /* seconds; more is not believed */
 
-int google_ask(struct google *g, const struct google_ask *q,
-	       struct http_resp *resp, char why[CRED_WHY_MAX])
+int oauth_ask(struct http *http, const struct oauth_ask *q,
+	      struct http_resp *resp, char why[CRED_WHY_MAX])
 {
 	struct http_header headers[2];
 	struct ask a = { .who = q->who,
@@ -33,11 +33,11 @@ int google_ask(struct google *g, const struct google_ask *q,
 		};
 	if (q->header)
 		headers[a.nheaders++] = *q->header;
-	return ask(g->http, &a, resp, why);
+	return ask(http, &a, resp, why);
 }
 
 /* What an OAuth server says is wrong; its words are no secret. */
-static int refused(const struct google_ask *q, const struct http_resp *resp,
+static int refused(const struct oauth_ask *q, const struct http_resp *resp,
 		   const struct json *j, char why[CRED_WHY_MAX])
 {
 	const char *code = json_get_str(j, "error");
@@ -51,7 +51,7 @@ static int refused(const struct google_ask *q, const struct http_resp *resp,
 			resp->status);
 }
 
-static int take(struct google *g, const struct google_ask *q,
+static int take(const struct clk *clk, const struct oauth_ask *q,
 		const struct json *j, char why[CRED_WHY_MAX],
 		struct cred **ret)
 {
@@ -68,15 +68,16 @@ static int take(struct google *g, const struct google_ask *q,
 	    life_s > LIFE_MAX)
 		return cred_why(why, "%s: its expires_in is no time", q->who);
 	return cred_new(q->account, "", token,
-			clk_real(g->clk) + life_s * NS_PER_S, ret);
+			clk_real(clk) + life_s * NS_PER_S, ret);
 }
 
-int google_token(struct google *g, const struct google_ask *q,
-		 char why[CRED_WHY_MAX], struct cred **ret)
+int oauth_token(struct http *http, const struct clk *clk,
+		const struct oauth_ask *q, char why[CRED_WHY_MAX],
+		struct cred **ret)
 {
 	struct http_resp resp;
 	struct json *j = NULL;
-	int r = google_ask(g, q, &resp, why);
+	int r = oauth_ask(http, q, &resp, why);
 
 	if (r == 0 && json_parse(resp.body.p ? resp.body.p : "", resp.body.len,
 				 &j) == -ENOMEM)
@@ -84,13 +85,13 @@ int google_token(struct google *g, const struct google_ask *q,
 	if (r == 0 && resp.status != 200)
 		r = refused(q, &resp, j, why);
 	else if (r == 0)
-		r = take(g, q, j, why, ret);
+		r = take(clk, q, j, why, ret);
 	json_free(j);
 	ask_done(&resp);
 	return r;
 }
 
-int google_form(struct buf *b, const char *name, const char *value)
+int oauth_form(struct buf *b, const char *name, const char *value)
 {
 	int r = buf_addf(b, "%s%s=", b->len ? "&" : "", name);
 

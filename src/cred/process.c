@@ -194,13 +194,27 @@ static int explain(int r, int status, const char *who, char why[CRED_WHY_MAX])
 			WEXITSTATUS(status));
 }
 
+int cred_run(const struct clk *clk, const char *who, char **argv,
+	     struct buf *out, char why[CRED_WHY_MAX])
+{
+	int status = 0, r = buf_add(out, "", 0);
+
+	if (r == 0)
+		r = run(clk, argv, out, &status);
+	if (r || status)
+		return r == -ENOMEM || r == -ENOENT ?
+			       r :
+			       explain(r, status, who, why);
+	return 0;
+}
+
 int aws_process(const struct search *s, char say[CRED_WHY_MAX],
 		struct cred **ret)
 {
 	const char *line = aws_get(s, "credential_process");
 	struct buf out = BUF_INIT(OUTPUT_MAX);
 	char who[160], **argv = NULL;
-	int status = 0, r;
+	int r;
 
 	if (!line)
 		return -ENOENT;
@@ -215,12 +229,10 @@ int aws_process(const struct search *s, char say[CRED_WHY_MAX],
 		return r;
 	/* Its arguments may be secrets. */
 	snprintf(who, sizeof(who), "credential_process %.100s", argv[0]);
-	r = buf_add(&out, "", 0);
+	r = cred_run(s->aws->clk, who, argv, &out, say);
+	if (r == -ENOENT)
+		r = explain(r, 0, who, say);
 	if (r == 0)
-		r = run(s->aws->clk, argv, &out, &status);
-	if (r || status)
-		r = r == -ENOMEM ? r : explain(r, status, who, say);
-	else
 		r = take(&out, who, say, ret);
 	if (r == 0)
 		snprintf(say, CRED_WHY_MAX, "%s of profile \"%.64s\"", who,
