@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "ckptfs/clock.h"
 
@@ -59,14 +60,24 @@ static void recount(struct simdisk *d, struct node *n, bool before, bool after)
 }
 
 /* The page as it may be changed: what the disk holds is put aside. */
-static void page_dirty(struct page *pg)
+static void page_dirty(struct node *n, struct page *pg)
 {
-	if (!pg->dirty && pg->cur) {
-		pg->dur = sim_alloc(SIM_PAGE);
-		memcpy(pg->dur, pg->cur, SIM_PAGE);
+	if (!pg->dirty) {
+		if (pg->cur) {
+			pg->dur = sim_alloc(SIM_PAGE);
+			memcpy(pg->dur, pg->cur, SIM_PAGE);
+		}
+		DL_APPEND(n->dirty, pg);
 	}
 	pg->dirty = true;
 	pg->lost = false;
+}
+
+static void page_clean(struct node *n, struct page *pg)
+{
+	if (pg->dirty)
+		DL_DELETE(n->dirty, pg);
+	pg->dirty = pg->lost = false;
 }
 
 static void page_drop(struct simdisk *d, struct node *n, struct page *pg)
@@ -74,7 +85,7 @@ static void page_drop(struct simdisk *d, struct node *n, struct page *pg)
 	bool before = takes_space(pg);
 
 	if (pg->cur) {
-		page_dirty(pg);
+		page_dirty(n, pg);
 		free(pg->cur);
 		pg->cur = NULL;
 	}
@@ -84,6 +95,7 @@ static void page_drop(struct simdisk *d, struct node *n, struct page *pg)
 
 static void page_free(struct node *n, struct page *pg)
 {
+	page_clean(n, pg);
 	HASH_DEL(n->pages, pg);
 	free(pg->cur);
 	free(pg->dur);
@@ -127,7 +139,7 @@ static struct page *page_for_write(struct simdisk *d, struct node *n,
 	if (!before && d->used >= d->capacity)
 		return NULL;
 	pg = page_make(n, index);
-	page_dirty(pg);
+	page_dirty(n, pg);
 	if (!pg->cur)
 		pg->cur = sim_alloc(SIM_PAGE);
 	recount(d, n, before, true);
@@ -174,7 +186,7 @@ static void page_zero(struct simdisk *d, struct node *n, uint64_t index,
 	if (from == 0 && to == SIM_PAGE) {
 		page_drop(d, n, pg);
 	} else if (pg->cur) {
-		page_dirty(pg);
+		page_dirty(n, pg);
 		memset(pg->cur + from, 0, to - from);
 	}
 }
@@ -355,16 +367,15 @@ void file_sync(struct node *n, bool fails)
 	struct xattr *x;
 	bool lost = false;
 
-	HASH_ITER(hh, n->pages, pg, tmp)
+	DL_FOREACH_SAFE(n->dirty, pg, tmp)
 	{
-		if (pg->dirty && fails)
-			pg->lost = true;
+		pg->lost |= fails;
 		lost |= pg->lost;
-		if (!pg->dirty || pg->lost)
+		if (pg->lost)
 			continue;
 		free(pg->dur);
 		pg->dur = NULL;
-		pg->dirty = false;
+		page_clean(n, pg);
 		if (pg->cur)
 			size_reaches(n, pg->index);
 		if (!pg->cur && !pg->reserved)
@@ -397,7 +408,8 @@ static void page_power_cut(struct simdisk *d, struct node *n, struct page *pg,
 		free(pg->dur);
 	}
 	pg->dur = NULL;
-	pg->dirty = pg->lost = pg->reserved = false;
+	page_clean(n, pg);
+	pg->reserved = false;
 	recount(d, n, before, takes_space(pg));
 	if (!pg->cur)
 		page_free(n, pg);

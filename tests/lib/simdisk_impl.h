@@ -21,6 +21,7 @@ struct page {
 	bool lost; /* dirty, but no sync will write it any more */
 	bool reserved; /* has space though it is a hole */
 	UT_hash_handle hh;
+	struct page *prev, *next; /* of the dirty ones */
 };
 
 struct xattr {
@@ -51,7 +52,7 @@ struct node {
 	uint64_t size, dur_size;
 	uint64_t lost_size; /* a size no sync will write; UINT64_MAX: none */
 	uint64_t npages; /* that take space */
-	struct page *pages;
+	struct page *pages, *dirty;
 	struct xattr *xattrs;
 	int64_t atime_ns, mtime_ns, ctime_ns;
 
