@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fs_rig.h"
 #include "harness.h"
@@ -339,4 +341,27 @@ void nth_check(enum nth_program p, bool lives_on, const char *what)
 void nth_end(void)
 {
 	rig_end();
+}
+
+#define RETURNED 100
+
+void nth_leave(int ret)
+{
+	_exit(RETURNED + ret);
+}
+
+int nth_fork(int (*fn)(void *arg), void *arg, const char *what)
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		nth_leave(fn(arg));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "%s: signal %d", what,
+		      WTERMSIG(status));
+	status = WEXITSTATUS(status);
+	ck_assert_msg(status >= RETURNED, "%s: status %d", what, status);
+	return status - RETURNED;
 }

@@ -32,4 +32,11 @@ void nth_run(enum nth_program p, bool for_ever);
 void nth_check(enum nth_program p, bool lives_on, const char *what);
 void nth_end(void);
 
+/* fn(arg) in a process that goes on from here and ends with what it returns
+ * (below 100), which is returned: a machine is set up once for all its ends.  If
+ * it ends in any other way the test fails.  what: for messages. */
+int nth_fork(int (*fn)(void *arg), void *arg, const char *what);
+/* End such a process at once, as if fn had returned this. */
+void nth_leave(int ret) __attribute__((noreturn));
+
 #endif

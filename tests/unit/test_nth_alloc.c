@@ -14,14 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "nth_rig.h"
 
-/* How a process ended. */
-enum { HIT = 0, RAN_THROUGH = 42, GAVE_UP = 77 };
+/* What a process of the walk comes to. */
+enum { HIT, RAN_THROUGH, GAVE_UP };
 
 void *nth_malloc(size_t n);
 void *nth_calloc(size_t k, size_t n);
@@ -78,13 +77,15 @@ static bool is_hit(void)
 
 void nth_exit(int status)
 {
-	_exit(is_hit() ? GAVE_UP : status);
+	if (is_hit())
+		nth_leave(GAVE_UP);
+	_exit(status);
 }
 
 void nth_abort(void)
 {
 	if (is_hit())
-		_exit(GAVE_UP);
+		nth_leave(GAVE_UP);
 	abort();
 }
 
@@ -117,39 +118,33 @@ static void hook_sqlite(void)
 
 /* ---- the walk */
 
-static void run(enum nth_program p, const char *what)
+struct moment {
+	enum nth_program p;
+	const char *what;
+};
+
+static int run(void *arg)
 {
-	nth_begin(p);
+	const struct moment *m = arg;
+
 	plan.on = true;
-	nth_run(p, plan.for_ever);
+	nth_run(m->p, plan.for_ever);
 	plan.on = false;
-	nth_check(p, false, what);
+	nth_check(m->p, false, m->what);
 	nth_end();
-	_exit(is_hit() ? HIT : RAN_THROUGH);
+	return is_hit() ? HIT : RAN_THROUGH;
 }
 
 static int fail_nth(enum nth_program p, unsigned long n)
 {
 	char what[128];
-	int status;
-	pid_t pid;
+	struct moment m = { p, what };
 
 	plan.n = n;
 	(void)snprintf(what, sizeof(what), "%s, allocation %lu%s fails %s",
 		       nth_name(p), n, plan.sqlite ? " of SQLite" : "",
 		       plan.for_ever ? "for ever" : "once");
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0)
-		run(p, what);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFEXITED(status), "%s: signal %d", what,
-		      WTERMSIG(status));
-	status = WEXITSTATUS(status);
-	ck_assert_msg(status == HIT || status == RAN_THROUGH ||
-			      status == GAVE_UP,
-		      "%s: status %d", what, status);
-	return status;
+	return nth_fork(run, &m, what);
 }
 
 static void walk(enum nth_program p, unsigned long step)
@@ -157,9 +152,11 @@ static void walk(enum nth_program p, unsigned long step)
 	unsigned long n = 1;
 
 	hook_sqlite();
+	nth_begin(p);
 	while (fail_nth(p, n) != RAN_THROUGH)
 		n += step;
 	ck_assert_uint_gt(n, 1);
+	nth_end();
 }
 
 START_TEST(f25_each_allocation_fails)
