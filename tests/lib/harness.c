@@ -46,6 +46,11 @@ unsigned harness_step(void)
 	return n >= 1 && n <= 1000 ? (unsigned)n : 1;
 }
 
+int harness_loops(int n)
+{
+	return 1 + (n - 1) / (int)harness_step();
+}
+
 void harness_add_abort(TCase *c, const TTest *t, int from, int to)
 {
 	const char *mode = getenv("CK_FORK");

@@ -20,6 +20,9 @@ void harness_add_abort(TCase *c, const TTest *t, int from, int to);
  */
 unsigned harness_step(void);
 
+/* How many of n such moments, of which each is a test of its own, those are. */
+int harness_loops(int n);
+
 /*
  * A new empty folder for the running test, removed when the test program
  * ends.  The name is valid until the next call.

@@ -380,9 +380,11 @@ static void fail_syncfs(struct disk *d, unsigned long n)
 
 START_TEST(f17_bytes_that_a_sync_lost_are_never_promised)
 {
-	ck_assert_uint_gt(walk(fail_fdatasync, (unsigned)_i, 1), 10);
-	ck_assert_uint_gt(walk(fail_sync_dir, (unsigned)_i, 1), 4);
-	ck_assert_uint_gt(walk(fail_syncfs, (unsigned)_i, 1), 1);
+	unsigned step = harness_step();
+
+	ck_assert_uint_gt(walk(fail_fdatasync, (unsigned)_i, step), 10);
+	ck_assert_uint_gt(walk(fail_sync_dir, (unsigned)_i, step), 4);
+	ck_assert_uint_gt(walk(fail_syncfs, (unsigned)_i, step), 1);
 }
 END_TEST
 

@@ -116,7 +116,8 @@ END_TEST
 
 static void add(TCase *c)
 {
-	tcase_add_loop_test(c, random_adds_agree_with_a_bitmap, 0, 60);
+	tcase_add_loop_test(c, random_adds_agree_with_a_bitmap, 0,
+			    harness_loops(60));
 	tcase_add_test(c, ranges_that_touch_become_one);
 	tcase_add_test(c, nothing_is_always_there);
 	tcase_add_test(c, a_range_past_the_end_of_all_numbers_is_refused);

@@ -53,7 +53,8 @@ START_TEST(every_day_agrees_with_the_c_library)
 	int64_t day, back;
 	char out[TEXT_DATE_LEN], want[TEXT_DATE_LEN];
 
-	for (day = -106000; day <= 106000; day++) {
+	for (day = -106000; day <= 106000;
+	     day += harness_step()) {
 		time_t t = (time_t)(day * 86400 + (day & 0xffff));
 		struct tm tm;
 

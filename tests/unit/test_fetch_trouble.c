@@ -336,7 +336,8 @@ static void add(TCase *c)
 			    (int)ARRAY_SIZE(refusals));
 	tcase_add_test(c, a_full_cache_disk_is_told_and_tried_again_later);
 	tcase_add_test(c, an_object_shorter_than_its_row_is_an_error);
-	tcase_add_loop_test(c, any_order_of_events_gives_the_same_file, 0, 60);
+	tcase_add_loop_test(c, any_order_of_events_gives_the_same_file, 0,
+			    harness_loops(60));
 }
 
 int main(void)

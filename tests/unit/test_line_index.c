@@ -421,7 +421,8 @@ END_TEST
 
 static void add(TCase *c)
 {
-	tcase_add_loop_test(c, it_answers_as_all_rows_do, 0, 200);
+	tcase_add_loop_test(c, it_answers_as_all_rows_do, 0,
+			    harness_loops(200));
 	tcase_add_test(c, a_row_costs_the_same_however_long_the_line);
 	tcase_add_loop_test(c, a_commit_costs_the_same_however_long_the_line, 0,
 			    3);

@@ -358,7 +358,7 @@ static void add(TCase *c)
 {
 	tcase_add_loop_test(c,
 			    f11_what_is_found_is_the_state_of_the_last_barrier,
-			    1, 2 + (HISTORIES - 1) / (int)harness_step());
+			    1, 1 + harness_loops(HISTORIES));
 	tcase_add_test(c, without_the_cut_it_is_not);
 	tcase_add_test(c, with_a_checkpoint_of_more_than_the_barrier_it_is_not);
 	tcase_add_test(c, with_trust_in_what_failed_to_sync_it_is_not);

@@ -75,7 +75,7 @@ static void add(TCase *c)
 {
 	tcase_set_timeout(c, 120);
 	tcase_add_loop_test(c, a_history_ends_in_a_state_that_was_promised, 0,
-			    1 + (HISTORIES - 1) / (int)harness_step());
+			    harness_loops(HISTORIES));
 	tcase_add_loop_test(c, histories_find_out_a_broken_rule, 0,
 			    sizeof(broken) / sizeof(broken[0]));
 }

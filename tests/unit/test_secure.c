@@ -156,7 +156,7 @@ END_TEST
 /* ---- numbers nobody can guess */
 
 #define PROCESSES 4
-#define EACH 250000
+#define EACH (250000 / harness_step())
 
 static int by_value(const void *a, const void *b)
 {
@@ -168,7 +168,7 @@ static int by_value(const void *a, const void *b)
 /* A child that went on with its parent's state would give its numbers. */
 START_TEST(s28_numbers_are_drawn_once_over_forks)
 {
-	size_t n = (size_t)PROCESSES * EACH, i;
+	size_t each = EACH, n = PROCESSES * each, i;
 	uint64_t *all = mmap(NULL, n * sizeof(*all), PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status, p;
@@ -178,8 +178,8 @@ START_TEST(s28_numbers_are_drawn_once_over_forks)
 	for (p = 0; p < PROCESSES; p++) {
 		if (fork() != 0)
 			continue;
-		for (i = 0; i < EACH; i++)
-			all[(size_t)p * EACH + i] = rng_u64(&rng_system);
+		for (i = 0; i < each; i++)
+			all[(size_t)p * each + i] = rng_u64(&rng_system);
 		_exit(0);
 	}
 	for (p = 0; p < PROCESSES; p++) {

@@ -366,7 +366,8 @@ END_TEST
 
 static void add(TCase *c)
 {
-	tcase_add_loop_test(c, whatever_moves_comes_to_the_bucket, 0, 200);
+	tcase_add_loop_test(c, whatever_moves_comes_to_the_bucket, 0,
+			    harness_loops(200));
 	tcase_add_loop_test(c, a_file_takes_the_name_of_a_folder, 0, 2);
 	tcase_add_test(c, a_folder_takes_the_name_of_a_file);
 	tcase_add_loop_test(c, a_log_waits_for_a_file_of_its_folders_name, 0,

@@ -201,7 +201,7 @@ START_TEST(all_that_was_replaced_goes_after_a_crash)
 	ck_assert_int_eq(put_file("t.tmp", "two"), 0);
 	ck_assert_int_eq(put_file("t.tmp", "three"), 0);
 	rename_to("t.tmp", "b");
-	simdisk_halt_after(disk, (unsigned long)_i);
+	simdisk_halt_after(disk, 1 + (unsigned long)_i * harness_step());
 	(void)settle(10 * NS_PER_S);
 	rig_die();
 	ck_assert_int_eq(rig_open(), 0);
@@ -223,8 +223,8 @@ static void add(TCase *c)
 	tcase_add_test(c, deleted_after_that_it_is_gone);
 	tcase_add_test(c, what_was_made_visible_together_keeps_its_order);
 	tcase_add_loop_test(c, renamed_while_open_it_is_held_no_more, 0, 3);
-	tcase_add_loop_test(c, all_that_was_replaced_goes_after_a_crash, 1,
-			    400);
+	tcase_add_loop_test(c, all_that_was_replaced_goes_after_a_crash, 0,
+			    harness_loops(399));
 }
 
 int main(void)
