@@ -13,6 +13,10 @@
 # bootstrap: packages, private libraries, build/ckptfs.  What is missing
 # without root is named once, and everything else is done all the same.
 bootstrap() {
+	build_alone bootstrap_alone
+}
+
+bootstrap_alone() {
 	local rc=0
 	apt_need "build" "${BUILD_PACKAGES[@]}" || rc=1
 	native_libraries || rc=1

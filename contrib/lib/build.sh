@@ -38,3 +38,14 @@ build_make() {
 	say "$what"
 	quietly "$TOP/$dir/make.log" make -C "$TOP/$dir" -j "$(nproc)" "$@"
 }
+
+# build_alone COMMAND...: lanes that run beside each other build one by one.
+build_alone() {
+	local rc=0 lock
+	mkdir -p "$TOP/build"
+	exec {lock}>"$TOP/build/.lock"
+	flock "$lock"
+	"$@" || rc=$?
+	exec {lock}>&-
+	return $rc
+}

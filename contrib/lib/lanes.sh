@@ -6,7 +6,12 @@
 
 # shellcheck disable=SC2034 # for those that source this
 # In the order in which they run; LANE_NAME says what each is.
-LANES=(unit asan tsan valgrind fuzz lint dist store mount suites diff user kills lightning powercut)
+LANES=(unit asan tsan valgrind fuzz lint dist mount kills lightning store
+	diff powercut suites user)
+# Those that wait for disks and servers half of their time: where several are
+# wanted, two of them run beside each other, each shown as a whole at its end.
+# shellcheck disable=SC2034
+BESIDE=(store suites diff user powercut)
 # shellcheck disable=SC2034
 declare -A LANE=(
 	[unit]="make check: unit tests, conformance over mem and dir, static checks"
@@ -15,7 +20,7 @@ declare -A LANE=(
 	[valgrind]="unit tests under valgrind"
 	[fuzz]="libFuzzer over tests/fuzz, each for CKPTFS_FUZZ_SECONDS (20)"
 	[lint]="clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, ruff"
-	[dist]="make distcheck"
+	[dist]="make distcheck, of its tests those that read files of the tarball"
 	[store]="signatures against botocore's, the stores against versitygw, MinIO, fake-gcs-server and Azurite"
 	[mount]="real mounts of a directory, of versitygw and of MinIO"
 	[diff]="random programs on a mount and on a local folder (--programs N, --seconds N, --seed N)"
@@ -264,7 +269,7 @@ lane_lint() {
 	for tool in tidy cppcheck analyzer shell python; do
 		say "lint: $tool"
 		if quietly "$TOP/build/lint-$tool.log" make -C "$TOP/build" \
-			"lint-$tool" RUFF="$TEST_PYTHON -m ruff"; then
+			-j "$(nproc)" "lint-$tool" RUFF="$TEST_PYTHON -m ruff"; then
 			passed 1
 		else
 			failed "lint/$tool"
@@ -275,7 +280,7 @@ lane_lint() {
 lane_dist() {
 	bootstrap || return 1
 	if quietly "$TOP/build/distcheck.log" make -C "$TOP/build" \
-		-j "$(nproc)" distcheck; then
+		-j "$(nproc)" check-dist; then
 		tail -n 4 "$TOP/build/distcheck.log"
 		passed 1
 	else
@@ -301,7 +306,7 @@ lane_store() {
 	local server log status program
 	bootstrap && need_versitygw && need_minio && need_fake_gcs &&
 		need_azurite && need_test_python || return 1
-	build_make build "test programs" tests/unit/sigv4_dump \
+	build_alone build_make build "test programs" tests/unit/sigv4_dump \
 		tests/conformance/test_store_az \
 		tests/conformance/test_store_gcs \
 		tests/conformance/test_store_s3 || return 1
@@ -330,10 +335,11 @@ need_fuse() {
 	}
 }
 
+# Three to a core: a test waits for disks and servers half of its time.
 lane_mount() {
 	bootstrap && need_fuse && need_versitygw && need_minio &&
 		need_fake_gcs && need_azurite && need_test_python || return 1
-	run_pytest mount -n 4 --dist worksteal \
+	run_pytest mount -n "$((3 * $(nproc)))" --dist worksteal \
 		-m 'not lightning and not kills and not tools and not suites' \
 		"$TOP/tests/integration" \
 		--ignore "$TOP/tests/integration/test_gcs_fake.py" \
@@ -369,7 +375,8 @@ lane_user() {
 	list=$(cd "$TOP" && grep -lE 'harness_tmpdir|"(disks|httpd)\.h"|/proc/' \
 		tests/unit/test_*.c tests/conformance/test_store.c)
 	mapfile -t tests <<<"${list//.c/}"
-	automake_check user "$TOP/build" check TESTS="${tests[*]}" \
+	build_alone build_make build "test programs" check TESTS= || return 1
+	automake_check user "$TOP/build" check-TESTS TESTS="${tests[*]}" \
 		LOG_COMPILER="${RUN_AS[*]}" LOG_FLAGS="$scratch" || return 1
 	python=$("$TEST_PYTHON" -c 'import sys; print(sys.base_prefix)')
 	RUN_AS+=(--reach "$CKPTFS_TOOLS" --reach "$python" "$scratch")
@@ -401,7 +408,7 @@ lane_tools() {
 lane_kills() {
 	bootstrap && need_fuse && need_versitygw && need_test_python ||
 		return 1
-	build_make build "what kills" tests/crash/kill.so || return 1
+	build_alone build_make build "what kills" tests/crash/kill.so || return 1
 	run_pytest kills -n 3 --dist worksteal -m kills "$TOP/tests/integration"
 }
 
