@@ -47,6 +47,7 @@ struct drive {
 	bool changed[PATHS]; /* since its flush; held back */
 	/* changed by a mount whose disk had failed */
 	bool ahead[PATHS], ahead_dir[DIRS];
+	bool left_dir[DIRS]; /* and no row speaks of its marker any more */
 	struct { /* while faults are held */
 		unsigned n;
 		struct rule rules[SIM_RULES];

@@ -242,7 +242,7 @@ void drive_note_ahead(struct drive *d)
 		}
 	for (i = 0; i < DIRS; i++)
 		if (d->ahead_dir[i])
-			d->m.alien_dir[i] = d->aliens = true;
+			d->m.alien_dir[i] = d->left_dir[i] = d->aliens = true;
 }
 
 /* ---- how it shows */

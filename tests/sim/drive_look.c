@@ -259,7 +259,7 @@ static int on_object(void *arg, const char *key, const struct store_obj *o)
 		text[n - 1] = '\0';
 		/* of a life whose rows are lost, and in a file's shadow */
 		if (dir_of(text) <= 0 || (!d->m.now->dir[dir_of(text)] &&
-					  !d->m.alien_dir[dir_of(text)]))
+					  !d->left_dir[dir_of(text)]))
 			drive_fail(d, "the bucket has a marker %s/", text);
 	} else if (path_of(text) < 0) {
 		drive_fail(d, "the bucket has %s", text);
