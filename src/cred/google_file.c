@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file of credentials: the key of a service account, or a user's login. */
+/* A file of credentials: the key of a service account, a user's login, or what
+ * leads to somebody else (google_external.c, google_iam.c). */
 #include "config.h"
 
 #include <errno.h>
@@ -13,19 +14,10 @@
 
 #include "google_priv.h"
 
-#define TIMEOUT_MS 30000
-#define FORM_MAX (32 * 1024)
 #define CLAIMS_MAX (8 * 1024)
 #define JWT_LIFE_S 3600
 
-/* A file that was read. */
-struct file {
-	struct google *g;
-	const char *path;
-	const struct json *j;
-};
-
-static const char *get(const struct file *f, const char *name,
+const char *google_get(const struct google_doc *f, const char *name,
 		       char why[CRED_WHY_MAX])
 {
 	const char *s = json_get_str(f->j, name);
@@ -36,7 +28,7 @@ static const char *get(const struct file *f, const char *name,
 }
 
 /* Where tokens are asked for; NULL: not where a secret may be sent. */
-static const char *token_uri(const struct file *f, char why[CRED_WHY_MAX])
+static const char *token_uri(const struct google_doc *f, char why[CRED_WHY_MAX])
 {
 	const char *s = json_get_str(f->j, "token_uri");
 
@@ -49,22 +41,22 @@ static const char *token_uri(const struct file *f, char why[CRED_WHY_MAX])
 	return NULL;
 }
 
-static void wipe(struct buf *b)
+void google_wipe(struct buf *b)
 {
 	if (b->p)
 		explicit_bzero(b->p, b->len);
 	buf_clear(b);
 }
 
-static int exchange(const struct file *f, const char *url, const char *account,
-		    const struct buf *form, char why[CRED_WHY_MAX],
-		    struct cred **ret)
+static int exchange(const struct google_doc *f, const char *url,
+		    const char *account, const struct buf *form,
+		    char why[CRED_WHY_MAX], struct cred **ret)
 {
 	const struct oauth_ask q = { .who = url,
 				      .url = url,
 				      .form = form->p,
 				      .account = account,
-				      .timeout_ms = TIMEOUT_MS,
+				      .timeout_ms = GOOGLE_TIMEOUT_MS,
 				      .tries = 3 };
 
 	return oauth_token(f->g->http, f->g->clk, &q, why, ret);
@@ -72,7 +64,7 @@ static int exchange(const struct file *f, const char *url, const char *account,
 
 /* ---- the key of a service account ---- */
 
-static int write_claims(const struct file *f, const char *email,
+static int write_claims(const struct google_doc *f, const char *email,
 			const char *url, struct buf *b)
 {
 	const int64_t now_s = clk_real(f->g->clk) / NS_PER_S;
@@ -80,7 +72,7 @@ static int write_claims(const struct file *f, const char *email,
 
 	json_w_object(&w, NULL);
 	json_w_str(&w, "iss", email);
-	json_w_str(&w, "scope", GOOGLE_SCOPE);
+	json_w_str(&w, "scope", f->scope);
 	json_w_str(&w, "aud", url);
 	json_w_int(&w, "iat", now_s);
 	json_w_int(&w, "exp", now_s + JWT_LIFE_S);
@@ -88,7 +80,7 @@ static int write_claims(const struct file *f, const char *email,
 	return json_w_end(&w);
 }
 
-static int write_header(const struct file *f, struct buf *b)
+static int write_header(const struct google_doc *f, struct buf *b)
 {
 	const char *kid = json_get_str(f->j, "private_key_id");
 	struct json_w w = JSON_W_INIT(b);
@@ -102,8 +94,8 @@ static int write_header(const struct file *f, struct buf *b)
 	return json_w_end(&w);
 }
 
-static int assertion(const struct file *f, const char *email, const char *key,
-		     const char *url, struct buf *ret)
+static int assertion(const struct google_doc *f, const char *email,
+		     const char *key, const char *url, struct buf *ret)
 {
 	struct buf header = BUF_INIT(CLAIMS_MAX), claims = BUF_INIT(CLAIMS_MAX);
 	int r = write_header(f, &header);
@@ -117,12 +109,13 @@ static int assertion(const struct file *f, const char *email, const char *key,
 	return r;
 }
 
-static int service_account(const struct file *f, char say[CRED_WHY_MAX],
+static int service_account(const struct google_doc *f, char say[CRED_WHY_MAX],
 			   struct cred **ret)
 {
-	struct buf jwt = BUF_INIT(SIGN_JWT_MAX), form = BUF_INIT(FORM_MAX);
-	const char *email = get(f, "client_email", say);
-	const char *key = email ? get(f, "private_key", say) : NULL;
+	struct buf jwt = BUF_INIT(SIGN_JWT_MAX);
+	struct buf form = BUF_INIT(GOOGLE_FORM_MAX);
+	const char *email = google_get(f, "client_email", say);
+	const char *key = email ? google_get(f, "private_key", say) : NULL;
 	const char *url = key ? token_uri(f, say) : NULL;
 	int r;
 
@@ -141,25 +134,25 @@ static int service_account(const struct file *f, char say[CRED_WHY_MAX],
 		r = exchange(f, url, email, &form, say, ret);
 	if (r == 0)
 		cred_why(say, "service account %.200s of %s", email, f->path);
-	wipe(&jwt);
-	wipe(&form);
+	google_wipe(&jwt);
+	google_wipe(&form);
 	return r;
 }
 
 /* ---- a user's login ---- */
 
-static int authorized_user(const struct file *f, char say[CRED_WHY_MAX],
+static int authorized_user(const struct google_doc *f, char say[CRED_WHY_MAX],
 			   struct cred **ret)
 {
 	static const char *const names[] = { "client_id", "client_secret",
 					     "refresh_token" };
-	struct buf form = BUF_INIT(FORM_MAX);
+	struct buf form = BUF_INIT(GOOGLE_FORM_MAX);
 	const char *url = token_uri(f, say);
 	int r = url ? oauth_form(&form, "grant_type", "refresh_token") :
 		      -EACCES;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++) {
-		const char *value = get(f, names[i], say);
+		const char *value = google_get(f, names[i], say);
 
 		r = value ? oauth_form(&form, names[i], value) : -EACCES;
 	}
@@ -168,21 +161,30 @@ static int authorized_user(const struct file *f, char say[CRED_WHY_MAX],
 			     say, ret);
 	if (r == 0)
 		cred_why(say, "a user's login in %s", f->path);
-	wipe(&form);
+	google_wipe(&form);
 	return r;
 }
 
-static int by_type(const struct file *f, char say[CRED_WHY_MAX],
+int google_by_type(const struct google_doc *f, char say[CRED_WHY_MAX],
 		   struct cred **ret)
 {
-	const char *type = get(f, "type", say);
+	static const struct {
+		const char *type;
+		int (*fetch)(const struct google_doc *f,
+			     char say[CRED_WHY_MAX], struct cred **ret);
+	} ways[] = {
+		{ "service_account", service_account },
+		{ "authorized_user", authorized_user },
+		{ "external_account", google_external },
+		{ "impersonated_service_account", google_impersonated },
+	};
+	const char *type = google_get(f, "type", say);
 
 	if (!type)
 		return -EACCES;
-	if (strcmp(type, "service_account") == 0)
-		return service_account(f, say, ret);
-	if (strcmp(type, "authorized_user") == 0)
-		return authorized_user(f, say, ret);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (strcmp(type, ways[i].type) == 0)
+			return ways[i].fetch(f, say, ret);
 	return cred_why(say,
 			"%s: credentials of type %.50s are not built yet: use "
 			"the key of a service account, or gcloud auth "
@@ -193,7 +195,7 @@ static int by_type(const struct file *f, char say[CRED_WHY_MAX],
 int google_file(struct google *g, const char *path, char say[CRED_WHY_MAX],
 		struct cred **ret)
 {
-	struct file f = { .g = g, .path = path };
+	struct google_doc f = { .g = g, .path = path, .scope = GOOGLE_SCOPE };
 	struct json *j = NULL;
 	char *text = NULL;
 	int r = cred_read_file(path, say, &text);
@@ -207,7 +209,7 @@ int google_file(struct google *g, const char *path, char say[CRED_WHY_MAX],
 	if (r)
 		return cred_why(say, "%s is not JSON", path);
 	f.j = j;
-	r = by_type(&f, say, ret);
+	r = google_by_type(&f, say, ret);
 	json_free(j);
 	return r == -EMSGSIZE ? cred_why(say, "%s: a value is too long", path) :
 				r;

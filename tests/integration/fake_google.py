@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+IAM_SCOPE = "https://www.googleapis.com/auth/iam"
 # google-auth names it, wherever it asks; both are the same in the world.
 AUDIENCE = "https://oauth2.googleapis.com/token"
 # What clients send of themselves.
@@ -133,6 +134,8 @@ class Fake:
 class Tokens(Fake):
     """POST /token, for service accounts with their keys, and for users."""
 
+    scopes = (SCOPE, IAM_SCOPE)
+
     def __init__(self):
         super().__init__()
         self.keys = {}  # (email, key's id): public key
@@ -205,7 +208,10 @@ class Tokens(Fake):
         if header or not key:
             raise Refused(400, "invalid_grant", "Invalid grant: account not found")
         self.only(said, {"iss", "scope", "aud", "iat", "exp"})
-        if said["scope"] != SCOPE or said["aud"] not in {AUDIENCE, f"{self.url}/token"}:
+        if said["scope"] not in self.scopes or said["aud"] not in {
+            AUDIENCE,
+            f"{self.url}/token",
+        }:
             self.bad(f"claims {said}")
         life, late = said["exp"] - said["iat"], time.time() - said["iat"]
         if not 0 < life <= 3600 or not -300 < late < 300:
@@ -219,6 +225,90 @@ class Tokens(Fake):
             )
         except Exception:
             raise Refused(400, "invalid_grant", "Invalid JWT Signature.") from None
+
+
+class Federation(Fake):
+    """GET /subject gives another provider's token, POST /v1/token takes that for one
+    of ours, and POST …:generateAccessToken that for a service account's."""
+
+    accounts = "/v1/projects/-/serviceAccounts/"
+    audience = "//iam.googleapis.com/projects/1/locations/global/x/providers/y"
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+
+    def __init__(self):
+        super().__init__()
+        self.subject = "another's+token/="
+        self.client = None  # (id, secret) it wants to hear
+        self.email = "act@project.iam.gserviceaccount.com"
+        self.others = None  # whose tokens IAM takes, too
+
+    def account(self, source, act=False, **more):
+        """The file of an external account; source: its credential_source."""
+        made = {
+            "type": "external_account",
+            "audience": self.audience,
+            "subject_token_type": self.kind,
+            "token_url": f"{self.url}/v1/token",
+            "credential_source": source,
+            **more,
+        }
+        if act:
+            made["service_account_impersonation_url"] = self.act_url()
+        return made
+
+    def act_url(self):
+        return f"{self.url}{self.accounts}{self.email}:generateAccessToken"
+
+    def answer(self, asked):
+        if asked.path == "/subject":
+            if (asked.method, asked.headers.pop("x-job", None)) != ("GET", "7"):
+                self.bad(f"{asked.method} without the header")
+            self.only(asked.headers, USUAL)
+            return {"value": self.subject}
+        if asked.method != "POST" or asked.query:
+            self.bad(f"{asked.method} {asked.path}")
+        said = asked.headers.pop("authorization", None)
+        self.only(asked.headers, USUAL)
+        if asked.path == "/v1/token":
+            return self.exchange(asked, said)
+        if asked.path == f"{self.accounts}{self.email}:generateAccessToken":
+            return self.act(asked, said)
+        return self.bad(asked.path)
+
+    def exchange(self, asked, said):
+        form = dict(parse_qsl(asked.body.decode(), strict_parsing=True))
+        wanted = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "audience": self.audience,
+            "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "subject_token_type": self.kind,
+        }
+        token, scope = form.pop("subject_token", None), form.pop("scope", None)
+        if form != wanted or scope not in {SCOPE, IAM_SCOPE}:
+            self.bad(f"form {form} {scope}")
+        if self.client:
+            pair = base64.b64encode(":".join(self.client).encode()).decode()
+            if said != f"Basic {pair}":
+                raise Refused(401, "invalid_client", "Who are you?")
+        elif said:
+            self.bad("a client that was not asked for")
+        if token != self.subject:
+            raise Refused(400, "invalid_grant", "The token is not the provider's.")
+        self.scope = scope
+        kind = "urn:ietf:params:oauth:token-type:access_token"
+        return self.token() | {"issued_token_type": kind}
+
+    def act(self, asked, said):
+        body = json.loads(asked.body)
+        if set(body) != {"delegates", "scope", "lifetime"} or body["scope"] != [SCOPE]:
+            self.bad(f"body {body}")
+        tokens = self.tokens + (self.others.tokens if self.others else [])
+        if said not in {f"Bearer {t}" for t in tokens}:
+            raise Refused(401, "invalid_request", f"Authorization {said}")
+        until = time.time() + int(body["lifetime"].removesuffix("s"))
+        made = self.token()["access_token"]
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
+        return {"accessToken": made, "expireTime": stamp}
 
 
 class Metadata(Fake):

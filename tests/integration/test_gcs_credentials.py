@@ -9,16 +9,17 @@ import sys
 
 import pytest
 
-from fake_google import SCOPE, Metadata, Tokens
+from fake_google import SCOPE, Federation, Metadata, Tokens
 from mount import program, wait_until
 
 # google-auth asks for refreshed users' tokens at one address, whatever the file
 # says.
 GOOGLE_AUTH = """
 import json, sys
-import google.auth, google.oauth2.credentials
+import google.auth, google.auth.iam, google.oauth2.credentials
 from google.auth.transport.requests import Request
 google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT = sys.argv[1]
+google.auth.iam._IAM_ENDPOINT = sys.argv[3] + "/{}:generateAccessToken"
 c, _ = google.auth.default(scopes=[sys.argv[2]])
 c.refresh(Request())
 print(c.token)
@@ -33,12 +34,15 @@ class World:
         self.home.mkdir()
         self.tokens = Tokens().start()
         self.metadata = Metadata().start()
+        self.federation = Federation().start()
+        self.fakes = [self.tokens, self.metadata, self.federation]
         self.env = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
             "GCE_METADATA_HOST": "127.0.0.1:9",  # nobody
             "GCE_METADATA_IP": "127.0.0.1:9",
             "no_proxy": "*",
+            "GOOGLE_CLOUD_PROJECT": "project",  # google-auth asks for it else
         }
 
     def file(self, what, name="key.json"):
@@ -60,24 +64,61 @@ class World:
         self.env["GCE_METADATA_HOST"] = self.metadata.host
         self.env["GCE_METADATA_IP"] = self.metadata.host
 
+    def use(self, file):
+        self.env["GOOGLE_APPLICATION_CREDENTIALS"] = str(self.file(file))
+
+    def token_file(self):
+        path = self.file(self.federation.subject, "token")
+        self.use(self.federation.account({"file": str(path)}))
+
+    def token_url(self):
+        source = {"url": f"{self.federation.url}/subject", "headers": {"X-Job": "7"}}
+        source["format"] = {"type": "json", "subject_token_field_name": "value"}
+        client = ("client+1", "secret:2")
+        self.federation.client = client
+        both = {"client_id": client[0], "client_secret": client[1]}
+        self.use(self.federation.account(source, **both))
+
+    def token_acts(self):
+        path = self.file(self.federation.subject, "token")
+        life = {"token_lifetime_seconds": 2800}
+        self.use(
+            self.federation.account(
+                {"file": str(path)}, act=True, service_account_impersonation=life
+            )
+        )
+
+    def user_acts(self):
+        self.federation.others = self.tokens
+        self.use(
+            {
+                "type": "impersonated_service_account",
+                "service_account_impersonation_url": self.federation.act_url(),
+                "delegates": [],
+                "source_credentials": self.tokens.new_user(),
+            }
+        )
+
     def google_auth(self):
         """The token that google-auth gets."""
+        accounts = self.federation.url + self.federation.accounts.rstrip("/")
         cmd = [sys.executable, "-c", GOOGLE_AUTH, f"{self.tokens.url}/token", SCOPE]
+        cmd.append(accounts)
         done = subprocess.run(
             cmd, env=self.env, capture_output=True, text=True, timeout=60, check=True
         )
         return done.stdout.strip()
 
     def problems(self):
-        return self.tokens.problems + self.metadata.problems
+        return [p for fake in self.fakes for p in fake.problems]
 
 
 @pytest.fixture
 def world(tmp_path):
     w = World(tmp_path)
     yield w
-    w.tokens.stop()
-    w.metadata.stop()
+    for fake in w.fakes:
+        fake.stop()
 
 
 @pytest.fixture
@@ -138,6 +179,25 @@ def test_a_token_that_is_refused_is_replaced(world, mnt, gcs_proxy):
     assert bearers(gcs_proxy)[-1] == "Bearer ya29.token-2"
 
 
+@pytest.mark.parametrize("way", ["token_file", "token_url", "token_acts", "user_acts"])
+def test_another_leads_to_a_token(way, world, mnt, gcs_proxy):
+    getattr(world, way)()
+    token = world.google_auth()
+    theirs = [(a.method, a.path, a.body) for f in world.fakes for a in f.asked]
+    assert token == world.federation.tokens[-1]
+    assert world.problems() == []
+    for fake in world.fakes:
+        fake.asked.clear()
+    mnt.env |= world.env
+    mnt.mount()
+    ours = [(a.method, a.path) for f in world.fakes for a in f.asked]
+    assert ours == [(method, path) for method, path, _ in theirs]
+    assert set(bearers(gcs_proxy)) == {f"Bearer {world.federation.tokens[-1]}"}
+    assert world.federation.tokens[-1] != token
+    assert world.problems() == []
+    assert "ya29" not in mnt.log.read_text()
+
+
 WRONG = {
     "no file": (lambda w: w.home / "none", "none: No such file"),
     "no JSON": (lambda w: w.file("[credentials]"), "is not JSON"),
@@ -156,6 +216,37 @@ WRONG = {
     "revoked": (
         lambda w: w.file(w.tokens.new_user() | {"refresh_token": "another"}),
         "invalid_grant: Token has been revoked.",
+    ),
+    "no token": (
+        lambda w: w.file(w.federation.account({"file": str(w.home / "none")})),
+        "none: No such file",
+    ),
+    "not theirs": (
+        lambda w: w.file(w.federation.account({"file": str(w.file("x", "token"))})),
+        "invalid_grant: The token is not the provider's.",
+    ),
+    "of AWS": (
+        lambda w: w.file(
+            w.federation.account({"environment_id": "aws1", "url": "http://x"})
+        ),
+        "other than a file or a url",
+    ),
+    "exchanged in clear": (
+        lambda w: w.file(
+            w.federation.account({"file": str(w.file("x", "token"))})
+            | {"token_url": "http://192.0.2.1/t"}
+        ),
+        "its token_url is neither https nor this machine",
+    ),
+    "may not act": (
+        lambda w: w.file(
+            {
+                "type": "impersonated_service_account",
+                "service_account_impersonation_url": w.federation.act_url(),
+                "source_credentials": w.tokens.new_user(),
+            }
+        ),
+        "IAM refused to act as act@project",
     ),
     "another": (lambda w: w.file({"type": "gdch"}), "type gdch are not built"),
 }
