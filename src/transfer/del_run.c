@@ -17,7 +17,7 @@
 #define LOG_MODULE "transfer"
 
 #define RUN_MIN 16
-#define RUN_MAX 1000 /* what S3 takes */
+#define RUN_MAX 1000 /* what store_del_many() takes */
 
 static bool is_conditional(const struct transfer *t)
 {

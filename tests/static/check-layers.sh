@@ -1,6 +1,7 @@
 #!/bin/sh
 # A file in src/<module>/ may include only the contracts listed for its
-# module here, and each external library only from its home.
+# module here, and each external library only from its home; what stands above
+# the stores knows their capabilities, and no vendor.
 set -eu
 cd "${top_srcdir:-.}"
 base="compiler buf lock clock log rng thr hash text xml json ini host"
@@ -61,5 +62,11 @@ home ini.h util/
 home isa-l util/
 home xxhash util/
 home openssl/ sign/ util/digest
+
+vendors='s3|gcs|gs|adls|aws|azure|azurite|amazon|google|minio|versitygw'
+named=$(grep -niE "(^|[^a-z0-9])($vendors)([^a-z0-9]|\$)" \
+	src/fs/*.[ch] src/meta/*.[ch] src/cache/*.[ch] src/transfer/*.[ch]) || :
+[ -z "$named" ] || fail "a vendor's name above the stores:
+$named"
 
 exit $rc
