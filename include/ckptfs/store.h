@@ -539,6 +539,14 @@ struct store_gcs_opts {
 /* -EINVAL too for credentials over an endpoint in clear, but on loopback. */
 int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
 	NONNULL(1, 2) MUST_USE;
+/* How the bucket is set up, asked of the server.  -EACCES: who may not know. */
+struct store_gcs_settings {
+	int64_t soft_delete_s; /* what is deleted is kept so long; 0: it goes */
+	int64_t retention_s; /* nothing goes before that; 0: it may */
+	bool is_hierarchical;
+};
+int store_gcs_ask(struct store *s, struct store_gcs_settings *ret) NONNULL(1, 2)
+	MUST_USE;
 bool store_gcs_is_in_clear(const struct store *s) NONNULL(1);
 
 struct store_az_opts {

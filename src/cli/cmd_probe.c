@@ -147,6 +147,8 @@ static void try_all(struct probe *p)
 	probe_permissions(p);
 	if (p->d.s3)
 		probe_clock(p);
+	if (p->d.gcs)
+		probe_bucket(p);
 	probe_latency(p);
 	if (!p->read_only && !p->no_speed && is_fine(p))
 		probe_speed(p);

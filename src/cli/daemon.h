@@ -61,6 +61,7 @@ struct daemon {
 	struct cred_chain *creds;
 	struct store *store;
 	struct store *s3; /* within store; NULL: it is another */
+	struct store *gcs; /* the same of Google's */
 	struct meta *meta;
 	struct cache *cache;
 	struct fs *fs;

@@ -289,6 +289,7 @@ int daemon_make_store(struct daemon *d)
 	if (status != CLI_DONE)
 		return status;
 	d->s3 = d->src.kind == SOURCE_S3 ? inner : NULL;
+	d->gcs = d->src.kind == SOURCE_GCS ? inner : NULL;
 	if (!inner) /* cannot be; what the analyzer asks for */
 		return say_error(&d->say, CLI_FAILED, "out of memory");
 	d->store = store_retry_new(inner, &clk_system, &rng_system, &thr_system,

@@ -233,3 +233,47 @@ int probe_compare(void *arg, const void *ptr, size_t n)
 	b->at += n;
 	return 0;
 }
+
+static void note_setting(struct probe *p, int64_t seconds, const char *what,
+			 const char *hint)
+{
+	char text[TEXT_QTY_LEN];
+	struct probe_trial *t;
+
+	if (seconds <= 0)
+		return;
+	text_duration(seconds * NS_PER_S, text);
+	t = probe_add(p, "settings", PROBE_NOTE, "%s %s", what, text);
+	(void)snprintf(t->hint, sizeof(t->hint), "%s", hint);
+}
+
+void probe_bucket(struct probe *p)
+{
+	struct store_gcs_settings set;
+	const char *hint = "parts of uploads are objects, too: parts=resumable "
+			   "has none";
+	int r = store_gcs_ask(p->d.gcs, &set);
+
+	if (r) {
+		(void)probe_add(p, "settings", PROBE_NOTE,
+				"how it is set up is not told (it takes "
+				"storage.buckets.get)");
+		return;
+	}
+	note_setting(p, set.soft_delete_s,
+		     "soft delete: what is deleted or replaced is kept, and "
+		     "billed, for",
+		     hint);
+	note_setting(p, set.retention_s,
+		     "a retention policy: nothing is deleted or replaced "
+		     "before",
+		     hint);
+	if (set.is_hierarchical)
+		(void)probe_add(p, "settings", PROBE_NOTE,
+				"a hierarchical namespace: it is used as if "
+				"it were flat");
+	if (set.soft_delete_s <= 0 && set.retention_s <= 0 &&
+	    !set.is_hierarchical)
+		(void)probe_add(p, "settings", PROBE_OK,
+				"no soft delete, no retention policy, flat");
+}

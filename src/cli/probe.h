@@ -56,6 +56,8 @@ int probe_compare(void *arg, const void *ptr, size_t n);
 
 /* probe.c: where the credentials are from.  Whether the rest makes sense. */
 bool probe_credentials(struct probe *p) NONNULL(1);
+/* How Google's bucket is set up, as far as that costs or refuses something. */
+void probe_bucket(struct probe *p) NONNULL(1);
 /* What store_probe() says: let in, and what the server can do.  The same. */
 bool probe_store(struct probe *p) NONNULL(1);
 /* probe_try.c: each permission, on a throw-away key. */

@@ -128,6 +128,32 @@ int store_gcs_new(const struct store_gcs_opts *opts, struct store **ret)
 	return r;
 }
 
+int store_gcs_ask(struct store *s, struct store_gcs_settings *ret)
+{
+	struct gcs_req q = { .method = "GET", .is_bucket = true };
+	struct store_gcs_settings found = { 0 };
+	struct json *j = NULL;
+	int r;
+
+	gcs_req_query(&q, "fields",
+		      "softDeletePolicy,retentionPolicy,hierarchicalNamespace");
+	r = gcs_ask((struct gcs *)s, &q, &j);
+	if (r)
+		return r;
+	if (json_get_int(json_get(j, "softDeletePolicy"),
+			 "retentionDurationSeconds", &found.soft_delete_s))
+		found.soft_delete_s = 0;
+	if (json_get_int(json_get(j, "retentionPolicy"), "retentionPeriod",
+			 &found.retention_s))
+		found.retention_s = 0;
+	if (json_get_bool(json_get(j, "hierarchicalNamespace"), "enabled",
+			  &found.is_hierarchical))
+		found.is_hierarchical = false;
+	json_free(j);
+	*ret = found;
+	return 0;
+}
+
 bool store_gcs_is_in_clear(const struct store *s)
 {
 	const struct gcs_where *w = &((const struct gcs *)s)->where;

@@ -55,6 +55,7 @@ struct gcs_pair {
 struct gcs_req {
 	const char *method;
 	bool is_upload; /* goes to the root of uploads */
+	bool is_bucket; /* the bucket itself, not its objects */
 	bool is_batch; /* goes to where many are taken at once */
 	const char *key; /* NULL: the objects of the bucket */
 	const char *verb; /* behind the key: "compose"; or NULL */

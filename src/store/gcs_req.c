@@ -102,7 +102,8 @@ int gcs_req_path(const struct gcs *g, const struct gcs_req *q, struct buf *url)
 	int r = buf_addf(url, "%s/storage/v1", q->is_upload ? "/upload" : "");
 
 	if (r == 0)
-		r = add_object(g, q->key, url);
+		r = q->is_bucket ? buf_addf(url, "/b/%s", g->bucket) :
+				   add_object(g, q->key, url);
 	if (r == 0 && q->verb)
 		r = buf_addf(url, "/%s", q->verb);
 	if (r == 0 && q->to)

@@ -28,6 +28,7 @@ import google_crc32c
 
 from fake_gcs_session import Sessions
 
+BUCKET = {"name", "softDeletePolicy", "retentionPolicy", "hierarchicalNamespace"}
 CLASSES = {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"}
 PAGE_MAX = 100
 BATCH_MAX = 100
@@ -178,6 +179,7 @@ class Store:
         self.generation = int(time.time() * 1e6)
         self.rewrites = {}
         self.written = {}
+        self.settings = {}  # of buckets
         self.sessions = Sessions(bad, Refused, self.finish)
 
     # ---- conditions
@@ -500,10 +502,8 @@ class Handler(BaseHTTPRequestHandler):
         store, method = self.store, self.command
         if path == "/":
             return {}
-        if method == "POST" and path == "/storage/v1/b":
-            name = self.json_body(body)["name"]
-            store.buckets.setdefault(name, {})
-            return {"kind": "storage#bucket", "name": name}
+        if form := re.fullmatch("/storage/v1/b(?:/([^/]+))?", path):
+            return self.of_buckets(form[1], query, body)
         form = re.fullmatch(r"(/upload|/download)?/storage/v1/b/([^/]+)/o(/.*)?", path)
         if not form:
             raise Refused(404, "notFound", f"no such path: {path}")
@@ -518,6 +518,22 @@ class Handler(BaseHTTPRequestHandler):
         if len(words) == 1:
             return self.one(method, bucket, words[0], query, body)
         return self.several(bucket, words, query, body)
+
+    def of_buckets(self, name, query, body):
+        """A new one, or the settings of one."""
+        store = self.store
+        if self.command == "POST" and not name:
+            said = self.json_body(body)
+            only(said, BUCKET, "member")
+            name = said["name"]
+            store.buckets.setdefault(name, {})
+            store.settings[name] = {"kind": "storage#bucket", **said}
+        elif self.command == "GET" and name:
+            only(query, STANDARD | {"ifMetagenerationMatch"}, "parameter")
+            store.bucket(name)
+        else:
+            raise Refused(404, "notFound", f"no such method: {self.command}")
+        return store.settings[name]
 
     def sent(self, bucket, query, body):
         if query.get("uploadType") == "resumable":

@@ -241,8 +241,8 @@ class FakeGCS(Server):
         cmd += ["-public-host", f"127.0.0.1:{port}", "-external-url", url]
         return [*cmd, "-log-level", "warn", *self.args]
 
-    def make_bucket(self, name):
-        body = json.dumps({"name": name}).encode()
+    def make_bucket(self, name, **settings):
+        body = json.dumps({"name": name, **settings}).encode()
         url = f"{self.endpoint}/storage/v1/b?project=test"
         head = {"Content-Type": "application/json"}
         urllib.request.urlopen(urllib.request.Request(url, body, head)).close()

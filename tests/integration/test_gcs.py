@@ -2,11 +2,12 @@
 """A mount of gs://, over fake-gcs-server: what is here is there."""
 
 import os
+import subprocess
 
 import pytest
 
 from buckets import assert_same
-from mount import wait_until
+from mount import program, wait_until
 
 MIB = 1 << 20
 
@@ -238,3 +239,28 @@ def test_a_name_is_not_written_to_again_within_a_second(mnt, below, gcs_proxy):
     refused, done = gcs_proxy.requests("POST", "multipart")[-2:]
     assert (refused.status, done.status) == (429, 200)
     assert done.start - refused.end >= 1
+
+
+@strict
+def test_probe_tells_how_the_bucket_is_set_up(gcs_server, gcs_bucket):
+    def bucket_of(source):
+        cmd = [program(), "probe", source, "--no-speed", "-o"]
+        cmd.append(f"anonymous,endpoint_url={gcs_server.endpoint}")
+        done = subprocess.run(cmd, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [x for x in done.stdout.splitlines() if " settings " in x]
+
+    assert bucket_of(gcs_bucket.source) == [
+        "ok      settings     no soft delete, no retention policy, flat"
+    ]
+    name = f"{gcs_bucket.name}-kept"
+    gcs_server.make_bucket(
+        name,
+        softDeletePolicy={"retentionDurationSeconds": "604800"},
+        retentionPolicy={"retentionPeriod": "60"},
+        hierarchicalNamespace={"enabled": True},
+    )
+    soft, retained, tree = bucket_of(f"gs://{name}")
+    assert soft.endswith("is kept, and billed, for 7d00h")
+    assert retained.endswith("nothing is deleted or replaced before 1m00s")
+    assert tree.endswith("a hierarchical namespace: it is used as if it were flat")

@@ -122,6 +122,20 @@ def test_class_and_key_are_kept(bucket):
         blob.upload_from_string(b"x")
 
 
+def test_a_bucket_tells_how_it_is_set_up(bucket, server):
+    server.make_bucket(
+        "kept",
+        softDeletePolicy={"retentionDurationSeconds": "604800"},
+        retentionPolicy={"retentionPeriod": "60"},
+        hierarchicalNamespace={"enabled": True},
+    )
+    kept = bucket.client.get_bucket("kept")
+    assert kept.soft_delete_policy.retention_duration_seconds == 604800
+    assert kept.retention_period == 60
+    assert kept.hierarchical_namespace_enabled
+    assert bucket.client.get_bucket("b").retention_period is None
+
+
 def test_a_resumable_upload_goes_on_where_it_was(bucket):
     data = bytes(range(256)) * 3000
     blob = bucket.blob("resumed", chunk_size=256 << 10)
