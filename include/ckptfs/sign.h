@@ -40,13 +40,14 @@ struct sign_req {
 	const char *payload; /* SHA-256 in hex, or SIGN_UNSIGNED_PAYLOAD */
 	const char *region;
 	const char *service; /* "s3" */
+	const char *token_header; /* NULL: x-amz-security-token */
 };
 
 /* Headers to send beside those of the request. */
 struct sign_result {
 	char date[17]; /* x-amz-date */
 	struct buf authorization; /* Authorization */
-	/* x-amz-content-sha256 is req->payload, x-amz-security-token the
+	/* x-amz-content-sha256 is req->payload, the token's header the
 	 * credential's token if it has one; both are signed. */
 };
 

@@ -67,7 +67,8 @@ static int headers_collect(struct headers *h, const struct sign_req *req,
 		{ "host", req->host },
 		{ "x-amz-content-sha256", req->payload },
 		{ "x-amz-date", date },
-		{ "x-amz-security-token", cred_token(cred) },
+		{ req->token_header ? req->token_header : "x-amz-security-token",
+		  cred_token(cred) },
 	};
 	/* An empty token is none. */
 	size_t nown = *cred_token(cred) ? 4 : 3;

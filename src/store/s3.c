@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckptfs/cred.h"
 #include "ckptfs/text.h"
 
 #include "s3.h"
@@ -175,6 +176,7 @@ static void s3_free(struct store *s)
 
 	s3_where_release(&s3->where);
 	s3_extra_release(&s3->extra);
+	cred_chain_free(s3->session);
 	lock_fini(&s3->lock);
 	free(s3);
 }
@@ -235,6 +237,8 @@ int store_s3_new(const struct store_s3_opts *opts, struct store **ret)
 		memcpy(s3->region, s3->where.region, sizeof(s3->region));
 	if (r == 0)
 		r = s3_extra_init(opts, &s3->where, &s3->extra);
+	if (r == 0 && s3->where.is_directory)
+		r = s3_express_init(s3);
 	if (r)
 		goto out;
 out:

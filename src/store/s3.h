@@ -34,6 +34,7 @@ struct s3_where {
 	char *source; /* before the key of what is copied */
 	char region[S3_REGION_MAX]; /* of an access point; "": not said */
 	bool is_tls, is_loopback, is_aws;
+	bool is_directory; /* a directory bucket: s3_express.c */
 };
 
 /* The checksum that goes with bytes. */
@@ -58,6 +59,7 @@ struct s3 {
 	struct s3_extra extra;
 	struct http *http;
 	struct cred_chain *creds; /* NULL: anonymous */
+	struct cred_chain *session; /* of a directory bucket; NULL: none */
 	const struct clk *clk;
 	bool sign_payload, is_impatient;
 	bool has_crc; /* the server checks x-amz-checksum-crc64nvme */
@@ -93,6 +95,7 @@ struct s3_req {
 	 * uploads might be begun. */
 	bool is_change, is_begin;
 	bool expect_continue;
+	bool by_account; /* signed by creds also where there is a session */
 	char text[6][S3_ETAG_LEN];
 	unsigned ntext;
 };
@@ -114,6 +117,28 @@ void s3_where_release(struct s3_where *w) NONNULL(1);
 /* What may stand in a host's name and in a signature: a region that a server
  * names must not lead elsewhere. */
 bool s3_region_is_valid(const char *region) NONNULL(1);
+
+/*
+ * s3_express.c: directory buckets.  Requests are signed by credentials of a
+ * session, which is asked for by the account's; copies by the account's still.
+ * Listings take prefixes that end in a slash alone, begin nowhere but at their
+ * beginning, and have no order.
+ */
+/* The zone in a directory bucket's name, NULL: it is of another kind.  *ret_len:
+ * its length. */
+const char *s3_express_zone(const char *bucket, size_t *ret_len) NONNULL(1, 2);
+/* Begin with sessions: 0 or -ENOMEM. */
+int s3_express_init(struct s3 *s3) NONNULL(1) MUST_USE;
+/* What of a prefix can be asked for. */
+void s3_express_prefix(const char *prefix, char ret[STORE_KEY_MAX + 1])
+	NONNULL(1, 2);
+/* s3_list() there. */
+int s3_express_list(struct store *s, const char *prefix, bool delimited,
+		    store_list_fn *fn, void *arg) NONNULL(1, 2, 4) MUST_USE;
+/* s3_list.c: page by page, as the server gives them. */
+int s3_list_pages(struct store *s, const char *prefix, const char *after,
+		  bool delimited, store_list_fn *fn, void *arg) NONNULL(1, 2, 5)
+	MUST_USE;
 
 /* s3_extra.c: kinds of requests as far as they take other extra headers, and
  * those headers: how many; the strings are borrowed from x. */
@@ -173,6 +198,7 @@ int s3_perform(struct s3 *s3, const struct s3_req *q, struct http_resp *resp)
 struct s3_sent {
 	struct buf host, url;
 	struct sign_result sig;
+	struct cred_chain *chain; /* whose is */
 	struct cred *cred; /* NULL: anonymous */
 	struct sign_pair given[S3_MAX_HEADERS + S3_EXTRA_MAX];
 	size_t ngiven; /* those above are signed; they and four more go out */

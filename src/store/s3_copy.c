@@ -70,6 +70,7 @@ int s3_mpu_copy_part(struct store *s, const char *key, const char *id,
 			    .key = key,
 			    .src = &none.src,
 			    .may_fail_late = true,
+			    .by_account = true,
 			    .quiet_s = S3_WORK_QUIET_S };
 	struct store_part part = { .number = number,
 				   .copied = true,
@@ -121,6 +122,7 @@ static int copy_at_once(struct s3 *s3, const char *from,
 			    .src = &none.src,
 			    .may_fail_late = true,
 			    .is_change = true,
+			    .by_account = true,
 			    .quiet_s = S3_WORK_QUIET_S };
 	struct store_obj o = *src;
 	struct buf source = BUF_INIT(SOURCE_MAX);

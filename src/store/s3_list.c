@@ -271,8 +271,8 @@ static int page_turn(struct listing *l, struct page *g)
 	return 0;
 }
 
-int s3_list(struct store *s, const char *prefix, const char *after,
-	    bool delimited, store_list_fn *fn, void *arg)
+int s3_list_pages(struct store *s, const char *prefix, const char *after,
+		  bool delimited, store_list_fn *fn, void *arg)
 {
 	struct listing l = { .prefix = prefix,
 			     .after = after,
@@ -297,4 +297,13 @@ int s3_list(struct store *s, const char *prefix, const char *after,
 	free(l.last);
 	free(l.circle.mark);
 	return r;
+}
+
+int s3_list(struct store *s, const char *prefix, const char *after,
+	    bool delimited, store_list_fn *fn, void *arg)
+{
+	/* The front leaves out what lies before `after`. */
+	if (((struct s3 *)s)->where.is_directory)
+		return s3_express_list(s, prefix, delimited, fn, arg);
+	return s3_list_pages(s, prefix, after, delimited, fn, arg);
 }

@@ -242,8 +242,13 @@ int s3_mpu_list(struct store *s, const char *prefix, store_upload_fn *fn,
 		void *arg)
 {
 	struct page g = { .upload_fn = fn, .prefix = prefix, .arg = arg };
-	char *key = NULL, *id = NULL;
+	char *key = NULL, *id = NULL, asked[STORE_KEY_MAX + 1];
 	int r;
+
+	if (((struct s3 *)s)->where.is_directory) {
+		s3_express_prefix(prefix, asked);
+		prefix = asked;
+	}
 
 	do {
 		struct s3_req q = { .method = "GET", .body_max = S3_XML_MAX };

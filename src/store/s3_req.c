@@ -220,7 +220,7 @@ static bool mend(struct s3 *s3, const struct http_resp *resp,
 	case S3_REMEDY_CLOCK:
 		return fix_clock(s3, resp);
 	case S3_REMEDY_CRED:
-		cred_refuse(s3->creds, sent->cred);
+		cred_refuse(sent->chain, sent->cred);
 		return true;
 	case S3_REMEDY_REGION:
 		*tried->host = '\0';

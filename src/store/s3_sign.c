@@ -91,6 +91,9 @@ static int add_signature(struct s3 *s3, const struct s3_req *q,
 			 const char *path, const char *payload,
 			 struct s3_sent *t)
 {
+	bool in_session = s3->session && !q->by_account;
+	const char *token = in_session ? "x-amz-s3session-token" :
+					 "x-amz-security-token";
 	const struct sign_req req = {
 		.method = q->method,
 		.host = t->host.p,
@@ -101,14 +104,16 @@ static int add_signature(struct s3 *s3, const struct s3_req *q,
 		.nheaders = t->ngiven,
 		.payload = payload,
 		.region = t->region,
-		.service = "s3",
+		.service = s3->where.is_directory ? "s3express" : "s3",
+		.token_header = token,
 	};
 	char why[CRED_WHY_MAX];
 	int r;
 
 	if (!s3->creds)
 		return 0;
-	r = cred_get(s3->creds, why, &t->cred);
+	t->chain = in_session ? s3->session : s3->creds;
+	r = cred_get(t->chain, why, &t->cred);
 	if (r) {
 		store_set_error("%s", why);
 		if (r == -ENOMEM || r == -EAGAIN || r == -ECANCELED)
@@ -123,7 +128,7 @@ static int add_signature(struct s3 *s3, const struct s3_req *q,
 	add(t, "x-amz-date", t->sig.date);
 	add(t, "x-amz-content-sha256", payload);
 	if (*cred_token(t->cred))
-		add(t, "x-amz-security-token", cred_token(t->cred));
+		add(t, token, cred_token(t->cred));
 	add(t, "Authorization", t->sig.authorization.p);
 	return 0;
 }

@@ -62,13 +62,34 @@ static int where_arn(const struct store_s3_opts *o, struct s3_where *w)
 	return 0;
 }
 
+static int where_directory(const struct store_s3_opts *o, const char *zone,
+			   size_t n, struct s3_where *w)
+{
+	if (o->path_style) {
+		store_set_error("directory buckets have no path style");
+		return -EINVAL;
+	}
+	w->is_aws = w->is_tls = w->is_directory = true;
+	w->base = strdup("/");
+	if (!w->base || asprintf(&w->host, "%s.s3express%s-%.*s%s.", o->bucket,
+				 o->fips ? "-fips" : "", (int)n, zone,
+				 o->dual_stack ? ".dualstack" : "") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 static int where_aws(const struct store_s3_opts *o, struct s3_where *w)
 {
 	const char *bucket = o->bucket;
 	const char *fips = o->fips ? "-fips" : "";
 	const char *dual = o->dual_stack ? ".dualstack" : "";
+	const char *zone;
+	size_t zone_len;
 	int n;
 
+	zone = s3_express_zone(bucket, &zone_len);
+	if (zone)
+		return where_directory(o, zone, zone_len, w);
 	w->is_aws = true;
 	w->is_tls = true;
 	if (o->path_style || !is_label(bucket, true)) {

@@ -37,17 +37,17 @@ static void free_source(struct cred_source *src)
 {
 }
 
-static void start(const char *url)
+static void start(const char *url, const char *bucket)
 {
 	static const struct cred_source_ops ops = { .fetch = fetch,
 						    .free = free_source };
 	static const struct http_opts plain;
 	static struct cred_source source = { &ops };
-	struct store_s3_opts o = { .bucket = "bkt", .clk = &clk };
+	struct store_s3_opts o = { .bucket = bucket, .clk = &clk };
 
 	fetched = 0;
 	o.endpoint_url = url;
-	o.path_style = true;
+	o.path_style = strcmp(bucket, "bkt") == 0;
 	ck_assert_int_eq(http_new(&plain, &http), 0);
 	ck_assert_int_eq(cred_chain_new(&source, &clk, &creds), 0);
 	o.http = http;
@@ -64,10 +64,11 @@ void begin(const struct httpd_reply *script, size_t n)
 
 	server = httpd_start(script, n);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", httpd_port(server));
-	start(url);
+	start(url, "bkt");
 }
 
-void begin_as_amazon(const struct httpd_reply *script, size_t n)
+static void begin_behind(const struct httpd_reply *script, size_t n,
+			 const char *bucket)
 {
 	char proxy[64];
 
@@ -75,8 +76,18 @@ void begin_as_amazon(const struct httpd_reply *script, size_t n)
 	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u",
 		 httpd_port(server));
 	ck_assert_int_eq(setenv("http_proxy", proxy, 1), 0);
-	start(NULL);
+	start(NULL, bucket);
 	strcpy(((struct s3 *)s)->where.scheme, "http"); /* to be read by it */
+}
+
+void begin_as_amazon(const struct httpd_reply *script, size_t n)
+{
+	begin_behind(script, n, "bkt");
+}
+
+void begin_as_directory(const struct httpd_reply *script, size_t n)
+{
+	begin_behind(script, n, "bkt--use1-az4--x-s3");
 }
 
 void finish(void)

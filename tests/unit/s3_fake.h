@@ -23,6 +23,8 @@ void begin(const struct httpd_reply *script, size_t n);
 /* The same of Amazon's: the server is a proxy, which answers in the name of
  * whoever is asked. */
 void begin_as_amazon(const struct httpd_reply *script, size_t n);
+/* The same, of a directory bucket. */
+void begin_as_directory(const struct httpd_reply *script, size_t n);
 void finish(void);
 
 /* An answer with a body; the text lives until the tenth next call. */
