@@ -26,6 +26,26 @@ int az_del(struct store *s, const char *key, const struct store_cond *cond)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* A marker may be another tool's, which lies under another name. */
+static int del(struct store *s, const char *key, const struct store_cond *cond)
+{
+	struct az *az = (struct az *)s;
+	char name[STORE_KEY_MAX + 1];
+	struct store_obj o;
+	int r = key[strlen(key) - 1] == '/' ?
+			az_folder_find(az, key, name, &o) :
+			-ENOENT;
+
+	if (r == 0) {
+		const struct store_cond same = { .if_match = o.etag };
+
+		r = cond && cond->if_match && strcmp(cond->if_match, o.etag) ?
+			    -ESTALE :
+			    az_del(s, name, &same);
+	}
+	return r == -ENOENT ? az_del(s, key, cond) : r;
+}
+
 static void az_shutdown(struct store *s)
 {
 	struct az *az = (struct az *)s;
@@ -51,7 +71,7 @@ static const struct store_ops az_ops = {
 	.head = az_head,
 	.get = az_get,
 	.put = az_put,
-	.del = az_del,
+	.del = del,
 	.list = az_list,
 	.copy = az_copy,
 	.mpu_begin = az_mpu_begin,

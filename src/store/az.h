@@ -128,6 +128,7 @@ struct az_entry {
 	bool is_prefix;
 	struct store_obj obj;
 	char *of; /* metadata "key", if it was asked for; or NULL */
+	bool is_folder; /* metadata hdi_isfolder, likewise */
 };
 typedef int az_list_fn(void *arg, const struct az_entry *e);
 struct az_listing {
@@ -142,6 +143,30 @@ int az_list_each(struct az *az, const struct az_listing *l) NONNULL(1, 2)
 	MUST_USE;
 int az_list(struct store *s, const char *prefix, const char *after,
 	    bool delimited, store_list_fn *fn, void *arg);
+
+/*
+ * az_folder.c.  Other tools keep a folder by a blob of its name without a slash,
+ * whose metadata says hdi_isfolder.  Here that is the marker NAME/, and no object
+ * NAME.
+ */
+#define AZ_FOLDER "hdi_isfolder"
+bool az_is_folder(const struct http_resp *resp) NONNULL(1);
+/* The blob that is the marker key; -ENOENT: there is none of that kind. */
+int az_folder_find(struct az *az, const char *key, char ret[STORE_KEY_MAX + 1],
+		   struct store_obj *obj) NONNULL(1, 2, 3, 4) MUST_USE;
+/* A stream of entries in byte order, each marker where it belongs. */
+struct az_folders {
+	az_list_fn *fn;
+	void *arg;
+	bool delimited; /* then they are prefixes */
+	struct az_entry *v; /* to be given yet, sorted */
+	size_t n, cap;
+};
+int az_folders_take(struct az_folders *f, const struct az_entry *e)
+	NONNULL(1, 2) MUST_USE;
+/* After the last: gives what is left, unless r says that it ended badly; returns
+ * r or what came of that. */
+int az_folders_end(struct az_folders *f, int r) NONNULL(1) MUST_USE;
 
 /* az_get.c */
 int az_get(struct store *s, const char *key, const char *if_match, uint64_t off,

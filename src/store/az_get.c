@@ -86,6 +86,10 @@ int az_head_if(struct az *az, const char *key, const char *etag,
 	int r = az_head_resp(az, key, etag, &resp);
 	const char *length = http_resp_header(&resp, "Content-Length");
 
+	if (r == 0 && key[strlen(key) - 1] != '/' && az_is_folder(&resp)) {
+		store_set_error("it is a folder");
+		r = etag ? -ESTALE : -ENOENT;
+	}
 	if (r == 0)
 		r = az_obj_of(&resp, &o);
 	if (r == 0 && (!length || text_parse_u64(length, &o.size) ||
@@ -101,5 +105,10 @@ int az_head_if(struct az *az, const char *key, const char *etag,
 
 int az_head(struct store *s, const char *key, struct store_obj *ret)
 {
-	return az_head_if((struct az *)s, key, NULL, ret);
+	char name[STORE_KEY_MAX + 1];
+	int r = az_head_if((struct az *)s, key, NULL, ret);
+
+	return r == -ENOENT && key[strlen(key) - 1] == '/' ?
+		       az_folder_find((struct az *)s, key, name, ret) :
+		       r;
 }

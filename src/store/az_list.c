@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "ckptfs/text.h"
 #include "ckptfs/xml.h"
 
 #include "az.h"
+#include "store_int.h"
 
 #define EMPTY_MAX 1000 /* pages; what was deleted leaves some */
 #define NAME_MAX_ENCODED (3 * STORE_KEY_MAX)
@@ -97,6 +99,8 @@ static int blob_leaf(struct page *g, const char *name, const char *text)
 		o->mtime_ns = 0;
 	else if (strcmp(name, "Metadata/key") == 0)
 		return set_string(&g->now.of, text);
+	else if (strcasecmp(name, "Metadata/" AZ_FOLDER) == 0)
+		g->now.is_folder = strcasecmp(text, "true") == 0;
 	return 0;
 }
 
@@ -200,11 +204,12 @@ static bool is_sane(const struct az_listing *l, const struct az_entry *e)
 	       after_prefix(e->key, l->prefix);
 }
 
-static int give(struct listing *s, const struct az_entry *e)
+static int give(void *arg, const struct az_entry *e)
 {
+	struct listing *s = arg;
 	int r;
 
-	if (!is_sane(s->l, e) || (s->last && strcmp(e->key, s->last) <= 0))
+	if (s->last && strcmp(e->key, s->last) <= 0)
 		return 0;
 	r = set_string(&s->last, e->key);
 	if (r)
@@ -218,6 +223,9 @@ static int give(struct listing *s, const struct az_entry *e)
 int az_list_each(struct az *az, const struct az_listing *l)
 {
 	struct listing s = { .l = l };
+	struct az_folders f = { .fn = give,
+				.arg = &s,
+				.delimited = l->delimited };
 	bool is_cut = true;
 	int r = 0;
 
@@ -227,7 +235,8 @@ int az_list_each(struct az *az, const struct az_listing *l)
 		r = page_fetch(az, &s, &g);
 		s.nempty++;
 		for (size_t i = 0; i < g.n && r == 0; i++)
-			r = give(&s, &g.v[i]);
+			if (is_sane(l, &g.v[i]))
+				r = az_folders_take(&f, &g.v[i]);
 		is_cut = g.marker;
 		if (r == 0 && is_cut && s.nempty > EMPTY_MAX)
 			r = no_sense(); /* it goes round in circles */
@@ -235,12 +244,14 @@ int az_list_each(struct az *az, const struct az_listing *l)
 			r = set_string(&s.marker, g.marker);
 		page_clear(&g);
 	}
+	r = az_folders_end(&f, r);
 	free(s.marker);
 	free(s.last);
 	return r;
 }
 
 struct objects {
+	const char *marker; /* given already; or NULL */
 	store_list_fn *fn;
 	void *arg;
 };
@@ -249,18 +260,42 @@ static int give_object(void *arg, const struct az_entry *e)
 {
 	const struct objects *o = arg;
 
+	if (o->marker && strcmp(e->key, o->marker) == 0)
+		return 0;
 	return o->fn(o->arg, e->key, e->is_prefix ? NULL : &e->obj);
+}
+
+/* What another tool keeps this folder by does not begin with the prefix. */
+static int give_marker(struct az *az, const char *prefix, struct objects *o)
+{
+	char name[STORE_KEY_MAX + 1];
+	struct store_obj obj;
+	int r;
+
+	if (strcmp(prefix, az->prefix) == 0 || store_key_is_hidden(prefix, 0))
+		return 0;
+	r = az_folder_find(az, prefix, name, &obj);
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	obj.has_meta = false;
+	o->marker = prefix;
+	return o->fn(o->arg, prefix, &obj);
 }
 
 int az_list(struct store *s, const char *prefix, const char *after,
 	    bool delimited, store_list_fn *fn, void *arg)
 {
+	struct az *az = (struct az *)s;
 	struct objects o = { .fn = fn, .arg = arg };
 	const struct az_listing l = { .prefix = prefix,
 				      .after = after,
 				      .delimited = delimited,
+				      .with_meta = true, /* hdi_isfolder */
 				      .fn = give_object,
 				      .arg = &o };
+	int r = 0;
 
-	return az_list_each((struct az *)s, &l);
+	if (delimited && (!after || strcmp(after, prefix) < 0))
+		r = give_marker(az, prefix, &o);
+	return r ? r : az_list_each(az, &l);
 }

@@ -174,6 +174,26 @@ def test_a_lease_is_waited_for(mnt, below, azure_bucket):
     assert below.get("f") == b"second"
 
 
+def test_folders_of_other_tools(mnt, below, azure_bucket):
+    """hdi_isfolder: a folder, with something in it or not; gone by rmdir."""
+    folder = {"x-ms-meta-hdi_isfolder": "true"}
+    for name in ("a", "a-b", "full"):
+        azure_bucket.put(f"runs/7/{name}", b"", folder)
+    for name in ("a-1", "a.txt", "full/x"):
+        azure_bucket.put(f"runs/7/{name}", b"x")
+    mnt.mount()
+    assert sorted(os.listdir(mnt.path)) == ["a", "a-1", "a-b", "a.txt", "full"]
+    assert all((mnt / n).is_dir() for n in ("a", "a-b", "full"))
+    assert os.listdir(mnt / "a") == []
+    (mnt / "a/new").write_bytes(b"new")
+    (mnt / "a-b").rmdir()
+    (mnt / "full/x").unlink()
+    (mnt / "full").rmdir()
+    mnt.sync()
+    assert below.get("a/new") == b"new"
+    assert below.keys() == ["a", "a-1", "a.txt", "a/new"]
+
+
 FAULTS = {
     "throttled": {"act": "status", "code": 503, "count": 3},
     "reset": {"act": "reset", "count": 2},
