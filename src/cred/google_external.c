@@ -182,7 +182,7 @@ static int write_form(const char *scope,
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs) && r == 0; i++)
-		r = google_form(b, pairs[i].name, pairs[i].value);
+		r = oauth_form(b, pairs[i].name, pairs[i].value);
 	return r;
 }
 
@@ -197,7 +197,7 @@ static int exchange(const struct google_doc *f, const char *scope,
 	struct buf form = BUF_INIT(2 * GOOGLE_FORM_MAX);
 	struct buf auth = BUF_INIT(2 * GOOGLE_FORM_MAX);
 	struct http_header header = { "Authorization", NULL };
-	struct google_ask q = { .who = "Google's token exchange",
+	struct oauth_ask q = { .who = "Google's token exchange",
 				.url = url,
 				.account = audience,
 				.timeout_ms = GOOGLE_TIMEOUT_MS,
@@ -219,7 +219,7 @@ static int exchange(const struct google_doc *f, const char *scope,
 		q.header = &header;
 	}
 	if (r == 0)
-		r = google_token(f->g, &q, why, ret);
+		r = oauth_token(f->g->http, f->g->clk, &q, why, ret);
 	google_wipe(&form);
 	google_wipe(&auth);
 	return r;
