@@ -88,6 +88,8 @@ bool http_race_claim(struct http_call *call)
 {
 	struct http_race *x = call->race;
 
+	if (!x) /* a call that only reads an answer (tests/fuzz) */
+		return true;
 	if (!x->claimed) {
 		x->claimed = call;
 		if (call == &x->racer)
