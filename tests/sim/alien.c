@@ -56,7 +56,8 @@ static bool is_replaceable(const struct item *e)
 	if (e->held && !e->cur->shown)
 		return false;
 	if (e->open || e->dirty)
-		return is_theirs_too(e->before) || is_theirs_too(e->flushed);
+		return e->taken || is_theirs_too(e->before) ||
+		       is_theirs_too(e->flushed);
 	return is_theirs_too(e->cur);
 }
 

@@ -66,7 +66,11 @@ static void spread(struct drive *d, int path)
 /* So it is at what others do. */
 static void taint(struct drive *d, int path)
 {
+	int k;
+
 	d->others = true;
+	for (k = 0; d->bucket[path].there && k < d->m.n; k++)
+		d->m.s[k]->at[path].taken = true;
 	spread(d, path);
 }
 

@@ -62,6 +62,7 @@ struct item {
 	bool let_go; /* it was, and got another name while it is open: back
 			under such a one it is held again */
 	bool loose; /* came back unfinished from a crash */
+	bool taken; /* the bucket had some of it, and another writer took it */
 	bool over; /* it was renamed over something that the bucket may have */
 	bool fuzzy; /* no word about its order in the bucket until all is
 		       quiet: it was renamed while open, or the like */
