@@ -145,14 +145,14 @@ static bool leaves_object(struct fs *fs, const struct kept *k, const char *key)
 	return !k->parked && transfer_queued(fs->transfer, key);
 }
 
-/* The bucket has it under this name, or may have it.  What lost a conflict is
- * sent to another. */
+/* Its put was under way when the disk lost it.  What lost a conflict lies
+ * elsewhere. */
 static bool was_sent(struct fs *fs, const struct meta_version *v,
 		     const char *key)
 {
 	struct meta_object o;
 
-	if (v->state == META_CONFLICT)
+	if (v->state != META_POISONED)
 		return false;
 	return transfer_begun(fs->transfer, v->vid) ||
 	       (meta_object_get(fs->meta, key, &o) == 0 && o.vid == v->vid);
