@@ -508,9 +508,7 @@ int rest_ask(struct fs *fs, struct inode *in, struct disk_stat *ret);
 /* Settle one that has readers, but no writer; busy is held.  How long until it
  * wants to be looked at again. */
 int64_t rest_settle(struct fs *fs, struct inode *in);
-/* Busy, before somebody may change it: all who wrote it have closed it, and its
- * seal has its last word now if that is only late.  What was closed since could
- * be shown without it else.  An error: it cannot be recorded. */
+/* Busy, before somebody changes it: a seal that is late has its last word now. */
 int rest_word(struct fs *fs, struct inode *in);
 
 /* janitor.c */
@@ -574,8 +572,7 @@ int owed_set_back(struct fs *fs, uint64_t ino);
 /* This row shows an earlier version, which was published: if another file took
  * the place of its object, it is published once more. */
 int owed_stepped_back(struct fs *fs, const struct meta_inode *row);
-/* The bucket does not have what this inode shows again: it is put there, if its
- * bytes are here. */
+/* What it shows again is put into the bucket, if its bytes are here. */
 int publish_again(struct fs *fs, const struct meta_inode *row, const char *key);
 /* The key of an inode whose folders may not be in memory yet. */
 int key_of_row(struct fs *fs, const struct meta_inode *row,

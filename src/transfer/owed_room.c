@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Owed deletes that are in the way.
+ * Owed deletes that are in the way; and markers that are on their way out.
  *
  * What is owed under a name stays in the bucket until the file that owes it has
  * a successor there.  By then the mount may have a folder of that name, or a
@@ -111,4 +111,35 @@ int transfer_make_room(struct transfer *t, const char *key, bool tree,
 		free(k);
 	}
 	return r;
+}
+
+/* ---- markers */
+
+struct find_del {
+	uint64_t ino;
+	bool found;
+};
+
+static int match_del(void *arg, const struct meta_op *op)
+{
+	struct find_del *f = arg;
+
+	f->found |= op->kind == META_OP_DEL && op->ino == f->ino;
+	return f->found;
+}
+
+/* From the copy, of which the rows may be ahead, by those that came since. */
+bool transfer_marker_goes(struct transfer *t, uint64_t ino, const char *key)
+{
+	struct find_del f = { .ino = ino };
+	struct titem *it, *tmp;
+
+	meta_assert_begun(t->meta);
+	lock_acquire(&t->lock);
+	if (line_speaks_of(&t->line, key))
+		HASH_ITER(hh, t->items, it, tmp)
+			f.found |= it->kind == META_OP_DEL && it->ino == ino;
+	lock_release(&t->lock);
+	return f.found ||
+	       meta_op_each(t->meta, t->last_seq, match_del, &f) < 0 || f.found;
 }

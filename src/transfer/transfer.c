@@ -229,35 +229,6 @@ int transfer_place(struct transfer *t, uint64_t vid, uint64_t *ret_seq)
 	return r;
 }
 
-struct find_del {
-	uint64_t ino;
-	bool found;
-};
-
-static int match_del(void *arg, const struct meta_op *op)
-{
-	struct find_del *f = arg;
-
-	f->found |= op->kind == META_OP_DEL && op->ino == f->ino;
-	return f->found;
-}
-
-/* As above, the rows may be ahead. */
-bool transfer_marker_goes(struct transfer *t, uint64_t ino, const char *key)
-{
-	struct find_del f = { .ino = ino };
-	struct titem *it, *tmp;
-
-	meta_assert_begun(t->meta);
-	lock_acquire(&t->lock);
-	if (line_speaks_of(&t->line, key))
-		HASH_ITER(hh, t->items, it, tmp)
-			f.found |= it->kind == META_OP_DEL && it->ino == ino;
-	lock_release(&t->lock);
-	return f.found ||
-	       meta_op_each(t->meta, t->last_seq, match_del, &f) < 0 || f.found;
-}
-
 static bool under(const char *key, const char *prefix)
 {
 	size_t n = strlen(prefix);
