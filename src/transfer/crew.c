@@ -9,12 +9,24 @@
 
 #include "internal.h"
 
+/* One that takes long is not overtaken by more. */
+#define AHEAD_MOST 16
+
+static bool is_far_ahead(const struct crew *c)
+{
+	for (unsigned i = 0; i < COPY_SLOTS; i++)
+		if (c->slots & UINT64_C(1) << i &&
+		    c->at - c->in_slot[i] >= AHEAD_MOST)
+			return true;
+	return false;
+}
+
 /* With the lock: the next step, if it may be taken now. */
 static bool take(struct crew *c, struct crew_step *ret)
 {
 	bool alone;
 
-	if (c->err || c->at == c->n || c->alone)
+	if (c->err || c->at == c->n || c->alone || is_far_ahead(c))
 		return false;
 	alone = c->goes_alone(c->arg, c->at);
 	if (alone && c->going)
@@ -23,6 +35,7 @@ static bool take(struct crew *c, struct crew_step *ret)
 	ret->i = c->at++;
 	ret->slot = (unsigned)__builtin_ctzll(~c->slots);
 	c->slots |= UINT64_C(1) << ret->slot;
+	c->in_slot[ret->slot] = ret->i;
 	c->going++;
 	c->alone = alone;
 	return true;

@@ -304,6 +304,7 @@ struct crew {
 	size_t at; /* the rest guarded by t->lock; the next one */
 	unsigned going; /* at most COPY_SLOTS, as there are workers */
 	uint64_t slots;
+	size_t in_slot[COPY_SLOTS]; /* which step, of those that are going */
 	bool alone; /* the one that is going goes so */
 	int err; /* of the first that failed: no more are begun */
 	char words[160]; /* the store's, of that */

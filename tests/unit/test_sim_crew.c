@@ -23,6 +23,7 @@ static struct store_ops slow;
 static char done[2 * FILES + 8][32];
 static unsigned n_done, going, most;
 static unsigned refuse; /* so many copies of f07 */
+static bool stuck; /* that of f00 takes ten times as long */
 
 static void begin(void)
 {
@@ -46,6 +47,8 @@ static int slow_copy(struct store *s, const char *from, const char *from_etag,
 	int r;
 
 	begin();
+	if (stuck && strstr(from, "f00"))
+		sim_yield(sim, 9 * TAKES);
 	r = -EIO;
 	if (refuse && strstr(from, "f07"))
 		refuse--;
@@ -176,6 +179,17 @@ START_TEST(the_newest_comes_last_and_goes_first)
 }
 END_TEST
 
+/* Whoever reads the folder meanwhile finds a beginning of it, nearly. */
+START_TEST(one_that_takes_long_is_not_overtaken_by_all)
+{
+	stuck = true;
+	move();
+	ck_assert(settle(60 * NS_PER_S));
+	ck_assert_uint_eq(place_of('c', "new", 0), 15);
+	assert_moved();
+}
+END_TEST
+
 /* Each folder's, among those of others. */
 START_TEST(a_folders_newest_waits_for_all_that_is_older)
 {
@@ -234,6 +248,7 @@ static void add(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, the_copies_of_a_folder_go_side_by_side);
 	tcase_add_test(c, the_newest_comes_last_and_goes_first);
+	tcase_add_test(c, one_that_takes_long_is_not_overtaken_by_all);
 	tcase_add_test(c, a_folders_newest_waits_for_all_that_is_older);
 	tcase_add_loop_test(c, it_goes_on_after_a_death, 0, 6);
 	tcase_add_test(c, a_copy_that_fails_is_made_again);
