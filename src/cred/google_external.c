@@ -198,10 +198,10 @@ static int exchange(const struct google_doc *f, const char *scope,
 	struct buf auth = BUF_INIT(2 * GOOGLE_FORM_MAX);
 	struct http_header header = { "Authorization", NULL };
 	struct oauth_ask q = { .who = "Google's token exchange",
-				.url = url,
-				.account = audience,
-				.timeout_ms = GOOGLE_TIMEOUT_MS,
-				.tries = 3 };
+			       .url = url,
+			       .account = audience,
+			       .timeout_ms = GOOGLE_TIMEOUT_MS,
+			       .tries = 3 };
 	int r;
 
 	if (!type)
