@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "store/az.h"
@@ -181,6 +182,42 @@ START_TEST(an_endpoint_that_does_not_name_the_account_has_it_in_the_path)
 }
 END_TEST
 
+struct order {
+	char text[64];
+};
+
+static int note(void *arg, const struct az_entry *e)
+{
+	struct order *o = arg;
+	const size_t n = strlen(o->text);
+
+	snprintf(o->text + n, sizeof(o->text) - n, "%s%s ", e->key,
+		 e->is_prefix ? "*" : "");
+	return 0;
+}
+
+/* "a-b" sorts between "a" and "a/". */
+START_TEST(markers_are_given_where_they_sort)
+{
+	static const char *const keys[] = { "a", "a-b", "a-b.c", "a.txt",
+					    "ab", "z" };
+	const bool delimited = _i;
+	struct order o = { "" };
+	struct az_folders f = { .fn = note, .arg = &o, .delimited = delimited };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const struct az_entry e = { .key = (char *)(uintptr_t)keys[i],
+					    .is_folder = i < 2 || i == 5 };
+
+		ck_assert_int_eq(az_folders_take(&f, &e), 0);
+	}
+	ck_assert_int_eq(az_folders_end(&f, 0), 0);
+	ck_assert_str_eq(o.text, delimited ?
+					 "a-b.c a-b/* a.txt a/* ab z/* " :
+					 "a-b.c a-b/ a.txt a/ ab z/ ");
+}
+END_TEST
+
 #define EACH(test, rows)                                                       \
 	tcase_add_loop_test(c, test, 0, (int)ARRAY_SIZE(rows))
 
@@ -192,6 +229,7 @@ static void add(TCase *c)
 	EACH(blocks_of_others_are_not_ours, foreign);
 	tcase_add_test(c, a_checksum_has_its_least_byte_first);
 	EACH(etags_come_with_and_without_quotes, etags);
+	tcase_add_loop_test(c, markers_are_given_where_they_sort, 0, 2);
 	EACH(an_endpoint_that_does_not_name_the_account_has_it_in_the_path,
 	     wheres);
 }
