@@ -135,10 +135,11 @@ static void note_unfinished(struct drive *d, int i, bool cut)
 /* The mount goes on from what it came back with. */
 static void go_on_from(struct drive *d, const struct tree *t)
 {
-	bool cut = d->cut || d->unbelieved, theirs[PATHS];
+	bool cut = d->cut || d->unbelieved, theirs[PATHS], ahead[PATHS];
 	int i, k, path = 0;
 
 	drive_excuse_poisoned(d, t);
+	memcpy(ahead, d->ahead, sizeof(ahead));
 	memset(d->ahead, 0, sizeof(d->ahead));
 	memset(d->ahead_dir, 0, sizeof(d->ahead_dir));
 	i = model_find(&d->m, t, cut, &path);
@@ -164,6 +165,10 @@ static void go_on_from(struct drive *d, const struct tree *t)
 	for (k = 0; k < PATHS; k++)
 		if (theirs[k])
 			alien_adopt(&d->m, k, &t->at[k]);
+	/* what an open file was left with is behind the bucket, too */
+	for (k = 0; k < PATHS; k++)
+		if (ahead[k] && cut)
+			alien_ahead_at(&d->m, k);
 	order_resume(&d->o, &d->m);
 	d->cut = d->unbelieved = false;
 }
