@@ -388,8 +388,7 @@ int kept_let_go(struct fs *fs, struct meta_version *v, bool superseded);
 int kept_inode_del(struct fs *fs, const struct inode *in);
 /* This row is there for what is kept of it alone. */
 bool kept_is_nameless(const struct meta_inode *row);
-/* A version other than `but` left it: a row that is there for nothing more
- * goes. */
+/* A version other than `but` left it: a row of no use any more goes. */
 int kept_left(struct fs *fs, uint64_t ino, uint64_t but);
 
 /* held.c: the files below a folder that are no longer held back once it has its
