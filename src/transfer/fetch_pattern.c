@@ -98,9 +98,7 @@ static uint64_t window(const struct fetch_stream *s, uint64_t most)
 
 	if (s->expect && run <= s->expect)
 		return min64(s->expect - run, most);
-	if (s->expect)
-		return min64(run, most);
-	return min64(s->start ? 2 * run : 4 * run, most);
+	return min64(s->expect ? run : 2 * run, most);
 }
 
 bool fetch_pattern_read(struct fetch_pattern *p, uint64_t who, uint64_t off,

@@ -4,12 +4,11 @@
  * reads so far show.  Values and functions of them; no lock, no clock.
  *
  * A stream is what one reader reads in a row, forwards or backwards.  As much
- * again is brought ahead of it as it has read already; twice that ahead of his
- * first one, and four times that if it begins where the file does: so it is
- * soon as fast as the network, and whoever stops has cost not more than a few
- * times what he read.  A reader that jumps begins another stream: his last one
- * tells how long that will be, and the same distance from one to the next,
- * twice, where those after it begin.
+ * again is brought ahead of it as it has read already, twice that at its
+ * beginning, so it is soon as fast as the network, and whoever stops has cost
+ * not more than a few times what he read.  A reader that jumps begins another
+ * stream: his last one tells how long that will be, and the same distance from
+ * one to the next, twice, where those after it begin.
  */
 #ifndef TRANSFER_FETCH_PATTERN_H
 #define TRANSFER_FETCH_PATTERN_H
