@@ -440,9 +440,9 @@ struct store_retry_policy {
  * successes fill again, so a store in trouble is not asked twice as often as
  * one in health: with it spent, a call with limited attempts fails at once and
  * one without waits as long as the cap.  At least what the store asked for
- * (store_retry_after_ns) is waited.  From the same quota a head, a get or a part
- * may be raced: asked again over another connection, if it is much slower than
- * usual and the back end is for that.
+ * (store_retry_after_ns) is waited.  From the same quota a head or a get may be
+ * raced: asked again over another connection, if it is much slower than usual
+ * and the back end is for that.
  *
  * A change whose earlier attempt may have happened, and whose repetition then
  * finds its condition broken or its upload or source gone, has succeeded if

@@ -59,7 +59,9 @@ static bool take_racer(void *arg)
 	return yes;
 }
 
-void retry_race(struct retry_store *t)
+/* store_spare() for calls of this thread that may be made twice at once, from
+ * the quota; NULL: those that come may not. */
+static void allow_race(struct retry_store *t)
 {
 	store_spare_set(t ? &t->spare : NULL);
 }
@@ -154,9 +156,9 @@ int retry_head(struct store *s, const char *key, struct store_obj *ret)
 	int r;
 
 	do {
-		retry_race(t);
+		allow_race(t);
 		r = store_head(t->inner, key, ret);
-		retry_race(NULL);
+		allow_race(NULL);
 	} while (retry_again(&a, &r));
 	return r;
 }
@@ -189,10 +191,10 @@ static int retry_get(struct store *s, const char *key, const char *if_match,
 	int r;
 
 	do {
-		retry_race(t);
+		allow_race(t);
 		r = store_get(t->inner, key, if_match, off + g.given,
 			      len - g.given, get_sink, &g, ret);
-		retry_race(NULL);
+		allow_race(NULL);
 		/* the rest might be of another version */
 		if (r && g.given && !if_match)
 			break;

@@ -25,10 +25,6 @@ struct retry_store {
 	struct store_spare spare; /* constant */
 };
 
-/* store_spare() for calls of this thread that may be made twice at once, from
- * the quota; NULL: those that come may not. */
-void retry_race(struct retry_store *t);
-
 /* One call's way through its attempts; starts zeroed but for t. */
 struct retry_attempt {
 	struct retry_store *t;

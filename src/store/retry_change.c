@@ -177,9 +177,7 @@ int retry_mpu_part(struct store *s, const char *key, const char *id,
 	int r;
 
 	do {
-		retry_race(t);
 		r = store_mpu_part(t->inner, key, id, number, src, ret);
-		retry_race(NULL);
 	} while (retry_again(&a, &r));
 	return r;
 }

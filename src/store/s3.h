@@ -69,7 +69,6 @@ struct s3 {
 	bool is_del_blind; /* If-Match on what is not there is ignored */
 	atomic_bool has_worked; /* a signed request was accepted once */
 	atomic_bool is_shut;
-	atomic_bool is_keyed; /* objects are encrypted by keys of the user's */
 	_Atomic int64_t skew_ns; /* the server's clock less ours */
 
 	struct lock lock; /* guards the rest */

@@ -106,8 +106,6 @@ int s3_express_init(struct s3 *s3)
 						    .free = free_source };
 	struct source *source;
 
-	/* Objects have another etag each time they are sent. */
-	atomic_store(&s3->is_keyed, true);
 	if (!s3->creds)
 		return 0;
 	source = calloc(1, sizeof(*source));

@@ -122,17 +122,6 @@ static void explain(const struct outcome *o)
 		store_set_error("HTTP %d", o->answer.status);
 }
 
-/* By a key of its own an object has another etag each time it is sent. */
-static void note_keyed(struct s3 *s3, const struct http_resp *resp)
-{
-	const char *sse = http_resp_header(resp, "x-amz-server-side-encryption");
-
-	if (http_resp_header(resp, "x-amz-server-side-encryption-customer-"
-				   "algorithm") ||
-	    (sse && strncmp(sse, "aws:", 4) == 0))
-		atomic_store(&s3->is_keyed, true);
-}
-
 static int judge(struct s3 *s3, const struct s3_req *q,
 		 const struct http_resp *resp, struct outcome *o)
 {
@@ -153,7 +142,6 @@ static int judge(struct s3 *s3, const struct s3_req *q,
 	r = s3_err_of(&o->answer);
 	if (r == 0) {
 		atomic_store(&s3->has_worked, true);
-		note_keyed(s3, resp);
 		return 0;
 	}
 	explain(o);
@@ -261,8 +249,7 @@ static int attempt(struct s3 *s3, const struct s3_req *q, const char *payload,
 	r = s3_sign(s3, q, payload, tried->host, &sent);
 	if (r)
 		goto out;
-	/* Of two equal parts the last one stays: it needs the same etag. */
-	if (spare && !(q->src && atomic_load(&s3->is_keyed))) {
+	if (spare) {
 		req.may_race = spare->take;
 		req.race_arg = spare->arg;
 	}
