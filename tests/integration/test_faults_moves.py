@@ -153,12 +153,17 @@ def test_a_batch_of_deletes_in_trouble(mnt, s3_bucket, proxy, act):  # noqa: F81
         (m / f"many/{i:02}").write_bytes(b"x")
     m.sync()
     fault = proxy.fault(method="POST", path=r"\?delete", **BATCHES[act])
+    # none goes before all are in the line
+    before = proxy.fault("hang", method="PUT", path="/before$")
+    (m / "before").write_bytes(b"z")
+    wait_until(lambda: before.hits, what="what stands before them")
     for i in range(MANY):
         (m / f"many/{i:02}").unlink()
+    proxy.break_connections()
     (m / "after").write_bytes(b"y")
     m.sync()
     assert fault.hits == 1
-    assert s3_bucket.keys() == ["after", "old"]
+    assert s3_bucket.keys() == ["after", "before", "old"]
     assert_same(s3_bucket, m.path)
     # what stands behind them did not overtake them
     assert proxy.commits()[-1] == ("put", "after")

@@ -78,6 +78,7 @@ def test_a_folder_with_keys_that_do_not_show_moves_with_them(gcs):
     (m / "d/seen").unlink()
     with pytest.raises(OSError, match="not empty"):
         (m / "d").rmdir()
+    m.sync()
     (m / "d").rename(m / "e")
     m.sync()
     left = bucket.keys()

@@ -87,13 +87,6 @@ def test_what_is_not_built_is_refused(folder_mount, tmp_path, name):
     assert f"the option {name} is not built yet" in folder_mount.said
 
 
-@pytest.mark.parametrize("source", ["az://bucket", "abfs://c@a/x"])
-def test_sources_that_are_not_built_are_refused(folder_mount, source):
-    folder_mount.source = source
-    folder_mount.mount(status=2)
-    assert "not built yet" in folder_mount.said
-
-
 def test_an_order_that_is_not_built_is_refused(folder_mount):
     folder_mount.mount(status=2, order="exact")
     assert "strict|open|none" in folder_mount.said
