@@ -366,13 +366,25 @@ static int create_rows(struct fs *fs, const struct fs_ctx *ctx,
 /* What a new file needs, so that nothing can fail once its rows are there. */
 struct fresh {
 	uint64_t blob;
-	int rfd;
+	int rfd, wfd; /* wfd -1: the kernel writes past the daemon */
 	struct fs_file *f;
 };
+
+/* The kernel has not refused it, and has done it before. */
+static bool passes_through(struct fs *fs)
+{
+	bool yes;
+
+	lock_acquire(&fs->count_lock);
+	yes = fs->opens_passthrough > 0;
+	lock_release(&fs->count_lock);
+	return yes && may_pass_through(fs);
+}
 
 static void fresh_drop(struct fs *fs, struct fresh *n)
 {
 	cache_blob_close(fs->cache, n->rfd);
+	cache_blob_close(fs->cache, n->wfd);
 	free(n->f);
 	/* No row was ever committed for it. */
 	if (n->blob && cache_blob_unlink(fs->cache, n->blob) < 0)
@@ -382,18 +394,22 @@ static void fresh_drop(struct fs *fs, struct fresh *n)
 static int fresh_make(struct fs *fs, const struct cache_tag *tag,
 		      struct fresh *ret)
 {
-	struct fresh n = { .rfd = -1 };
+	struct fresh n = { .rfd = -1, .wfd = -1 };
 	int r = cache_blob_new(fs->cache, tag, O_RDONLY, &n.blob, &n.rfd);
 
 	if (r < 0)
 		return r;
-	n.f = calloc(1, sizeof(*n.f));
+	if (!passes_through(fs)) {
+		n.wfd = cache_blob_open(fs->cache, n.blob, O_RDWR);
+		r = n.wfd < 0 ? n.wfd : 0;
+	}
+	n.f = r == 0 ? calloc(1, sizeof(*n.f)) : NULL;
 	if (n.f) {
 		*ret = n;
 		return 0;
 	}
 	fresh_drop(fs, &n);
-	return -ENOMEM;
+	return r < 0 ? r : -ENOMEM;
 }
 
 static int create_live(struct fs *fs, struct inode *in,
@@ -413,7 +429,7 @@ static int create_live(struct fs *fs, struct inode *in,
 		return r;
 	}
 	l->rfd = n->rfd;
-	l->wfd = -1;
+	l->wfd = n->wfd;
 	l->ver = *v;
 	l->writing = l->fresh = true;
 	l->clean_size = st.size;
