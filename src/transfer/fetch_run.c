@@ -188,10 +188,9 @@ static void learn_crc(struct fetch_engine *e, struct fetch *f,
 
 /* The file system then books the blocks of a range once, not with each write;
  * where it can't, the writes will say what there is to say. */
-static void reserve(struct fetch_engine *e, const struct fetch_job *job)
+static void reserve(struct fetch_engine *e, const struct fetch_job *job,
+		    uint64_t len)
 {
-	uint64_t len = job->end - job->start;
-
 	if (len >= RESERVE_FROM &&
 	    disk_allocate(e->host->disk, job->f->spec.fd, job->start, len) < 0)
 		log_debug("no blocks reserved for a download");
@@ -202,11 +201,17 @@ int fetch_run(struct fetch_engine *e, struct fetch_job *job)
 	struct sink s = { .e = e, .job = job };
 	struct fetch *f = job->f;
 	struct store_obj obj;
+	uint64_t len;
 	int r;
 
-	reserve(e, job);
-	r = store_get(e->store, f->spec.key, f->spec.etag, job->start,
-		      job->end - job->start, sink, &s, &obj);
+	lock_acquire(&e->lock);
+	len = job->end - job->start; /* it may be cut off at any time */
+	lock_release(&e->lock);
+	if (!len)
+		return -ECANCELED;
+	reserve(e, job, len);
+	r = store_get(e->store, f->spec.key, f->spec.etag, job->start, len,
+		      sink, &s, &obj);
 	/* what was cut off is written already; what is given up, need not be */
 	if (!job->disk_err && r != -ECANCELED)
 		job->disk_err = give_gathered(e, job);
